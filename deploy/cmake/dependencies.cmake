@@ -1,0 +1,44 @@
+# Where everything from outside comes from. Versions are pinned by deploy/install-dependencies.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+pkg_check_modules(GRPCPP REQUIRED IMPORTED_TARGET grpc++)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+find_library(STOCKPOT_GRPCPP_REFLECTION grpc++_reflection REQUIRED)
+find_program(STOCKPOT_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
+if(STOCKPOT_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+set(STOCKPOT_DEPENDENCIES "$ENV{HOME}/.cache/stockpot/deps" CACHE PATH
+    "Where deploy/install-dependencies unpacked LibTorch")
+if(STOCKPOT_WITH_TORCH)
+  # libtorch_cpu and libc10 only: the GPU is opened at run time where its libraries are found, so one
+  # binary serves both (DESIGN.md section 6). TorchConfig.cmake would insist on CUDA.
+  set(torch_lib ${STOCKPOT_DEPENDENCIES}/torch/lib)
+  if(NOT EXISTS ${torch_lib}/libtorch_cpu.so)
+    message(FATAL_ERROR "no LibTorch below ${STOCKPOT_DEPENDENCIES}: run deploy/install-dependencies, "
+                        "or configure with -DSTOCKPOT_WITH_TORCH=OFF to build all but the worker")
+  endif()
+  add_library(stockpot_torch INTERFACE)
+  target_include_directories(stockpot_torch SYSTEM INTERFACE
+    ${STOCKPOT_DEPENDENCIES}/torch/include
+    ${STOCKPOT_DEPENDENCIES}/torch/include/torch/csrc/api/include)
+  target_link_directories(stockpot_torch INTERFACE ${torch_lib})
+  target_link_options(stockpot_torch INTERFACE
+    -Wl,--no-as-needed "-Wl,-rpath,${torch_lib}" "-Wl,-rpath-link,${torch_lib}"
+    "-Wl,-rpath-link,${STOCKPOT_DEPENDENCIES}/nvidia/cu13/lib")
+  target_link_libraries(stockpot_torch INTERFACE torch_cpu c10)
+endif()

@@ -1,0 +1,91 @@
+// worker/evaluation: runs a model over a data set and counts.
+//
+// A Runner holds one architecture (TorchScript) on one device; weights are swapped in by name. The
+// evaluator feeds it batches of one fixed shape (the last one padded by repeating its last example),
+// so that an example's result does not depend on how many examples there are.
+//
+// Source: Wortsman et al. 2022, section 3; metrics: DESIGN.md section 4.
+// Thread safety: confined to one thread (the worker's task thread).
+// No torch type appears here: torch stays inside this folder's .cc files.
+#ifndef STOCKPOT_SERVER_WORKER_EVALUATION_EVALUATOR_H_
+#define STOCKPOT_SERVER_WORKER_EVALUATION_EVALUATOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/worker/checkpoint/state_dict.h"
+#include "server/worker/dataset/data_set.h"
+
+namespace stockpot {
+
+// How one data-set input becomes one model argument.
+struct InputBinding {
+  std::string data_set_input;  // "images"
+  std::string argument;        // of the model's forward(); empty: by position
+  // Images: value / 255, then (value - mean[c]) / std[c] in float32, in this order. Empty: as stored.
+  bool scale_to_unit = false;
+  std::vector<float> mean, std;  // one per channel
+};
+
+struct MeasureOptions {
+  std::vector<InputBinding> inputs;
+  int batch_size = 256;
+  // Called after each batch with the examples done; a non-OK result ends the run with it.
+  std::function<absl::Status(int64_t examples_done)> progress;
+};
+
+// What a pass over a data set found. Counts are exact, sums are float64 in example order.
+struct Measurement {
+  int64_t example_count = 0;
+  int64_t top1_correct = 0;
+  int64_t top5_correct = 0;        // true class among the 5 largest; = example_count below 6 classes
+  double cross_entropy_sum = 0;    // natural logarithm, from float32 logits in float64
+  std::string correct_bits;        // bit i%8 of byte i/8: example i is top-1 correct
+  std::vector<float> margins;      // true-class logit minus the largest other
+};
+
+struct DeviceInfo {
+  std::string kind;          // "cpu" or "cuda"
+  std::string name;          // processor or card, for people
+  std::string numerics;      // what results depend on: device kind, LibTorch version, precision
+};
+
+class Runner {
+ public:
+  // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", or "auto": a GPU
+  // where its libraries and a card are found).
+  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID).
+  static absl::StatusOr<std::unique_ptr<Runner>> Load(const std::string& path,
+                                                      const std::string& device);
+  virtual ~Runner() = default;
+
+  // Parameters and buffers, sorted by name: what a checkpoint has to bring. Non-persistent ones
+  // cannot be told apart in TorchScript and are listed too.
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  virtual const DeviceInfo& device() const = 0;
+
+  // Writes the blend straight into the module's parameters (worker/soup's canonical arithmetic).
+  // The ingredients' tensors must equal tensors() in name and shape; a stored dtype that differs
+  // from the module's is converted after the blend was rounded to the stored one.
+  virtual absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
+                                  absl::Span<const double> coefficients) = 0;
+
+  // Runs all of `data_set`.
+  // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,
+  // LABEL_OUT_OF_RANGE when a label is not below the number of logits); INTERNAL the model threw;
+  // RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason NON_FINITE_OUTPUT) a logit is NaN.
+  virtual absl::StatusOr<Measurement> Measure(const DataSet& data_set,
+                                              const MeasureOptions& options) = 0;
+};
+
+// What this process can run on, without loading a model.
+absl::StatusOr<DeviceInfo> ProbeDevice(const std::string& device);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_EVALUATION_EVALUATOR_H_

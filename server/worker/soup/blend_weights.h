@@ -1,0 +1,34 @@
+// worker/soup: the arithmetic of weights.
+//
+// One canonical order, so that every path gives the same bits (DESIGN.md section 4):
+//   uniform:       sum = w_0; sum += w_i in the blend's order, in float32 (float64 where stored so);
+//                  soup = sum * (1 / k), one rounding at the end to the stored dtype.
+//   coefficients:  sum = c_0 * w_0; sum += c_i * w_i (product rounded, then added: no fused
+//                  multiply-add), rounded to the stored dtype.
+// One ingredient with coefficient 1 is the identity, bit for bit. Integer and bool tensors come from
+// the first ingredient. float8, float16 and bfloat16 accumulate in float32.
+//
+// Source: Wortsman et al. 2022 (arXiv 2203.05482), section 2, Recipe 1 and equation for uniform soup.
+// Thread safety: the function is thread-safe. No torch here: spans in, spans out.
+#ifndef STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
+#define STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "server/worker/checkpoint/state_dict.h"
+
+namespace stockpot {
+
+// Writes the blend of tensor `index` (the same in every state dict: CheckCompatible held) into
+// `out`, stored dtype, byte_count() bytes. Empty `coefficients` means uniform.
+// Errors: INVALID_ARGUMENT no ingredients or another number of coefficients; DATA_LOSS from reading.
+absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
+                         absl::Span<const double> coefficients, size_t index,
+                         absl::Span<char> out);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
