@@ -1,0 +1,155 @@
+// The engine: jobs in, tasks out to workers, facts back, events to watchers.
+//
+// For every unfinished job the engine asks the plan (server/recipe/plan.h) what is wanted, looks for it in
+// the store's facts, and gives what is missing to idle workers; a fact that arrives is stored, then
+// announced, then the plan is asked again. Equal tasks of two jobs run once.
+//
+// Thread safety: thread-safe. Calls do not block on tasks; they may block on the store.
+// Locking: callbacks (WorkerLink, Subscription) are called without the engine's lock held.
+#ifndef STOCKPOT_SERVER_CONTROL_JOB_ENGINE_H_
+#define STOCKPOT_SERVER_CONTROL_JOB_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/control/job/store.h"
+
+namespace stockpot {
+
+// What metrics hear of; implemented in control/metrics' terms by main/.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  virtual void JobEnded(JobState state) = 0;
+  virtual void JobCounts(int queued, int running) = 0;
+  // outcome: "ok", "failed", "lost", "cancelled".
+  virtual void TaskEnded(const std::string& kind, const std::string& outcome, double seconds) = 0;
+  virtual void ExamplesEvaluated(int64_t count) = 0;
+  virtual void WorkerCount(int connected, int busy) = 0;
+};
+
+struct WorkerInfo {
+  std::string id;
+  std::string device_kind, device_name, numerics;
+  int64_t process_id = 0;
+};
+
+struct Assignment {
+  std::string id;  // unique per attempt
+  Task task;
+};
+
+// The way to one worker; implemented by rpc/. Calls never block and may come after the worker is gone.
+class WorkerLink {
+ public:
+  virtual ~WorkerLink() = default;
+  virtual void Assign(const Assignment& assignment) = 0;
+  virtual void Cancel(const std::string& assignment_id) = 0;
+  virtual void Shutdown() = 0;
+};
+
+struct JobProgress {
+  int64_t tasks_done = 0, tasks_total = 0;
+  int64_t examples_done = 0, examples_total = 0;
+  std::string activity;
+  double estimated_seconds_left = 0;
+};
+
+struct JobView {
+  JobRecord record;
+  JobProgress progress;
+};
+
+struct NewJob {
+  std::string id;  // "" or the {job} of jobs/{job}
+  std::string spec;  // JSON mapping of stockpot.v1.JobSpec, checked
+  std::string display_name;
+  std::map<std::string, std::string> labels;
+  int priority = 0;
+  std::string client;
+  std::string request_id;
+};
+
+class Engine {
+ public:
+  struct Options {
+    // Artifacts go to artifact_folder/{job}/.
+    std::string artifact_folder;
+    SpecLimits spec_limits;
+    // QUEUED, RUNNING and SUSPENDED jobs together; more is RESOURCE_EXHAUSTED (TOO_MANY_JOBS).
+    int max_unfinished_jobs = 1000;
+    // Attempts of one task that may end without a result before its job fails.
+    int max_attempts = 2;
+    absl::Duration lease = absl::Seconds(30);
+    std::string software;  // "stockpotd 0.1.0", for provenance
+  };
+
+  // Starts the scheduling thread and takes up the unfinished jobs of the store. `store`, `clock`,
+  // `log` and `observer` must outlive the engine.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(Options options, Store* store, Clock* clock,
+                                                        Log* log, EngineObserver* observer);
+  virtual ~Engine() = default;
+
+  // Refuses new jobs and claims from now on; running tasks go on until Stop().
+  virtual void Drain() = 0;
+  // Ends the scheduling thread; tells workers to stop. Nothing stored is lost.
+  virtual void Stop() = 0;
+
+  // Errors as CreateJob … RetryJob in proto/stockpot/v1/soup_service.proto.
+  virtual absl::StatusOr<JobView> CreateJob(const NewJob& job) = 0;
+  virtual absl::StatusOr<JobView> GetJob(const std::string& name) = 0;
+  virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) = 0;
+  virtual absl::StatusOr<JobView> CancelJob(const std::string& name) = 0;
+  virtual absl::Status DeleteJob(const std::string& name) = 0;
+  virtual absl::StatusOr<JobView> RetryJob(const std::string& name) = 0;
+
+  // Events after a sequence, from the store. `ended`: the job has ended and these are the last ones.
+  struct EventPage {
+    std::vector<EventRecord> events;
+    bool ended = false;
+    JobProgress progress;
+  };
+  virtual absl::StatusOr<EventPage> ReadEvents(const std::string& name, int64_t after, int limit) = 0;
+  // Calls `changed` (from any thread, possibly more often than needed) when the job may have new
+  // events or progress, until the returned handle is destroyed; its destructor waits for a running call.
+  class Subscription {
+   public:
+    virtual ~Subscription() = default;
+  };
+  virtual std::unique_ptr<Subscription> Subscribe(const std::string& name,
+                                                  std::function<void()> changed) = 0;
+
+  // Runs one task outside any job (InspectSource), after those of jobs; `done` is called once.
+  virtual void RunTask(const Task& task, std::function<void(const Fact&)> done) = 0;
+
+  // The folder where a job's artifacts are.
+  virtual std::string ArtifactFolder(const std::string& job) const = 0;
+
+  // From the worker service. A worker is idle from WorkerConnected on. `link` must stay valid until
+  // WorkerLost returns.
+  virtual absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) = 0;
+  virtual void WorkerProgress(const std::string& worker_id, const std::string& assignment_id,
+                              int64_t examples_done) = 0;
+  // A fact (its key is filled in by the engine) for the assignment.
+  virtual void WorkerResult(const std::string& worker_id, const std::string& assignment_id,
+                            Fact fact) = 0;
+  virtual void WorkerLost(const std::string& worker_id) = 0;
+
+  struct WorkerView {
+    WorkerInfo info;
+    bool busy = false;
+  };
+  virtual std::vector<WorkerView> Workers() = 0;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_JOB_ENGINE_H_

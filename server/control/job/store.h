@@ -1,0 +1,138 @@
+// control/job: jobs, events, the Store interface, the engine that schedules tasks on workers.
+//
+// This header: what outlives the process. A Store holds jobs, their events, task attempts and facts.
+// Implementations: MemoryStore (tests), control/store/sqlite. One conformance suite runs against all.
+//
+// Guarantees every implementation gives:
+//  1. A call that returned OK survives kill -9 (MemoryStore: survives within the process).
+//  2. Each call is one transaction: all of it or nothing.
+//  3. Event sequences of a job are 1, 2, 3 … without gaps; an event key is stored once per job, a
+//     second time is silently dropped.
+//  4. A fence is given once per key and grows; a write that names an old fence changes nothing and is
+//     ABORTED (reason STALE_FENCE).
+//
+// Errors: NOT_FOUND (reason JOB_NOT_FOUND), ALREADY_EXISTS (JOB_EXISTS), ABORTED (STALE_FENCE),
+// UNAVAILABLE busy for too long, RESOURCE_EXHAUSTED (DISK_FULL), INTERNAL anything else.
+// Thread safety: implementations are thread-safe.
+#ifndef STOCKPOT_SERVER_CONTROL_JOB_STORE_H_
+#define STOCKPOT_SERVER_CONTROL_JOB_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/recipe/task.h"
+
+namespace stockpot {
+
+enum class JobState { kQueued, kRunning, kSuspended, kSucceeded, kFailed, kCancelled };
+
+absl::string_view JobStateName(JobState state);  // "QUEUED", as in stockpot.v1.Job.State
+std::optional<JobState> ParseJobState(absl::string_view name);
+bool IsEnded(JobState state);
+
+struct JobRecord {
+  std::string name;  // "jobs/…", primary key
+  // JSON mapping of stockpot.v1.JobSpec, as given by the client.
+  std::string spec;
+  std::string display_name;
+  std::map<std::string, std::string> labels;
+  int priority = 0;
+  std::string client;          // who made it; "" while there is no authentication
+  std::string request_id;      // "" or unique per client
+  std::string request_digest;  // of all that the client said, to tell a repeat from a conflict
+  std::string recipe_version;  // "greedy/1"
+
+  // Everything below changes while the job lives.
+  JobState state = JobState::kQueued;
+  std::string suspend_reason;
+  absl::Status error;  // of a FAILED job
+  absl::Time create_time;  // microseconds are kept
+  std::optional<absl::Time> start_time, end_time;
+  bool cancel_requested = false;
+  std::string report;     // JSON mapping of stockpot.v1.Report; "" before there is one
+  std::string artifacts;  // JSON list of stockpot.v1.ArtifactFile; ""
+  int64_t last_sequence = 0;  // set by the store
+};
+
+struct NewEvent {
+  std::string key;   // unique within the job: "state/RUNNING/1", "step/3"
+  absl::Time time;
+  std::string body;  // JSON mapping of stockpot.v1.JobEvent without sequence and time
+};
+
+struct EventRecord {
+  int64_t sequence = 0;
+  absl::Time time;
+  std::string key;
+  std::string body;
+};
+
+struct JobQuery {
+  std::optional<JobState> state;
+  std::map<std::string, std::string> labels;  // all must be equal
+  // Jobs that come after this one in the listing (newest first, then by name): for paging.
+  std::optional<std::pair<absl::Time, std::string>> after;
+  int limit = 50;
+};
+
+struct TaskClaim {
+  int64_t fence = 0;  // names this attempt in every later write
+  int attempt = 0;    // 1, 2, … over all processes
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Stores the job with its first event. With a request_id that the same client used before: returns
+  // the job of then when request_digest is equal, else ALREADY_EXISTS. A taken name: ALREADY_EXISTS.
+  struct Created {
+    JobRecord job;
+    bool existed = false;
+  };
+  virtual absl::StatusOr<Created> CreateJob(const JobRecord& job, const NewEvent& event) = 0;
+
+  virtual absl::StatusOr<JobRecord> GetJob(const std::string& name) = 0;
+  // Without reports.
+  virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) = 0;
+  // QUEUED, RUNNING and SUSPENDED jobs, oldest first.
+  virtual absl::StatusOr<std::vector<JobRecord>> ListUnfinishedJobs() = 0;
+
+  // Replaces the changing part of the job and appends events. Returns the job's last sequence.
+  virtual absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
+                                            const std::vector<NewEvent>& events) = 0;
+
+  // Removes the job, its events and its task rows; facts stay.
+  virtual absl::Status DeleteJob(const std::string& name) = 0;
+
+  // Events with sequence > `after`, in order, at most `limit`.
+  virtual absl::StatusOr<std::vector<EventRecord>> ReadEvents(const std::string& job, int64_t after,
+                                                              int limit) = 0;
+
+  // Writes the attempt before the work: risky work that kills everything is still counted.
+  // A running claim of the same key by another owner whose lease has not ended: ABORTED.
+  virtual absl::StatusOr<TaskClaim> ClaimTask(const std::string& job, const Task& task,
+                                              const std::string& owner, absl::Time now,
+                                              absl::Time lease_until) = 0;
+  virtual absl::Status RenewLease(const std::string& key, int64_t fence, absl::Time lease_until) = 0;
+  // Stores the fact and ends the claim. ABORTED when the fence is old.
+  virtual absl::Status FinishTask(const std::string& job, int64_t fence, const Fact& fact) = 0;
+  // Ends the claim without a result; the attempt stays counted.
+  virtual absl::Status ReleaseTask(const std::string& key, int64_t fence) = 0;
+
+  // Facts found among `keys`, without their `examples`.
+  virtual absl::StatusOr<std::vector<Fact>> FindFacts(const std::vector<std::string>& keys) = 0;
+  virtual absl::StatusOr<std::string> ReadExamples(const std::string& key) = 0;
+  // Forgets the failures (facts with a status that is not OK) and the attempts of a job: RetryJob.
+  virtual absl::Status ForgetFailures(const std::string& job) = 0;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_JOB_STORE_H_

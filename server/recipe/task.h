@@ -1,0 +1,134 @@
+// Tasks and facts: units of work whose result is determined by their content, and those results.
+//
+// A task's key is a SHA-256 over everything that determines its result (DESIGN.md section 1):
+//   measure       architecture digest, input bindings, ingredient digests in order, coefficients, soup
+//                 dtype, data set digest, batch size, numerics class, format version of the result;
+//   inspect …     the job and the URI: what a name stands for may change between jobs;
+//   write soup    the job, the blend and the dtype.
+// A fact is immutable and stored before anyone is told. A task that failed for a reason of its own
+// input is a fact too: its status is not OK.
+//
+// The written form of a task is the JSON mapping of stockpot.worker.v1.Task, of a fact's result that of
+// TaskResult (proto/stockpot/worker/v1/worker_service.proto).
+// Thread safety: plain data.
+#ifndef STOCKPOT_SERVER_RECIPE_TASK_H_
+#define STOCKPOT_SERVER_RECIPE_TASK_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/json_reader.h"
+#include "server/recipe/recipe.h"
+#include "server/recipe/spec.h"
+
+namespace stockpot {
+
+struct CheckpointReference {
+  std::string uri;
+  std::string digest;
+};
+
+// A unit of work, ready to be given to a worker.
+struct Task {
+  std::string key;
+  Json body;                // JSON mapping of worker.v1.Task without the key: one member
+  std::string description;  // for people and logs: "soup of 3 on held_out"
+  int64_t example_count = 0;  // a measure's, for progress; else 0
+
+  // "inspect_checkpoint", "measure", …
+  std::string kind() const { return body.empty() ? "" : body.begin().key(); }
+};
+
+Task InspectCheckpointTask(const std::string& job, const std::string& uri);
+Task InspectArchitectureTask(const std::string& job, const std::string& uri);
+Task InspectDataSetTask(const std::string& job, const DataSetSpec& data_set);
+
+struct MeasureInputs {
+  std::string architecture_uri, architecture_digest;
+  std::vector<InputBindingSpec> bindings;
+  std::vector<CheckpointReference> ingredients;
+  std::vector<double> coefficients;
+  std::string dtype;
+  DataSetSpec data_set;
+  std::string data_set_digest;
+  int64_t example_count = 0;
+  int batch_size = 0;
+  std::string numerics;
+};
+Task MeasureTask(const MeasureInputs& inputs);
+
+struct WriteSoupInputs {
+  std::string job;
+  std::vector<CheckpointReference> ingredients;
+  std::vector<double> coefficients;
+  std::string dtype;
+  std::string folder;
+  std::map<std::string, std::string> metadata;
+};
+Task WriteSoupTask(const WriteSoupInputs& inputs);
+
+// A task's result.
+struct Fact {
+  std::string key;
+  absl::Status status;
+  Json result;           // JSON mapping of worker.v1.TaskResult
+  std::string examples;  // a measure's correctness bits and margins, as Result.examples says
+  double seconds = 0;
+};
+
+// What is known. Implementations say whether a lookup may be slow; the plan only looks up.
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+  // Null when not known. The pointer lives as long as the ledger is not changed.
+  virtual const Fact* Find(const std::string& key) const = 0;
+};
+
+// Results read back. INTERNAL when a fact does not have the shape its task promises.
+struct TensorSignature {
+  std::string name, dtype;
+  std::vector<int64_t> shape;
+  friend bool operator==(const TensorSignature& a, const TensorSignature& b) {
+    return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape;
+  }
+};
+struct CheckpointFound {
+  std::string digest, format, non_finite_tensor;
+  std::vector<TensorSignature> tensors;  // sorted by name
+  std::vector<std::string> notes;
+};
+struct ArchitectureFound {
+  std::string digest, numerics;
+  std::vector<TensorSignature> tensors;  // sorted by name
+  std::vector<std::string> buffers;      // names a checkpoint may leave out
+};
+struct DataSetFound {
+  std::string digest;
+  int64_t example_count = 0, class_count = 0;
+};
+struct SoupFile {
+  std::string file, sha256;
+  int64_t size_bytes = 0;
+};
+struct SoupFound {
+  std::vector<SoupFile> files;
+  std::string content_digest;
+};
+absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact);
+absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact);
+absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact);
+absl::StatusOr<Score> ReadScore(const Fact& fact);
+absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
+
+// Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor, both
+// shapes or dtypes; OK when it can. `first` is the first usable checkpoint, or null.
+// Code INVALID_ARGUMENT, reason CHECKPOINT_MISMATCH or CHECKPOINT_NOT_FINITE, metadata "tensor".
+absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
+                       const CheckpointFound* first);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_RECIPE_TASK_H_
