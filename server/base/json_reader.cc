@@ -162,7 +162,8 @@ std::vector<JsonReader> JsonReader::List(const std::string& key) {
     return readers;
   }
   for (const Json& item : *json) {
-    readers.push_back(JsonReader(item, absl::StrCat(Path(key), "[", readers.size(), "]"), violations_));
+    readers.push_back(
+        JsonReader(item, absl::StrCat(Path(key), "[", readers.size(), "]"), violations_));
   }
   return readers;
 }
@@ -171,7 +172,8 @@ absl::Status JsonReader::status() const {
   if (violations_->empty()) return absl::OkStatus();
   const FieldViolation& first = violations_->front();
   std::string message = absl::StrCat(first.field, ": ", first.description);
-  if (violations_->size() > 1) absl::StrAppend(&message, " (and ", violations_->size() - 1, " more)");
+  if (violations_->size() > 1)
+    absl::StrAppend(&message, " (and ", violations_->size() - 1, " more)");
   ErrorFacts facts;
   facts.reason = "INVALID_FIELD";
   facts.violations = *violations_;

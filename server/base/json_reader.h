@@ -59,7 +59,8 @@ class JsonReader {
   absl::Status status() const;
 
  private:
-  JsonReader(const Json& json, std::string path, std::shared_ptr<std::vector<FieldViolation>> shared);
+  JsonReader(const Json& json, std::string path,
+             std::shared_ptr<std::vector<FieldViolation>> shared);
   const Json* Find(const std::string& key) const;
   template <typename Value, typename Convert>
   void ReadList(const std::string& key, std::vector<Value>* values, Convert convert,

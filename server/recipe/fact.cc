@@ -34,7 +34,8 @@ absl::StatusOr<JsonReader> Open(const Fact& fact, const std::string& member) {
 
 absl::Status Checked(const JsonReader& reader) {
   if (reader.violations().empty()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("a stored fact is malformed: ", reader.status().message()));
+  return absl::InternalError(
+      absl::StrCat("a stored fact is malformed: ", reader.status().message()));
 }
 
 std::string ShapeText(const TensorSignature& tensor) {
@@ -123,16 +124,15 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
                                                   ShapeText(expected)));
     }
     if (found->second->shape != expected.shape) {
-      return Mismatch(expected.name, absl::StrCat("tensor '", expected.name, "': ",
-                                                  ShapeText(*found->second),
-                                                  ", but the architecture expects ",
-                                                  ShapeText(expected)));
+      return Mismatch(expected.name,
+                      absl::StrCat("tensor '", expected.name, "': ", ShapeText(*found->second),
+                                   ", but the architecture expects ", ShapeText(expected)));
     }
   }
   for (const TensorSignature& tensor : checkpoint.tensors) {
     if (known.count(tensor.name) == 0) {
-      return Mismatch(tensor.name, absl::StrCat("tensor '", tensor.name,
-                                                "' is not in the architecture"));
+      return Mismatch(tensor.name,
+                      absl::StrCat("tensor '", tensor.name, "' is not in the architecture"));
     }
   }
   if (first != nullptr && !(checkpoint.tensors == first->tensors)) {
@@ -142,18 +142,19 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
     for (const TensorSignature& tensor : checkpoint.tensors) {
       auto other = others.find(tensor.name);
       if (other == others.end()) {
-        return Mismatch(tensor.name, absl::StrCat("tensor '", tensor.name,
-                                                  "' is not in the first ingredient"));
+        return Mismatch(tensor.name,
+                        absl::StrCat("tensor '", tensor.name, "' is not in the first ingredient"));
       }
       if (!(*other->second == tensor)) {
-        return Mismatch(tensor.name, absl::StrCat("tensor '", tensor.name, "': ", ShapeText(tensor),
-                                                  ", but the first ingredient has ",
-                                                  ShapeText(*other->second)));
+        return Mismatch(tensor.name,
+                        absl::StrCat("tensor '", tensor.name, "': ", ShapeText(tensor),
+                                     ", but the first ingredient has ", ShapeText(*other->second)));
       }
       others.erase(other);
     }
-    return Mismatch(others.begin()->first, absl::StrCat("tensor '", others.begin()->first,
-                                                        "' is missing; the first ingredient has it"));
+    return Mismatch(others.begin()->first,
+                    absl::StrCat("tensor '", others.begin()->first,
+                                 "' is missing; the first ingredient has it"));
   }
   if (!checkpoint.non_finite_tensor.empty()) {
     return WithMetadata(

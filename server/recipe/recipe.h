@@ -18,8 +18,8 @@
 
 namespace stockpot {
 
-// Weights as a combination of ingredients, by position in the job's list, in the order they are added
-// (the order is part of the arithmetic). No coefficients means uniform.
+// Weights as a combination of ingredients, by position in the job's list, in the order they are
+// added (the order is part of the arithmetic). No coefficients means uniform.
 struct Blend {
   std::vector<int> ingredients;
   std::vector<double> coefficients;
@@ -40,8 +40,8 @@ struct Score {
   double cross_entropy_sum = 0;
 };
 
-// Negative: `a` is worse than `b`; zero: they tie; positive: better. Counts are compared as integers.
-// Both must be of the same data set.
+// Negative: `a` is worse than `b`; zero: they tie; positive: better. Counts are compared as
+// integers. Both must be of the same data set.
 int CompareScores(Metric metric, const Score& a, const Score& b);
 
 // What is known of the held-out set.
@@ -88,14 +88,15 @@ struct RecipeOptions {
   int speculation = 1;  // candidates wanted at once, at least 1
 };
 
-// Best first, ties broken by ingredient order; accepts on strict improvement (the authors' code) or on
-// "not worse" (the paper's Recipe 1).
+// Best first, ties broken by ingredient order; accepts on strict improvement (the authors' code) or
+// on "not worse" (the paper's Recipe 1).
 std::unique_ptr<Recipe> MakeGreedyRecipe(RecipeOptions options);
 
 // The mean of all; wants the single ingredients too, for the report's baseline.
 std::unique_ptr<Recipe> MakeUniformRecipe(RecipeOptions options);
 
-// Ingredients sorted best first; empty while any score is missing, and those are added to `missing`.
+// Ingredients sorted best first; empty while any score is missing, and those are added to
+// `missing`.
 std::vector<int> RankIngredients(const RecipeOptions& options, const HeldOutScores& scores,
                                  std::vector<Blend>* missing);
 

@@ -50,8 +50,8 @@ void ReadBothOrNeither(JsonReader& reader, const std::string& a, int* a_value, c
   reader.Read(a, a_value);
   reader.Read(b, b_value);
   if ((*a_value == 0) != (*b_value == 0)) {
-    reader.AddViolation(*a_value == 0 ? a : b, absl::StrCat("must be given together with ",
-                                                            *a_value == 0 ? b : a));
+    reader.AddViolation(*a_value == 0 ? a : b,
+                        absl::StrCat("must be given together with ", *a_value == 0 ? b : a));
   }
 }
 
@@ -66,11 +66,11 @@ void ReadTransform(JsonReader transform, DataSetSpec* spec) {
     transform.AddViolation("resize_shorter_side",
                            "contradicts resize_height and resize_width: give one or the other");
   }
-  for (auto [key, value] : {std::pair("resize_shorter_side", spec->resize_shorter_side),
-                            std::pair("resize_height", spec->resize_height),
-                            std::pair("resize_width", spec->resize_width),
-                            std::pair("crop_height", spec->crop_height),
-                            std::pair("crop_width", spec->crop_width)}) {
+  for (auto [key, value] :
+       {std::pair("resize_shorter_side", spec->resize_shorter_side),
+        std::pair("resize_height", spec->resize_height),
+        std::pair("resize_width", spec->resize_width), std::pair("crop_height", spec->crop_height),
+        std::pair("crop_width", spec->crop_width)}) {
     if (value < 0 || value > kMaxImageSide) {
       transform.AddViolation(key, absl::StrCat("must be between 0 and ", kMaxImageSide));
     }
@@ -139,7 +139,8 @@ void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec
     ReadUri(item, "uri", &ingredient.uri);
     item.Read("display_name", &ingredient.display_name);
     if (ingredient.display_name.empty()) {
-      // Sweeps keep runs in folders of the same shape (run_07/model.pt): the whole URI tells them apart.
+      // Sweeps keep runs in folders of the same shape (run_07/model.pt): the whole URI tells them
+      // apart.
       ingredient.display_name = LastPart(ingredient.uri);
       if (names.count(ingredient.display_name) > 0) ingredient.display_name = ingredient.uri;
     }
@@ -170,7 +171,8 @@ void ReadEvaluation(JsonReader reader, const SpecLimits& limits, JobSpec* spec) 
     DataSetSpec data_set = ReadDataSet(item, "");
     for (const DataSetSpec& earlier : spec->data_sets) {
       if (earlier.name == data_set.name) {
-        item.AddViolation("name", absl::StrCat("'", data_set.name, "' is the name of another data set"));
+        item.AddViolation("name",
+                          absl::StrCat("'", data_set.name, "' is the name of another data set"));
       }
     }
     spec->data_sets.push_back(std::move(data_set));
@@ -217,7 +219,8 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
   compute.Read("batch_size", &spec.batch_size);
   if (spec.batch_size == 0) spec.batch_size = JobSpec().batch_size;
   if (spec.batch_size < 1 || spec.batch_size > limits.max_batch_size) {
-    compute.AddViolation("batch_size", absl::StrCat("must be between 1 and ", limits.max_batch_size));
+    compute.AddViolation("batch_size",
+                         absl::StrCat("must be between 1 and ", limits.max_batch_size));
   }
   compute.Read("speculation", &spec.speculation);
   if (spec.speculation < 0) compute.AddViolation("speculation", "must not be negative");

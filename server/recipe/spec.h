@@ -1,8 +1,9 @@
-// recipe: blends, tasks, facts, the ledger, and every recipe — all pure, no clock, no file, no model.
+// recipe: blends, tasks, facts, the ledger, and every recipe — all pure, no clock, no file, no
+// model.
 //
 // This header: what a client asked for, as plain structs. The stored form is the JSON mapping of
-// stockpot.v1.JobSpec (proto/stockpot/v1/spec.proto), which documents every field's meaning and default.
-// Thread safety: plain data.
+// stockpot.v1.JobSpec (proto/stockpot/v1/spec.proto), which documents every field's meaning and
+// default. Thread safety: plain data.
 #ifndef STOCKPOT_SERVER_RECIPE_SPEC_H_
 #define STOCKPOT_SERVER_RECIPE_SPEC_H_
 
@@ -64,8 +65,8 @@ struct SpecLimits {
   int max_batch_size = 65536;
 };
 
-// Reads and checks the JSON mapping of JobSpec, with defaults filled in. Every violation is reported,
-// with its field path below `path`. Errors: INVALID_ARGUMENT, reason INVALID_FIELD.
+// Reads and checks the JSON mapping of JobSpec, with defaults filled in. Every violation is
+// reported, with its field path below `path`. Errors: INVALID_ARGUMENT, reason INVALID_FIELD.
 absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
                                      const SpecLimits& limits);
 

@@ -15,8 +15,9 @@ constexpr int kMeasureVersion = 1;
 constexpr int kWriteVersion = 1;
 
 std::string KeyOf(absl::string_view kind, int version, const Json& determining) {
-  return Sha256Hex(Json{{"kind", std::string(kind)}, {"version", version}, {"of", determining}}.dump(
-      -1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace));
+  return Sha256Hex(
+      Json{{"kind", std::string(kind)}, {"version", version}, {"of", determining}}.dump(
+          -1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace));
 }
 
 Json ListOf(const std::vector<InputBindingSpec>& bindings) {
@@ -67,30 +68,33 @@ Task InspectDataSetTask(const std::string& job, const DataSetSpec& data_set) {
   return task;
 }
 
+std::string MeasureKey(const MeasureInputs& inputs) {
+  return KeyOf("measure", kMeasureVersion,
+               {{"architecture", inputs.architecture_digest},
+                {"inputs", ListOf(inputs.bindings)},
+                {"ingredients", DigestsOf(inputs.ingredients)},
+                {"coefficients", inputs.coefficients},
+                {"dtype", inputs.dtype},
+                {"data_set", inputs.data_set_digest},
+                {"batch_size", inputs.batch_size},
+                {"numerics", inputs.numerics}});
+}
+
 Task MeasureTask(const MeasureInputs& inputs) {
   Task task;
-  const Json bindings = ListOf(inputs.bindings);
-  task.key = KeyOf("measure", kMeasureVersion,
-                   {{"architecture", inputs.architecture_digest},
-                    {"inputs", bindings},
-                    {"ingredients", DigestsOf(inputs.ingredients)},
-                    {"coefficients", inputs.coefficients},
-                    {"dtype", inputs.dtype},
-                    {"data_set", inputs.data_set_digest},
-                    {"batch_size", inputs.batch_size},
-                    {"numerics", inputs.numerics}});
+  task.key = MeasureKey(inputs);
   task.body = {{"measure",
                 {{"architecture_uri", inputs.architecture_uri},
                  {"architecture_digest", inputs.architecture_digest},
-                 {"inputs", bindings},
+                 {"inputs", ListOf(inputs.bindings)},
                  {"blend", BlendJson(inputs.ingredients, inputs.coefficients, inputs.dtype)},
                  {"data_set", ToJson(inputs.data_set)},
                  {"data_set_digest", inputs.data_set_digest},
                  {"batch_size", inputs.batch_size}}}};
-  task.description = inputs.ingredients.size() == 1
-                         ? absl::StrCat(inputs.ingredients[0].uri, " on ", inputs.data_set.name)
-                         : absl::StrCat("soup of ", inputs.ingredients.size(), " on ",
-                                        inputs.data_set.name);
+  task.description =
+      inputs.ingredients.size() == 1
+          ? absl::StrCat(inputs.ingredients[0].uri, " on ", inputs.data_set.name)
+          : absl::StrCat("soup of ", inputs.ingredients.size(), " on ", inputs.data_set.name);
   task.example_count = inputs.example_count;
   return task;
 }

@@ -1,16 +1,15 @@
 // Tasks and facts: units of work whose result is determined by their content, and those results.
 //
 // A task's key is a SHA-256 over everything that determines its result (DESIGN.md section 1):
-//   measure       architecture digest, input bindings, ingredient digests in order, coefficients, soup
-//                 dtype, data set digest, batch size, numerics class, format version of the result;
+//   measure       architecture digest, input bindings, ingredient digests in order, coefficients,
+//                 soup dtype, data set digest, batch size, numerics class, version of the result;
 //   inspect …     the job and the URI: what a name stands for may change between jobs;
 //   write soup    the job, the blend and the dtype.
 // A fact is immutable and stored before anyone is told. A task that failed for a reason of its own
 // input is a fact too: its status is not OK.
 //
-// The written form of a task is the JSON mapping of stockpot.worker.v1.Task, of a fact's result that of
-// TaskResult (proto/stockpot/worker/v1/worker_service.proto).
-// Thread safety: plain data.
+// The written form of a task is the JSON mapping of stockpot.worker.v1.Task, of a fact's result
+// that of TaskResult (proto/stockpot/worker/v1/worker_service.proto). Thread safety: plain data.
 #ifndef STOCKPOT_SERVER_RECIPE_TASK_H_
 #define STOCKPOT_SERVER_RECIPE_TASK_H_
 
@@ -34,8 +33,8 @@ struct CheckpointReference {
 // A unit of work, ready to be given to a worker.
 struct Task {
   std::string key;
-  Json body;                // JSON mapping of worker.v1.Task without the key: one member
-  std::string description;  // for people and logs: "soup of 3 on held_out"
+  Json body;                  // JSON mapping of worker.v1.Task without the key: one member
+  std::string description;    // for people and logs: "soup of 3 on held_out"
   int64_t example_count = 0;  // a measure's, for progress; else 0
 
   // "inspect_checkpoint", "measure", …
@@ -58,6 +57,8 @@ struct MeasureInputs {
   int batch_size = 0;
   std::string numerics;
 };
+// The key alone, for looking up; the task, for giving to a worker.
+std::string MeasureKey(const MeasureInputs& inputs);
 Task MeasureTask(const MeasureInputs& inputs);
 
 struct WriteSoupInputs {
@@ -123,9 +124,9 @@ absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact);
 absl::StatusOr<Score> ReadScore(const Fact& fact);
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
 
-// Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor, both
-// shapes or dtypes; OK when it can. `first` is the first usable checkpoint, or null.
-// Code INVALID_ARGUMENT, reason CHECKPOINT_MISMATCH or CHECKPOINT_NOT_FINITE, metadata "tensor".
+// Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor,
+// both shapes or dtypes; OK when it can. `first` is the first usable checkpoint, or null. Code
+// INVALID_ARGUMENT, reason CHECKPOINT_MISMATCH or CHECKPOINT_NOT_FINITE, metadata "tensor".
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
                        const CheckpointFound* first);
 

@@ -1,8 +1,8 @@
 // The engine: jobs in, tasks out to workers, facts back, events to watchers.
 //
-// For every unfinished job the engine asks the plan (server/recipe/plan.h) what is wanted, looks for it in
-// the store's facts, and gives what is missing to idle workers; a fact that arrives is stored, then
-// announced, then the plan is asked again. Equal tasks of two jobs run once.
+// For every unfinished job the engine asks the plan (server/recipe/plan.h) what is wanted, looks
+// for it in the store's facts, and gives what is missing to idle workers; a fact that arrives is
+// stored, then announced, then the plan is asked again. Equal tasks of two jobs run once.
 //
 // Thread safety: thread-safe. Calls do not block on tasks; they may block on the store.
 // Locking: callbacks (WorkerLink, Subscription) are called without the engine's lock held.
@@ -47,7 +47,8 @@ struct Assignment {
   Task task;
 };
 
-// The way to one worker; implemented by rpc/. Calls never block and may come after the worker is gone.
+// The way to one worker; implemented by rpc/. Calls never block and may come after the worker is
+// gone.
 class WorkerLink {
  public:
   virtual ~WorkerLink() = default;
@@ -69,7 +70,7 @@ struct JobView {
 };
 
 struct NewJob {
-  std::string id;  // "" or the {job} of jobs/{job}
+  std::string id;    // "" or the {job} of jobs/{job}
   std::string spec;  // JSON mapping of stockpot.v1.JobSpec, checked
   std::string display_name;
   std::map<std::string, std::string> labels;
@@ -111,15 +112,18 @@ class Engine {
   virtual absl::Status DeleteJob(const std::string& name) = 0;
   virtual absl::StatusOr<JobView> RetryJob(const std::string& name) = 0;
 
-  // Events after a sequence, from the store. `ended`: the job has ended and these are the last ones.
+  // Events after a sequence, from the store. `ended`: the job has ended and these are the last
+  // ones.
   struct EventPage {
     std::vector<EventRecord> events;
     bool ended = false;
     JobProgress progress;
   };
-  virtual absl::StatusOr<EventPage> ReadEvents(const std::string& name, int64_t after, int limit) = 0;
+  virtual absl::StatusOr<EventPage> ReadEvents(const std::string& name, int64_t after,
+                                               int limit) = 0;
   // Calls `changed` (from any thread, possibly more often than needed) when the job may have new
-  // events or progress, until the returned handle is destroyed; its destructor waits for a running call.
+  // events or progress, until the returned handle is destroyed; its destructor waits for a running
+  // call.
   class Subscription {
    public:
     virtual ~Subscription() = default;

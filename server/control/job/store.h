@@ -1,15 +1,16 @@
 // control/job: jobs, events, the Store interface, the engine that schedules tasks on workers.
 //
-// This header: what outlives the process. A Store holds jobs, their events, task attempts and facts.
-// Implementations: MemoryStore (tests), control/store/sqlite. One conformance suite runs against all.
+// This header: what outlives the process. A Store holds jobs, their events, task attempts and
+// facts. Implementations: MemoryStore (tests), control/store/sqlite. One conformance suite runs
+// against all.
 //
 // Guarantees every implementation gives:
 //  1. A call that returned OK survives kill -9 (MemoryStore: survives within the process).
 //  2. Each call is one transaction: all of it or nothing.
 //  3. Event sequences of a job are 1, 2, 3 … without gaps; an event key is stored once per job, a
 //     second time is silently dropped.
-//  4. A fence is given once per key and grows; a write that names an old fence changes nothing and is
-//     ABORTED (reason STALE_FENCE).
+//  4. A fence is given once per key and grows; a write that names an old fence changes nothing and
+//     is ABORTED (reason STALE_FENCE).
 //
 // Errors: NOT_FOUND (reason JOB_NOT_FOUND), ALREADY_EXISTS (JOB_EXISTS), ABORTED (STALE_FENCE),
 // UNAVAILABLE busy for too long, RESOURCE_EXHAUSTED (DISK_FULL), INTERNAL anything else.
@@ -51,17 +52,17 @@ struct JobRecord {
   // Everything below changes while the job lives.
   JobState state = JobState::kQueued;
   std::string suspend_reason;
-  absl::Status error;  // of a FAILED job
+  absl::Status error;      // of a FAILED job
   absl::Time create_time;  // microseconds are kept
   std::optional<absl::Time> start_time, end_time;
   bool cancel_requested = false;
-  std::string report;     // JSON mapping of stockpot.v1.Report; "" before there is one
-  std::string artifacts;  // JSON list of stockpot.v1.ArtifactFile; ""
+  std::string report;         // JSON mapping of stockpot.v1.Report; "" before there is one
+  std::string artifacts;      // JSON list of stockpot.v1.ArtifactFile; ""
   int64_t last_sequence = 0;  // set by the store
 };
 
 struct NewEvent {
-  std::string key;   // unique within the job: "state/RUNNING/1", "step/3"
+  std::string key;  // unique within the job: "state/RUNNING/1", "step/3"
   absl::Time time;
   std::string body;  // JSON mapping of stockpot.v1.JobEvent without sequence and time
 };
@@ -90,8 +91,9 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Stores the job with its first event. With a request_id that the same client used before: returns
-  // the job of then when request_digest is equal, else ALREADY_EXISTS. A taken name: ALREADY_EXISTS.
+  // Stores the job with its first event. With a request_id that the same client used before:
+  // returns the job of then when request_digest is equal, else ALREADY_EXISTS. A taken name:
+  // ALREADY_EXISTS.
   struct Created {
     JobRecord job;
     bool existed = false;
@@ -120,7 +122,8 @@ class Store {
   virtual absl::StatusOr<TaskClaim> ClaimTask(const std::string& job, const Task& task,
                                               const std::string& owner, absl::Time now,
                                               absl::Time lease_until) = 0;
-  virtual absl::Status RenewLease(const std::string& key, int64_t fence, absl::Time lease_until) = 0;
+  virtual absl::Status RenewLease(const std::string& key, int64_t fence,
+                                  absl::Time lease_until) = 0;
   // Stores the fact and ends the claim. ABORTED when the fence is old.
   virtual absl::Status FinishTask(const std::string& job, int64_t fence, const Fact& fact) = 0;
   // Ends the claim without a result; the attempt stays counted.

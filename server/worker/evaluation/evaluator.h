@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct InputBinding {
 
 struct MeasureOptions {
   std::vector<InputBinding> inputs;
-  int batch_size = 256;
+  int batch_size = 250;
   // Called after each batch with the examples done; a non-OK result ends the run with it.
   std::function<absl::Status(int64_t examples_done)> progress;
 };
@@ -69,11 +70,18 @@ class Runner {
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   virtual const DeviceInfo& device() const = 0;
 
-  // Writes the blend straight into the module's parameters (worker/soup's canonical arithmetic).
-  // The ingredients' tensors must equal tensors() in name and shape; a stored dtype that differs
-  // from the module's is converted after the blend was rounded to the stored one.
+  // Names of tensors() that are buffers: a checkpoint may leave them out, and then they keep the
+  // architecture's own values.
+  virtual const std::vector<std::string>& buffers() const = 0;
+
+  // Writes the blend straight into the module's parameters and buffers (worker/soup's canonical
+  // arithmetic, rounded to `dtype` as BlendTensor does, then converted to the module's dtype where
+  // that differs). The ingredients agree with each other (CheckCompatible) and with tensors() in name
+  // and shape, except that buffers may be missing.
+  // Errors: INVALID_ARGUMENT (reason CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading.
   virtual absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
-                                  absl::Span<const double> coefficients) = 0;
+                                  absl::Span<const double> coefficients,
+                                  std::optional<DType> dtype) = 0;
 
   // Runs all of `data_set`.
   // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,

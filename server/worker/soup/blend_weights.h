@@ -2,9 +2,9 @@
 //
 // One canonical order, so that every path gives the same bits (DESIGN.md section 4):
 //   uniform:       sum = w_0; sum += w_i in the blend's order, in float32 (float64 where stored so);
-//                  soup = sum * (1 / k), one rounding at the end to the stored dtype.
+//                  soup = sum * (1 / k), one rounding at the end to the output dtype.
 //   coefficients:  sum = c_0 * w_0; sum += c_i * w_i (product rounded, then added: no fused
-//                  multiply-add), rounded to the stored dtype.
+//                  multiply-add), rounded to the output dtype.
 // One ingredient with coefficient 1 is the identity, bit for bit. Integer and bool tensors come from
 // the first ingredient. float8, float16 and bfloat16 accumulate in float32.
 //
@@ -14,6 +14,7 @@
 #define STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,12 +23,18 @@
 
 namespace stockpot {
 
+// The dtype a blended tensor has: `requested` for floating-point tensors (nullopt: as stored); others
+// always keep theirs.
+DType BlendDType(DType stored, std::optional<DType> requested);
+
 // Writes the blend of tensor `index` (the same in every state dict: CheckCompatible held) into
-// `out`, stored dtype, byte_count() bytes. Empty `coefficients` means uniform.
-// Errors: INVALID_ARGUMENT no ingredients or another number of coefficients; DATA_LOSS from reading.
+// `out`, as BlendDType(stored, requested). Empty `coefficients` means uniform. `out` has exactly the
+// bytes of that dtype and shape.
+// Errors: INVALID_ARGUMENT no ingredients, another number of coefficients, another size of `out`;
+// DATA_LOSS from reading.
 absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                          absl::Span<const double> coefficients, size_t index,
-                         absl::Span<char> out);
+                         std::optional<DType> requested, absl::Span<char> out);
 
 }  // namespace stockpot
 

@@ -1,0 +1,39 @@
+// A whole file mapped read-only: how checkpoints and cached data sets are read without copies.
+// The mapping stays valid when the file is renamed or removed. A file that is truncated meanwhile by
+// somebody else raises SIGBUS in the reader: hostile and fragile reading happens in workers only.
+// Thread safety: immutable.
+#ifndef STOCKPOT_SERVER_BASE_MAPPED_FILE_H_
+#define STOCKPOT_SERVER_BASE_MAPPED_FILE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace stockpot {
+
+class MappedFile {
+ public:
+  // Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (not a regular file), INTERNAL; messages
+  // do not repeat the path, the caller annotates.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  absl::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
+
+  // Tells the kernel that all of it is about to be read in order.
+  void WillReadSequentially() const;
+
+ private:
+  MappedFile(void* data, size_t size) : data_(data), size_(size) {}
+  void* const data_;  // null for an empty file
+  const size_t size_;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_BASE_MAPPED_FILE_H_

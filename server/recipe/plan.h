@@ -1,0 +1,72 @@
+// A job's whole course as a pure function of what is known: inspect the sources, follow the recipe
+// on the held-out set, measure the report sets, write the soup. The same ledger gives the same
+// decision, so a crash, the number of workers and the order of arrival cannot change a result.
+//
+// Source: DESIGN.md section 1.
+// Thread safety: thread-compatible (keeps computed keys).
+#ifndef STOCKPOT_SERVER_RECIPE_PLAN_H_
+#define STOCKPOT_SERVER_RECIPE_PLAN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/recipe/recipe.h"
+#include "server/recipe/task.h"
+
+namespace stockpot {
+
+// Something a watcher is told once. Milestones of one ledger are among those of any larger one.
+struct Milestone {
+  std::string key;   // unique within the job
+  Json body;         // JSON mapping of stockpot.v1.JobEvent: its one event member
+  std::string fact;  // the key of the fact it tells of, where it tells of one
+};
+
+struct PlanDecision {
+  std::vector<Task> wanted;           // most urgent first
+  std::vector<Milestone> milestones;  // all that are known, in an order fit for telling
+
+  bool finished = false;
+  absl::Status failure;            // of a finished job; OK when it succeeded
+  Json artifacts = Json::array();  // JSON mapping of repeated stockpot.v1.ArtifactFile
+
+  // For progress only.
+  int64_t tasks_done = 0, tasks_total = 0;
+  int64_t examples_done = 0, examples_total = 0;
+  std::string activity;
+};
+
+struct MeasureKeys;  // internal: plan_state.h
+
+struct PlanOptions {
+  std::string job;              // makes inspections and artifacts this job's own
+  std::string artifact_folder;  // where the soup goes
+  std::string software;         // for provenance
+  int speculation = 1;          // used where the spec leaves it open
+};
+
+class Plan {
+ public:
+  Plan(JobSpec spec, PlanOptions options);
+  ~Plan();
+
+  // "greedy/1".
+  std::string recipe_version() const;
+
+  PlanDecision Next(const Ledger& ledger) const;
+
+  // JSON mapping of stockpot.v1.ReportResult: whole when Next() says finished, else what is known.
+  Json ReportResult(const Ledger& ledger) const;
+
+ private:
+  const JobSpec spec_;
+  const PlanOptions options_;
+  // Keys of measures; they depend on inspected digests, which never change once known.
+  const std::unique_ptr<MeasureKeys> keys_;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_RECIPE_PLAN_H_

@@ -1,0 +1,52 @@
+// storage: URIs to bytes. This release reads local files; object stores come behind the same names.
+//
+// A client's URI is hostile: it is an absolute path or file:///absolute/path, percent-decoded once,
+// and is only read below folders that the operator allows (--allowed_root). Architectures are
+// programs, so they have a list of their own (--allowed_architecture_prefix).
+//
+// stockpotd checks the text of every URI when a job is made; the worker, which opens the file, checks
+// the real path after every symbolic link. Both use this header.
+// Thread safety: immutable.
+#ifndef STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
+#define STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace stockpot {
+
+// The absolute path a URI names, without "." and empty parts. ".." is refused.
+// Errors: INVALID_ARGUMENT (reason INVALID_FIELD) not an absolute path or file:// URI, another host,
+// a bad percent escape, NUL; UNIMPLEMENTED (NOT_IMPLEMENTED) a scheme that is not read yet.
+absl::StatusOr<std::string> LocalPath(absl::string_view uri);
+
+class AllowList {
+ public:
+  // `roots`: folders (or files) below which checkpoints and data may be read.
+  // `architecture_prefixes`: folders or files for architectures; these need not be below a root.
+  // Each must be an absolute path; an existing one is also allowed by its real path.
+  // Errors: INVALID_ARGUMENT.
+  static absl::StatusOr<AllowList> Create(const std::vector<std::string>& roots,
+                                          const std::vector<std::string>& architecture_prefixes);
+
+  // By text alone: no file is touched. The path of the URI.
+  // Errors: as LocalPath; PERMISSION_DENIED, reason PATH_NOT_ALLOWED or ARCHITECTURE_NOT_ALLOWED.
+  absl::StatusOr<std::string> CheckData(absl::string_view uri) const;
+  absl::StatusOr<std::string> CheckArchitecture(absl::string_view uri) const;
+
+  // Also follows symbolic links: gives the real path, which is below an allowed one.
+  // Errors: as above, and NOT_FOUND.
+  absl::StatusOr<std::string> ResolveData(absl::string_view uri) const;
+  absl::StatusOr<std::string> ResolveArchitecture(absl::string_view uri) const;
+
+ private:
+  std::vector<std::string> roots_, architectures_;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
