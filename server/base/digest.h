@@ -21,7 +21,8 @@ class Sha256 {
   Sha256& operator=(Sha256&&) noexcept;
 
   Sha256& Update(absl::string_view bytes);
-  // Appends an 8-byte little-endian length before the bytes, so that a list of fields has one reading.
+  // Appends an 8-byte little-endian length before the bytes, so that a list of fields has one
+  // reading.
   Sha256& UpdateField(absl::string_view bytes);
   // 64 hexadecimal digits. The object may not be used after.
   std::string Finish();

@@ -1,7 +1,7 @@
 // A whole file mapped read-only: how checkpoints and cached data sets are read without copies.
-// The mapping stays valid when the file is renamed or removed. A file that is truncated meanwhile by
-// somebody else raises SIGBUS in the reader: hostile and fragile reading happens in workers only.
-// Thread safety: immutable.
+// The mapping stays valid when the file is renamed or removed. A file that is truncated meanwhile
+// by somebody else raises SIGBUS in the reader: hostile and fragile reading happens in workers
+// only. Thread safety: immutable.
 #ifndef STOCKPOT_SERVER_BASE_MAPPED_FILE_H_
 #define STOCKPOT_SERVER_BASE_MAPPED_FILE_H_
 

@@ -58,10 +58,10 @@ absl::Status ParseSerializedStatus(absl::string_view serialized);
 #define STOCKPOT_CONCAT_INNER_(a, b) a##b
 #define STOCKPOT_CONCAT_(a, b) STOCKPOT_CONCAT_INNER_(a, b)
 
-#define RETURN_IF_ERROR(expression)                        \
-  do {                                                     \
-    absl::Status stockpot_status_ = (expression);          \
-    if (!stockpot_status_.ok()) return stockpot_status_;   \
+#define RETURN_IF_ERROR(expression)                      \
+  do {                                                   \
+    absl::Status stockpot_status_ = (expression);        \
+    if (!stockpot_status_.ok()) return stockpot_status_; \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto value, FunctionReturningStatusOr());

@@ -4,9 +4,8 @@
 // and is only read below folders that the operator allows (--allowed_root). Architectures are
 // programs, so they have a list of their own (--allowed_architecture_prefix).
 //
-// stockpotd checks the text of every URI when a job is made; the worker, which opens the file, checks
-// the real path after every symbolic link. Both use this header.
-// Thread safety: immutable.
+// stockpotd checks the text of every URI when a job is made; the worker, which opens the file,
+// checks the real path after every symbolic link. Both use this header. Thread safety: immutable.
 #ifndef STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
 #define STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
 
@@ -20,8 +19,8 @@
 namespace stockpot {
 
 // The absolute path a URI names, without "." and empty parts. ".." is refused.
-// Errors: INVALID_ARGUMENT (reason INVALID_FIELD) not an absolute path or file:// URI, another host,
-// a bad percent escape, NUL; UNIMPLEMENTED (NOT_IMPLEMENTED) a scheme that is not read yet.
+// Errors: INVALID_ARGUMENT (reason INVALID_FIELD) not an absolute path or file:// URI, another
+// host, a bad percent escape, NUL; UNIMPLEMENTED (NOT_IMPLEMENTED) a scheme that is not read yet.
 absl::StatusOr<std::string> LocalPath(absl::string_view uri);
 
 class AllowList {

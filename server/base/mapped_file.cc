@@ -1,0 +1,47 @@
+#include "server/base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "server/base/files.h"
+
+namespace stockpot {
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open");
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(fd);
+    return absl::InvalidArgumentError("not a regular file");
+  }
+  void* data = nullptr;
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size > 0) {
+    data = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+      const int error = errno;
+      close(fd);
+      return ErrnoStatus(error, "cannot map");
+    }
+  }
+  close(fd);
+  return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+void MappedFile::WillReadSequentially() const {
+  if (data_ == nullptr) return;
+  madvise(data_, size_, MADV_SEQUENTIAL);
+  madvise(data_, size_, MADV_WILLNEED);
+}
+
+}  // namespace stockpot

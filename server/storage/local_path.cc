@@ -1,0 +1,160 @@
+#include "server/storage/local_path.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+
+namespace stockpot {
+namespace {
+
+absl::Status Invalid(absl::string_view message) {
+  return WithReason(absl::InvalidArgumentError(message), "INVALID_FIELD");
+}
+
+absl::StatusOr<std::string> PercentDecode(absl::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded.push_back(text[i]);
+      continue;
+    }
+    if (i + 2 >= text.size() || !absl::ascii_isxdigit(static_cast<unsigned char>(text[i + 1])) ||
+        !absl::ascii_isxdigit(static_cast<unsigned char>(text[i + 2]))) {
+      return Invalid("a '%' in a file:// URI must be followed by two hexadecimal digits");
+    }
+    decoded += absl::HexStringToBytes(text.substr(i + 1, 2));
+    i += 2;
+  }
+  return decoded;
+}
+
+absl::StatusOr<std::string> Normalize(absl::string_view path) {
+  if (path.find('\0') != absl::string_view::npos) return Invalid("a path cannot hold a NUL byte");
+  if (!absl::StartsWith(path, "/")) {
+    return Invalid("must be an absolute path or file:///absolute/path");
+  }
+  std::string normal;
+  for (absl::string_view part : absl::StrSplit(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part == "..") return Invalid("must not contain '..'");
+    absl::StrAppend(&normal, "/", part);
+  }
+  return normal.empty() ? "/" : normal;
+}
+
+// Length of the scheme of "scheme:…", 0 when there is none.
+size_t SchemeLength(absl::string_view uri) {
+  const size_t colon = uri.find("://");
+  if (colon == absl::string_view::npos || uri.find('/') < colon) return 0;
+  return colon;
+}
+
+bool IsBelow(absl::string_view path, absl::string_view root) {
+  if (root == "/" || path == root) return true;
+  return path.size() > root.size() && absl::StartsWith(path, root) && path[root.size()] == '/';
+}
+
+absl::Status CheckBelow(const std::string& path, const std::vector<std::string>& allowed,
+                        absl::string_view reason, absl::string_view flag) {
+  for (const std::string& root : allowed) {
+    if (IsBelow(path, root)) return absl::OkStatus();
+  }
+  return WithReason(
+      absl::PermissionDeniedError(absl::StrCat(
+          "not below a folder that this server allows; the operator allows one with --", flag)),
+      reason);
+}
+
+absl::Status CheckDataPath(const std::string& path, const std::vector<std::string>& roots) {
+  return CheckBelow(path, roots, "PATH_NOT_ALLOWED", "allowed_root");
+}
+
+absl::Status CheckArchitecturePath(const std::string& path, const std::vector<std::string>& roots) {
+  return CheckBelow(path, roots, "ARCHITECTURE_NOT_ALLOWED", "allowed_architecture_prefix");
+}
+
+absl::StatusOr<std::string> RealPath(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
+  if (real == nullptr) return ErrnoStatus(errno, "cannot open");
+  return std::string(real.get());
+}
+
+absl::StatusOr<std::vector<std::string>> WithRealPaths(const std::vector<std::string>& paths) {
+  std::vector<std::string> all;
+  for (const std::string& path : paths) {
+    absl::StatusOr<std::string> normal = Normalize(path);
+    if (!normal.ok()) return Annotate(normal.status(), absl::StrCat("'", path, "'"));
+    absl::StatusOr<std::string> real = RealPath(*normal);
+    if (real.ok() && *real != *normal) all.push_back(*std::move(real));
+    all.push_back(*std::move(normal));
+  }
+  return all;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> LocalPath(absl::string_view uri) {
+  const size_t scheme_length = SchemeLength(uri);
+  if (scheme_length == 0) return Normalize(uri);
+  const absl::string_view scheme = uri.substr(0, scheme_length);
+  if (!absl::EqualsIgnoreCase(scheme, "file")) {
+    return WithReason(
+        absl::UnimplementedError(absl::StrCat("scheme '", scheme.substr(0, 32),
+                                              "' is not read by this release; give a local path")),
+        "NOT_IMPLEMENTED");
+  }
+  absl::string_view rest = uri.substr(scheme_length + 3);
+  const size_t slash = rest.find('/');
+  const absl::string_view host = rest.substr(0, slash);
+  if (!host.empty() && host != "localhost") {
+    return Invalid("a file:// URI must name no host: file:///absolute/path");
+  }
+  ASSIGN_OR_RETURN(const std::string path,
+                   PercentDecode(slash == absl::string_view::npos ? "" : rest.substr(slash)));
+  return Normalize(path);
+}
+
+absl::StatusOr<AllowList> AllowList::Create(const std::vector<std::string>& roots,
+                                            const std::vector<std::string>& architecture_prefixes) {
+  AllowList list;
+  ASSIGN_OR_RETURN(list.roots_, WithRealPaths(roots));
+  ASSIGN_OR_RETURN(list.architectures_, WithRealPaths(architecture_prefixes));
+  return list;
+}
+
+absl::StatusOr<std::string> AllowList::CheckData(absl::string_view uri) const {
+  ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
+  RETURN_IF_ERROR(CheckDataPath(path, roots_));
+  return path;
+}
+
+absl::StatusOr<std::string> AllowList::CheckArchitecture(absl::string_view uri) const {
+  ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
+  RETURN_IF_ERROR(CheckArchitecturePath(path, architectures_));
+  return path;
+}
+
+absl::StatusOr<std::string> AllowList::ResolveData(absl::string_view uri) const {
+  ASSIGN_OR_RETURN(const std::string path, CheckData(uri));
+  ASSIGN_OR_RETURN(std::string real, RealPath(path));
+  RETURN_IF_ERROR(CheckDataPath(real, roots_));
+  return real;
+}
+
+absl::StatusOr<std::string> AllowList::ResolveArchitecture(absl::string_view uri) const {
+  ASSIGN_OR_RETURN(const std::string path, CheckArchitecture(uri));
+  ASSIGN_OR_RETURN(std::string real, RealPath(path));
+  RETURN_IF_ERROR(CheckArchitecturePath(real, architectures_));
+  return real;
+}
+
+}  // namespace stockpot
