@@ -20,7 +20,7 @@ if(STOCKPOT_CCACHE)
       ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       ${STOCKPOT_CCACHE})
 endif()
-find_program(STOCKPOT_LLD ld.lld-14)
+find_program(STOCKPOT_LLD ld.lld)
 if(STOCKPOT_LLD)
   add_link_options(-fuse-ld=lld)
 endif()
