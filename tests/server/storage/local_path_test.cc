@@ -1,0 +1,107 @@
+#include "server/storage/local_path.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "tests/support/temporary_folder.h"
+
+namespace stockpot {
+namespace {
+
+TEST(LocalPath, HasOneReading) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"/a/b", "/a/b"},
+      {"//a///b/./c/", "/a/b/c"},
+      {"file:///a/b", "/a/b"},
+      {"FILE:///a/b", "/a/b"},
+      {"file://localhost/a", "/a"},
+      {"file:///a%20b/%e2%82%ac", "/a b/\xe2\x82\xac"},
+      {"/a%20b", "/a%20b"},  // a plain path is taken as it is
+      {"/models/v1://x", "/models/v1:/x"},
+      {"/", "/"},
+  };
+  for (const auto& [uri, path] : cases) {
+    absl::StatusOr<std::string> found = LocalPath(uri);
+    ASSERT_TRUE(found.ok()) << uri << ": " << found.status();
+    EXPECT_EQ(*found, path) << uri;
+  }
+}
+
+TEST(LocalPath, RefusesWhatIsNotALocalAbsolutePath) {
+  const std::pair<absl::string_view, absl::StatusCode> cases[] = {
+      {"", absl::StatusCode::kInvalidArgument},
+      {"a/b", absl::StatusCode::kInvalidArgument},
+      {"/a/../b", absl::StatusCode::kInvalidArgument},
+      {"file:///a/%2e%2e/b", absl::StatusCode::kInvalidArgument},
+      {"file:///a%00b", absl::StatusCode::kInvalidArgument},
+      {"file:///a%2", absl::StatusCode::kInvalidArgument},
+      {"file:///a%zz", absl::StatusCode::kInvalidArgument},
+      {"file://host/a", absl::StatusCode::kInvalidArgument},
+      {"file://", absl::StatusCode::kInvalidArgument},
+      {absl::string_view("/a\0b", 4), absl::StatusCode::kInvalidArgument},
+      {"s3://bucket/key", absl::StatusCode::kUnimplemented},
+      {"http://host/a", absl::StatusCode::kUnimplemented},
+  };
+  for (const auto& [uri, code] : cases) EXPECT_EQ(LocalPath(uri).status().code(), code) << uri;
+}
+
+class AllowListTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* name : {"data", "models", "secret", "data-other"}) {
+      ASSERT_TRUE(MakeFolders(folder_ / name).ok());
+      ASSERT_TRUE(WriteFileDurably(folder_ / (std::string(name) + "/f"), "x").ok());
+    }
+    std::filesystem::create_symlink(folder_ / "secret/f", folder_ / "data/escape");
+    std::filesystem::create_symlink(folder_ / "data/f", folder_ / "data/inside");
+    std::filesystem::create_directory_symlink(folder_ / "data", folder_ / "alias");
+  }
+  AllowList List(const std::string& root, const std::string& architectures) {
+    return *AllowList::Create({folder_ / root}, {folder_ / architectures});
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(AllowListTest, AllowsBelowARootAndNothingElse) {
+  const AllowList list = List("data", "models");
+  EXPECT_EQ(*list.ResolveData(folder_ / "data/f"), folder_ / "data/f");
+  EXPECT_EQ(*list.ResolveData(folder_ / "data/inside"), folder_ / "data/f");
+  for (const char* path : {"data-other/f", "secret/f", "models/f"}) {
+    const absl::Status status = list.CheckData(folder_ / path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << path;
+    EXPECT_EQ(GetErrorFacts(status).reason, "PATH_NOT_ALLOWED");
+  }
+}
+
+TEST_F(AllowListTest, ASymbolicLinkDoesNotLeadOut) {
+  const AllowList list = List("data", "models");
+  EXPECT_TRUE(list.CheckData(folder_ / "data/escape").ok()) << "by text it is below the root";
+  EXPECT_EQ(list.ResolveData(folder_ / "data/escape").status().code(),
+            absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(AllowListTest, ARootThatIsALinkItselfIsFollowed) {
+  EXPECT_EQ(*List("alias", "models").ResolveData(folder_ / "alias/f"), folder_ / "data/f");
+}
+
+TEST_F(AllowListTest, ArchitecturesHaveAListOfTheirOwn) {
+  const AllowList list = List("data", "models");
+  EXPECT_TRUE(list.ResolveArchitecture(folder_ / "models/f").ok());
+  const absl::Status status = list.ResolveArchitecture(folder_ / "data/f").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(GetErrorFacts(status).reason, "ARCHITECTURE_NOT_ALLOWED");
+  EXPECT_EQ(list.ResolveArchitecture(folder_ / "models/none").status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(AllowListTest, NothingIsAllowedUntilSaid) {
+  const AllowList list = *AllowList::Create({}, {});
+  EXPECT_FALSE(list.CheckData("/etc/passwd").ok());
+  EXPECT_FALSE(AllowList::Create({"relative"}, {}).ok());
+}
+
+}  // namespace
+}  // namespace stockpot
