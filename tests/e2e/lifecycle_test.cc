@@ -1,0 +1,193 @@
+// What happens around a job: workers and servers that die, clients, metrics, health.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/server_process/server_process.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_sweep/tiny_sweep.h"
+
+namespace stockpot {
+namespace {
+
+using testing::HasSubstr;
+
+// Batches of one example through a slow model: a pass takes about a second.
+v1::JobSpec SlowSpec(const TinySweep& sweep) {
+  v1::JobSpec spec = sweep.Spec("slow.pt");
+  spec.mutable_compute()->set_batch_size(1);
+  return spec;
+}
+
+std::string Create(ServerProcess& server, const v1::JobSpec& spec) {
+  grpc::ClientContext context;
+  v1::CreateJobRequest request;
+  *request.mutable_job()->mutable_spec() = spec;
+  v1::Job job;
+  const grpc::Status status = server.stub().CreateJob(&context, request, &job);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return job.name();
+}
+
+// Returns once the job evaluates something.
+void WaitUntilEvaluating(ServerProcess& server, const std::string& name) {
+  grpc::ClientContext context;
+  v1::WatchJobRequest request;
+  request.set_name(name);
+  auto reader = server.stub().WatchJob(&context, request);
+  v1::JobEvent event;
+  while (reader->Read(&event)) {
+    ASSERT_FALSE(event.has_soup_written()) << "over before it could be disturbed";
+    if (event.has_progress() && event.progress().examples_done() > 0) break;
+  }
+  context.TryCancel();
+}
+
+TEST(Lifecycle, AWorkerKilledInATaskCostsThatAttemptAndNothingElse) {
+  const TinySweep sweep(100);
+  ServerProcess server({});
+  const std::string name = Create(server, SlowSpec(sweep));
+  WaitUntilEvaluating(server, name);
+  const std::vector<pid_t> workers = server.WorkerProcessIds();
+  ASSERT_EQ(workers.size(), 1u);
+  kill(workers[0], SIGKILL);
+  std::vector<v1::JobEvent> events;
+  const v1::Job job = server.Follow(name, &events);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(job.report().cost().failed_attempts(), 1);
+  int failed_attempts = 0;
+  for (const v1::JobEvent& event : events) failed_attempts += event.has_attempt_failed() ? 1 : 0;
+  EXPECT_EQ(failed_attempts, 1);
+  EXPECT_NE(server.WorkerProcessIds(), workers);
+
+  // Not one bit of the result differs from an undisturbed run.
+  ServerProcess other({});
+  EXPECT_EQ(other.Run(SlowSpec(sweep)).report().result().SerializeAsString(),
+            job.report().result().SerializeAsString());
+}
+
+TEST(Lifecycle, AServerKilledInAJobGoesOnWhereItWas) {
+  const TinySweep sweep(100);
+  TemporaryFolder data;
+  std::string name;
+  std::vector<v1::JobEvent> events;
+  {
+    ServerProcess server({.data_folder = data / "d"});
+    name = Create(server, SlowSpec(sweep));
+    WaitUntilEvaluating(server, name);
+    grpc::ClientContext context;
+    v1::WatchJobRequest request;
+    request.set_name(name);
+    auto reader = server.stub().WatchJob(&context, request);
+    v1::JobEvent event;
+    while (reader->Read(&event)) {
+      if (event.sequence() > 0) events.push_back(event);
+      if (event.has_blend_measured()) break;
+    }
+    server.Kill();
+  }
+  ASSERT_FALSE(events.empty());
+  ServerProcess server({.data_folder = data / "d"});
+  const v1::Job job = server.Follow(name, &events);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  std::set<std::vector<std::string>> measured;
+  for (size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].sequence(), static_cast<int64_t>(i + 1)) << "every event exactly once";
+    if (!events[i].has_blend_measured()) continue;
+    const auto& names = events[i].blend_measured().ingredients();
+    EXPECT_TRUE(measured.insert({names.begin(), names.end()}).second) << "measured twice";
+  }
+  EXPECT_EQ(events.back().state_changed().state(), v1::Job::SUCCEEDED);
+  ServerProcess other({});
+  EXPECT_EQ(other.Run(SlowSpec(sweep)).report().result().SerializeAsString(),
+            job.report().result().SerializeAsString());
+}
+
+TEST(Lifecycle, ACancelledJobEndsWithinABatchAndKeepsWhatWasMeasured) {
+  const TinySweep sweep(100000);
+  ServerProcess server({});
+  const std::string name = Create(server, SlowSpec(sweep));
+  WaitUntilEvaluating(server, name);
+  grpc::ClientContext context;
+  v1::CancelJobRequest request;
+  request.set_name(name);
+  v1::Job job;
+  ASSERT_TRUE(server.stub().CancelJob(&context, request, &job).ok());
+  job = server.Follow(name);
+  EXPECT_EQ(job.state(), v1::Job::CANCELLED);
+  EXPECT_EQ(job.report().result().ingredients_size(), 3);
+  // The worker is free again at once.
+  EXPECT_EQ(server.Run(TinySweep().Spec()).state(), v1::Job::SUCCEEDED);
+}
+
+TEST(Lifecycle, SigtermEndsTheServerCleanlyAndItsWorkersWithIt) {
+  ServerProcess server({.workers = 2});
+  const std::vector<pid_t> workers = server.WorkerProcessIds();
+  EXPECT_EQ(server.Terminate(), 0);
+  for (const pid_t worker : workers) EXPECT_NE(kill(worker, 0), 0) << "a worker outlived it";
+}
+
+class CommandLine : public testing::Test {
+ protected:
+  std::vector<std::string> Submit(const std::string& out, const std::string& ingredients) {
+    return {ProgramPath("stockpot"),
+            "--server",
+            server_.address(),
+            "submit",
+            "--architecture",
+            sweep_ / "models/linear.pt",
+            "--ingredients",
+            ingredients,
+            "--held-out",
+            sweep_ / "data.safetensors",
+            "--report-set",
+            "again=" + sweep_ / "data.safetensors",
+            "--watch",
+            "--out",
+            out};
+  }
+  TinySweep sweep_;
+  ServerProcess server_{ServerProcess::Options{}};
+};
+
+TEST_F(CommandLine, SubmitsWatchesDownloadsAndShowsTheTable) {
+  TemporaryFolder out;
+  const ProgramResult result = RunProgram(Submit(out.path(), sweep_ / "good_*.safetensors"));
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("100.00"));
+  EXPECT_THAT(result.output, HasSubstr("soup.safetensors"));
+  for (const char* file : {"soup.safetensors", "report.json", "manifest.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(out / file)) << file;
+  }
+  const ProgramResult list = RunProgram(
+      {ProgramPath("stockpot"), "--server", server_.address(), "list", "--state", "SUCCEEDED"});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_THAT(list.output, HasSubstr("jobs/"));
+  const ProgramResult inspect = RunProgram({ProgramPath("stockpot"), "--server", server_.address(),
+                                            "inspect", sweep_ / "good_0.safetensors"});
+  EXPECT_EQ(inspect.exit_code, 0) << inspect.output;
+  EXPECT_THAT(inspect.output, HasSubstr("weight"));
+}
+
+TEST_F(CommandLine, ExitCodesTellScriptsWhatHappened) {
+  TemporaryFolder out;
+  WriteSafetensors(sweep_ / "bad_0.safetensors",
+                   TinySweep::Checkpoint(std::vector<float>(12, 1.0f), {4, 3}));
+  const ProgramResult failed = RunProgram(Submit(out.path(), sweep_ / "bad_*.safetensors"));
+  EXPECT_EQ(failed.exit_code, 1) << failed.output;
+  EXPECT_THAT(failed.output, HasSubstr("tensor 'weight'"));
+  EXPECT_EQ(RunProgram(Submit(out.path(), sweep_ / "none_*")).exit_code, 2);
+  const std::string address = server_.address();
+  server_.Terminate();
+  EXPECT_EQ(RunProgram({ProgramPath("stockpot"), "--server", address, "list"}).exit_code, 4);
+}
+
+}  // namespace
+}  // namespace stockpot
