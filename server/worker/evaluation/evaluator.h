@@ -1,8 +1,8 @@
 // worker/evaluation: runs a model over a data set and counts.
 //
 // A Runner holds one architecture (TorchScript) on one device; weights are swapped in by name. The
-// evaluator feeds it batches of one fixed shape (the last one padded by repeating its last example),
-// so that an example's result does not depend on how many examples there are.
+// evaluator feeds it batches of one fixed shape (the last one padded by repeating its last
+// example), so that an example's result does not depend on how many examples there are.
 //
 // Source: Wortsman et al. 2022, section 3; metrics: DESIGN.md section 4.
 // Thread safety: confined to one thread (the worker's task thread).
@@ -28,7 +28,8 @@ namespace stockpot {
 struct InputBinding {
   std::string data_set_input;  // "images"
   std::string argument;        // of the model's forward(); empty: by position
-  // Images: value / 255, then (value - mean[c]) / std[c] in float32, in this order. Empty: as stored.
+  // Images: value / 255, then (value - mean[c]) / std[c] in float32, in this order. Empty: as
+  // stored.
   bool scale_to_unit = false;
   std::vector<float> mean, std;  // one per channel
 };
@@ -44,23 +45,24 @@ struct MeasureOptions {
 struct Measurement {
   int64_t example_count = 0;
   int64_t top1_correct = 0;
-  int64_t top5_correct = 0;        // true class among the 5 largest; = example_count below 6 classes
-  double cross_entropy_sum = 0;    // natural logarithm, from float32 logits in float64
-  std::string correct_bits;        // bit i%8 of byte i/8: example i is top-1 correct
-  std::vector<float> margins;      // true-class logit minus the largest other
+  int64_t top5_correct = 0;      // true class among the 5 largest; = example_count below 6 classes
+  double cross_entropy_sum = 0;  // natural logarithm, from float32 logits in float64
+  std::string correct_bits;      // bit i%8 of byte i/8: example i is top-1 correct
+  std::vector<float> margins;    // true-class logit minus the largest other
 };
 
 struct DeviceInfo {
-  std::string kind;          // "cpu" or "cuda"
-  std::string name;          // processor or card, for people
-  std::string numerics;      // what results depend on: device kind, LibTorch version, precision
+  std::string kind;      // "cpu" or "cuda"
+  std::string name;      // processor or card, for people
+  std::string numerics;  // what results depend on: device kind, LibTorch version, precision
 };
 
 class Runner {
  public:
   // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", or "auto": a GPU
   // where its libraries and a card are found).
-  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID).
+  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID); those of
+  // ProbeDevice.
   static absl::StatusOr<std::unique_ptr<Runner>> Load(const std::string& path,
                                                       const std::string& device);
   virtual ~Runner() = default;
@@ -76,22 +78,31 @@ class Runner {
 
   // Writes the blend straight into the module's parameters and buffers (worker/soup's canonical
   // arithmetic, rounded to `dtype` as BlendTensor does, then converted to the module's dtype where
-  // that differs). The ingredients agree with each other (CheckCompatible) and with tensors() in name
-  // and shape, except that buffers may be missing.
-  // Errors: INVALID_ARGUMENT (reason CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading.
+  // that differs). The ingredients agree with each other (CheckCompatible) and with tensors() in
+  // name and shape, except that buffers may be missing. Errors: INVALID_ARGUMENT (reason
+  // CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading.
   virtual absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
 
   // Runs all of `data_set`.
   // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,
-  // LABEL_OUT_OF_RANGE when a label is not below the number of logits); INTERNAL the model threw;
-  // RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason NON_FINITE_OUTPUT) a logit is NaN.
+  // MODEL_OUTPUT_MISMATCH, or LABEL_OUT_OF_RANGE when a label is not below the number of logits);
+  // INTERNAL (MODEL_FAILED) the model threw; RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason
+  // NON_FINITE_OUTPUT) logits are not finite.
   virtual absl::StatusOr<Measurement> Measure(const DataSet& data_set,
                                               const MeasureOptions& options) = 0;
 };
 
+// How many threads this process computes with on the CPU; 0: one per core. Call it before anything
+// else here, from the thread that starts all others. The number is not part of
+// DeviceInfo::numerics: matrix products, convolutions, attention, norms and per-example reductions
+// give the same bits with any number of threads (measured with 1, 2, 3, 4 and 8); only a sum over a
+// whole batch does not, and a classifier has none.
+void SetComputeThreads(int count);
+
 // What this process can run on, without loading a model.
+// Errors: INVALID_ARGUMENT an unknown device; FAILED_PRECONDITION there is no such device here.
 absl::StatusOr<DeviceInfo> ProbeDevice(const std::string& device);
 
 }  // namespace stockpot

@@ -1,0 +1,66 @@
+// From a data set's examples to the arguments of a model's forward(). Internal to evaluation/.
+//
+// Values: images are x / 255, then (x - mean) / std, in float32 and in this order, the same bits as
+// `(x.float() / 255 - mean) / std` in PyTorch on the CPU. Other 8-bit inputs become float32; all
+// else is given as stored.
+//
+// Thread safety: immutable. The data set must outlive it.
+#ifndef STOCKPOT_SERVER_WORKER_EVALUATION_MODEL_INPUTS_H_
+#define STOCKPOT_SERVER_WORKER_EVALUATION_MODEL_INPUTS_H_
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/function_schema.h>
+#include <torch/csrc/jit/api/function_impl.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/worker/evaluation/evaluator.h"
+
+namespace stockpot {
+
+struct Arguments {
+  std::vector<c10::IValue> positional;
+  std::unordered_map<std::string, c10::IValue> named;
+};
+
+class ModelInputs {
+ public:
+  // No bindings: the data set's only input is the first argument, scaled when it is an 8-bit image.
+  // Errors: INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) naming the binding at fault and what
+  // there is to choose from.
+  static absl::StatusOr<ModelInputs> Create(const c10::FunctionSchema& forward,
+                                            const DataSet& data_set,
+                                            std::vector<InputBinding> bindings, c10::Device device);
+
+  // Examples first … first + count - 1; the last one is repeated up to `batch_size`. The tensors
+  // are the caller's own, so that a model may write into them.
+  Arguments Batch(int64_t first, int64_t count, int64_t batch_size) const;
+
+  // "x F32 [250, 4]", for messages.
+  std::string Describe(int64_t batch_size) const;
+
+ private:
+  struct Bound {
+    size_t input = 0;      // of the data set
+    std::string argument;  // empty: by position
+    bool to_float = false;
+    at::Tensor divisor;    // undefined: not scaled
+    at::Tensor mean, std;  // undefined: not normalised; shaped to broadcast over a batch
+  };
+
+  ModelInputs(const DataSet& data_set, c10::Device device)
+      : data_set_(&data_set), device_(device) {}
+  absl::Status Bind(const InputBinding& binding);
+  absl::Status CheckArguments(const c10::FunctionSchema& forward) const;
+  at::Tensor Read(size_t input, int64_t first, int64_t count, int64_t batch_size) const;
+
+  const DataSet* data_set_;
+  c10::Device device_;
+  std::vector<Bound> bound_;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_EVALUATION_MODEL_INPUTS_H_

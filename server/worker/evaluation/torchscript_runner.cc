@@ -1,0 +1,216 @@
+#include "server/worker/evaluation/torchscript_runner.h"
+
+#include <ATen/Parallel.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/worker/evaluation/guard.h"
+#include "server/worker/evaluation/logits.h"
+#include "server/worker/evaluation/metrics.h"
+#include "server/worker/evaluation/torch_device.h"
+#include "server/worker/evaluation/torch_dtype.h"
+#include "server/worker/soup/blend_weights.h"
+
+namespace stockpot {
+namespace {
+
+absl::Status InvalidArchitecture(absl::string_view message) {
+  return WithReason(absl::InvalidArgumentError(message), "ARCHITECTURE_INVALID");
+}
+
+absl::Status TensorMismatch(const std::string& tensor, absl::string_view what) {
+  return WithMetadata(
+      WithReason(absl::InvalidArgumentError(absl::StrCat("tensor '", tensor, "' ", what)),
+                 "CHECKPOINT_MISMATCH"),
+      "tensor", tensor);
+}
+
+bool NameLess(const TensorInfo& info, const std::string& name) { return info.name < name; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Runner>> Runner::Load(const std::string& path,
+                                                     const std::string& device) {
+  ASSIGN_OR_RETURN(const c10::Device opened, OpenTorchDevice(device));
+  struct stat file;
+  if (stat(path.c_str(), &file) != 0) return ErrnoStatus(errno, "opening the architecture");
+  auto module = Guard("loading", [&]() -> absl::StatusOr<torch::jit::Module> {
+    return torch::jit::load(path, opened);
+  });
+  if (!module.ok()) {
+    if (absl::IsResourceExhausted(module.status())) return module.status();
+    return InvalidArchitecture(absl::StrCat(
+        "not a TorchScript module (torch.jit.save writes one): ", module.status().message()));
+  }
+  return TorchScriptRunner::Create(*std::move(module), opened);
+}
+
+absl::StatusOr<std::unique_ptr<Runner>> TorchScriptRunner::Create(torch::jit::Module module,
+                                                                  c10::Device device) {
+  if (!module.find_method("forward").has_value()) {
+    return InvalidArchitecture("the TorchScript module has no method forward()");
+  }
+  return Guard("loading", [&]() -> absl::StatusOr<std::unique_ptr<Runner>> {
+    module.eval();
+    auto runner =
+        std::unique_ptr<TorchScriptRunner>(new TorchScriptRunner(std::move(module), device));
+    RETURN_IF_ERROR(runner->ReadSlots());
+    return std::unique_ptr<Runner>(std::move(runner));
+  });
+}
+
+TorchScriptRunner::TorchScriptRunner(torch::jit::Module module, c10::Device device)
+    : module_(std::move(module)), device_(device), device_info_(DescribeDevice(device)) {}
+
+absl::Status TorchScriptRunner::ReadSlots() {
+  std::map<std::string, std::pair<at::Tensor, bool>> by_name;
+  for (const auto& parameter : module_.named_parameters()) {
+    by_name[parameter.name] = {parameter.value, false};
+  }
+  for (const auto& buffer : module_.named_buffers()) by_name[buffer.name] = {buffer.value, true};
+  for (const auto& [name, value] : by_name) {
+    RETURN_IF_ERROR(AddSlot(name, value.first, value.second));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TorchScriptRunner::AddSlot(const std::string& name, const at::Tensor& tensor,
+                                        bool is_buffer) {
+  const std::optional<DType> dtype = FromScalarType(tensor.scalar_type());
+  if (!dtype.has_value() || tensor.layout() != c10::kStrided || tensor.is_quantized()) {
+    return InvalidArchitecture(absl::StrCat("tensor '", name, "' is ",
+                                            c10::toString(tensor.scalar_type()),
+                                            ": only dense real tensors can be souped"));
+  }
+  Slot slot{tensor.detach(), {}};
+  if (is_buffer) {
+    buffers_.push_back(name);
+    slot.original = slot.tensor.clone();
+  }
+  tensors_.push_back({name, *dtype, tensor.sizes().vec()});
+  slots_.push_back(std::move(slot));
+  return absl::OkStatus();
+}
+
+absl::Status TorchScriptRunner::CheckNames(const std::vector<TensorInfo>& given) const {
+  for (const TensorInfo& tensor : given) {
+    const auto own = std::lower_bound(tensors_.begin(), tensors_.end(), tensor.name, NameLess);
+    if (own == tensors_.end() || own->name != tensor.name) {
+      return TensorMismatch(tensor.name, "is not in the architecture");
+    }
+    if (own->shape != tensor.shape) {
+      return TensorMismatch(
+          tensor.name,
+          absl::StrCat("is ", TypeAndShape(tensor.dtype, tensor.shape),
+                       ", but the architecture expects ", TypeAndShape(own->dtype, own->shape)));
+    }
+  }
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const auto found = std::lower_bound(given.begin(), given.end(), tensors_[i].name, NameLess);
+    const bool missing = found == given.end() || found->name != tensors_[i].name;
+    if (missing && !slots_[i].original.defined()) {
+      return TensorMismatch(tensors_[i].name, "is missing");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TorchScriptRunner::SetWeights(
+    absl::Span<const std::shared_ptr<const StateDict>> ingredients,
+    absl::Span<const double> coefficients, std::optional<DType> dtype) {
+  if (ingredients.empty()) return absl::InvalidArgumentError("a blend of no ingredients");
+  const std::vector<TensorInfo>& given = ingredients[0]->tensors();
+  RETURN_IF_ERROR(CheckNames(given));
+  for (size_t i = 1; i < ingredients.size(); ++i) {
+    RETURN_IF_ERROR(CheckCompatible(given, ingredients[i]->tensors()));
+  }
+  return Guard("writing the weights", [&]() -> absl::Status {
+    at::init_num_threads();
+    const c10::InferenceMode inference;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const auto found = std::lower_bound(given.begin(), given.end(), tensors_[i].name, NameLess);
+      if (found == given.end() || found->name != tensors_[i].name) {
+        slots_[i].tensor.copy_(slots_[i].original);
+        continue;
+      }
+      const auto index = static_cast<size_t>(found - given.begin());
+      RETURN_IF_ERROR(Annotate(Write(ingredients, coefficients, index, dtype, &slots_[i].tensor),
+                               absl::StrCat("tensor '", found->name, "'")));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status TorchScriptRunner::Write(
+    absl::Span<const std::shared_ptr<const StateDict>> ingredients,
+    absl::Span<const double> coefficients, size_t index, std::optional<DType> dtype,
+    at::Tensor* target) const {
+  const TensorInfo& stored = ingredients[0]->tensors()[index];
+  const c10::ScalarType type = ToScalarType(BlendDType(stored.dtype, dtype));
+  const bool direct = target->is_cpu() && target->scalar_type() == type && target->is_contiguous();
+  // Pinned, so that the copy to a card does not go through another buffer.
+  at::Tensor blend =
+      direct ? *target
+             : torch::empty(target->sizes(),
+                            torch::TensorOptions(type).pinned_memory(target->is_cuda()));
+  auto* bytes = static_cast<char*>(blend.mutable_data_ptr());
+  RETURN_IF_ERROR(BlendTensor(ingredients, coefficients, index, dtype,
+                              absl::MakeSpan(bytes, static_cast<size_t>(blend.nbytes()))));
+  if (!direct) target->copy_(blend);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Measurement> TorchScriptRunner::Measure(const DataSet& data_set,
+                                                       const MeasureOptions& options) {
+  if (options.batch_size < 1) return absl::InvalidArgumentError("the batch size must be positive");
+  return Guard("running the model", [&]() -> absl::StatusOr<Measurement> {
+    at::init_num_threads();
+    const c10::InferenceMode inference;
+    return MeasureBatches(data_set, options);
+  });
+}
+
+absl::StatusOr<Measurement> TorchScriptRunner::MeasureBatches(const DataSet& data_set,
+                                                              const MeasureOptions& options) {
+  const torch::jit::Method forward = module_.get_method("forward");
+  ASSIGN_OR_RETURN(
+      const ModelInputs inputs,
+      ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs, device_));
+  MetricsAccumulator metrics(data_set.size());
+  const absl::Span<const int64_t> labels = data_set.labels();
+  for (int64_t first = 0; first < data_set.size(); first += options.batch_size) {
+    const int64_t count = std::min<int64_t>(options.batch_size, data_set.size() - first);
+    auto batch = Forward(inputs.Batch(first, count, options.batch_size), options.batch_size);
+    if (!batch.ok()) {
+      return Annotate(batch.status(),
+                      absl::StrCat("model given ", inputs.Describe(options.batch_size)));
+    }
+    const absl::Span<const float> logits(batch->logits.const_data_ptr<float>(),
+                                         static_cast<size_t>(count * batch->classes));
+    RETURN_IF_ERROR(
+        metrics.Add(logits, batch->classes,
+                    labels.subspan(static_cast<size_t>(first), static_cast<size_t>(count))));
+    if (options.progress) RETURN_IF_ERROR(options.progress(first + count));
+  }
+  return metrics.measurement();
+}
+
+absl::StatusOr<TorchScriptRunner::Batch> TorchScriptRunner::Forward(Arguments arguments,
+                                                                    int64_t batch_size) const {
+  return Guard("forward()", [&]() -> absl::StatusOr<Batch> {
+    const c10::IValue output =
+        module_.get_method("forward")(std::move(arguments.positional), arguments.named);
+    ASSIGN_OR_RETURN(at::Tensor logits, FindLogits(output, batch_size));
+    const int64_t classes = logits.size(1);
+    return Batch{std::move(logits), classes};
+  });
+}
+
+}  // namespace stockpot

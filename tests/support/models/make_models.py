@@ -1,0 +1,143 @@
+"""Writes the tiny TorchScript architectures beside this file. Run once by hand (needs torch 2.11):
+
+    python tests/support/models/make_models.py
+
+The tests read the committed .pt files, so they need no Python. All take x float32 [N, 4] and give
+3 logits unless their comment says otherwise; `linear.pt` and those with its tensors (weight [3, 4],
+bias [3]) share checkpoints.
+"""
+import os
+from typing import Dict, NamedTuple, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, linear
+
+
+class Linear(nn.Module):
+    """weight [3, 4], bias [3]."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 4))
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class Throws(Linear):
+    """Raises an exception of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 0:
+            raise ValueError("this model refuses to run")
+        return linear(x, self.weight, self.bias)
+
+
+class Crash(Linear):
+    """Kills its process: fills an array from row bounds that nothing checks (SIGSEGV)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = torch._convert_indices_from_csr_to_coo(torch.tensor([0, 1 << 40]), torch.tensor([0]))
+        return linear(x, self.weight, self.bias) + rows.sum()
+
+
+class GivesTuple(Linear):
+    """(logits, hidden)."""
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        return linear(x, self.weight, self.bias), x
+
+
+class Output(NamedTuple):
+    loss: Tensor
+    logits: Tensor
+
+
+class GivesNamedTuple(Linear):
+    """(loss, logits): not the first one."""
+
+    def forward(self, x: Tensor) -> Output:
+        return Output(x.sum(), linear(x, self.weight, self.bias))
+
+
+class GivesDict(Linear):
+    """{"hidden", "logits"}: not the first one."""
+
+    def forward(self, x: Tensor) -> Dict[str, Tensor]:
+        return {"hidden": x, "logits": linear(x, self.weight, self.bias)}
+
+
+class GivesImage(Linear):
+    """[N, 3, 1]: no logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias).unsqueeze(2)
+
+
+class TwoInputs(nn.Module):
+    """Token ids int64 [N, L] and a mask float32 [N, L], by name; embedding.weight [8, 3]."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(8, 3)
+        nn.init.zeros_(self.embedding.weight)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, scale: float = 1.0) -> Tensor:
+        return (self.embedding(input_ids) * attention_mask.unsqueeze(2)).sum(1) * scale
+
+
+class Normalised(nn.Module):
+    """BatchNorm with its buffers (running_mean, running_var float32, num_batches_tracked int64)."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+        self.norm.running_mean.fill_(0.5)
+        self.head = Linear()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x))
+
+
+class Drops(Linear):
+    """Dropout and a counter that forward() changes: only eval() and fresh buffers repeat."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        return linear(dropout(x, 0.5, self.training), self.weight, self.bias) + self.calls
+
+
+class Image(nn.Module):
+    """x float32 [N, 3, 2, 2] to the three channel means times weight [3]."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)) * self.weight
+
+
+class WritesToInput(Linear):
+    """Changes its argument in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x.mul_(2)
+        return linear(x, self.weight, self.bias)
+
+
+if __name__ == "__main__":
+    folder = os.path.dirname(os.path.abspath(__file__))
+    for name, model in {
+        "linear": Linear(), "throws": Throws(), "crash": Crash(), "tuple": GivesTuple(),
+        "named_tuple": GivesNamedTuple(), "dict": GivesDict(), "image_output": GivesImage(),
+        "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
+        "image": Image(), "writes_to_input": WritesToInput(),
+    }.items():
+        torch.jit.script(model).save(os.path.join(folder, name + ".pt"))
