@@ -1,0 +1,138 @@
+#include "server/control/rpc/new_job_checks.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace stockpot {
+namespace {
+
+constexpr size_t kMaxDisplayName = 200;
+constexpr size_t kMaxRequestId = 128;
+constexpr int kMaxLabels = 64;
+constexpr size_t kMaxLabel = 63;
+constexpr int kMaxPriority = 100;
+
+// Characters, for limits that people see; protobuf has made sure of UTF-8.
+size_t CharacterCount(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+bool IsLabelKey(const std::string& key) {
+  return !key.empty() && key.size() <= kMaxLabel &&
+         absl::ascii_islower(static_cast<unsigned char>(key[0])) &&
+         std::all_of(key.begin(), key.end(), [](unsigned char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '-';
+         });
+}
+
+// Gathers what is wrong with the URIs of a spec.
+class SourceChecker {
+ public:
+  void Check(const std::string& field, const absl::Status& status) {
+    if (status.ok()) return;
+    facts_.violations.push_back({field, std::string(status.message())});
+    if (first_.ok() || Rank(status) > Rank(first_)) {
+      first_ = status;
+      first_field_ = field;
+    }
+  }
+
+  absl::Status status() const {
+    if (first_.ok()) return first_;
+    return WithFacts(Annotate(first_, first_field_), facts_);
+  }
+
+ private:
+  // A URI that cannot be understood comes before one that is not allowed.
+  static int Rank(const absl::Status& status) {
+    return absl::IsInvalidArgument(status) ? 2 : absl::IsUnimplemented(status) ? 1 : 0;
+  }
+
+  absl::Status first_;
+  std::string first_field_;
+  ErrorFacts facts_;
+};
+
+}  // namespace
+
+bool IsJobId(absl::string_view id) {
+  return !id.empty() && id.size() <= 63 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+  });
+}
+
+std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request) {
+  std::vector<FieldViolation> violations;
+  if (!request.job_id().empty() && !IsJobId(request.job_id())) {
+    violations.push_back({"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"});
+  }
+  const std::string& request_id = request.request_id();
+  if (request_id.size() > kMaxRequestId ||
+      !std::all_of(request_id.begin(), request_id.end(),
+                   [](unsigned char c) { return absl::ascii_isprint(c); })) {
+    violations.push_back(
+        {"request_id", absl::StrCat("must be at most ", kMaxRequestId, " printable characters")});
+  }
+  const v1::Job& job = request.job();
+  if (CharacterCount(job.display_name()) > kMaxDisplayName) {
+    violations.push_back(
+        {"job.display_name", absl::StrCat("must be at most ", kMaxDisplayName, " characters")});
+  }
+  if (job.priority() < -kMaxPriority || job.priority() > kMaxPriority) {
+    violations.push_back(
+        {"job.priority", absl::StrCat("must be between -", kMaxPriority, " and ", kMaxPriority)});
+  }
+  if (job.labels_size() > kMaxLabels) {
+    violations.push_back({"job.labels", absl::StrCat("at most ", kMaxLabels, " labels")});
+  }
+  for (const auto& [key, value] : job.labels()) {
+    const std::string field = absl::StrCat("job.labels[\"", key.substr(0, kMaxLabel), "\"]");
+    if (!IsLabelKey(key)) {
+      violations.push_back({field, "the key must match [a-z][a-z0-9_-]{0,62}"});
+    } else if (CharacterCount(value) > kMaxLabel) {
+      violations.push_back(
+          {field, absl::StrCat("the value must be at most ", kMaxLabel, " characters")});
+    }
+  }
+  return violations;
+}
+
+absl::Status WithSpecViolations(std::vector<FieldViolation> violations, const absl::Status& spec) {
+  const ErrorFacts of_spec = GetErrorFacts(spec);
+  if (!spec.ok() && of_spec.violations.empty()) return spec;
+  violations.insert(violations.end(), of_spec.violations.begin(), of_spec.violations.end());
+  if (violations.empty()) return absl::OkStatus();
+  const std::string more =
+      violations.size() == 1 ? "" : absl::StrCat(" (and ", violations.size() - 1, " more)");
+  const std::string message =
+      absl::StrCat(violations[0].field, ": ", violations[0].description, more);
+  ErrorFacts facts;
+  facts.reason = "INVALID_FIELD";
+  facts.violations = std::move(violations);
+  return WithFacts(absl::InvalidArgumentError(message), facts);
+}
+
+absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed) {
+  SourceChecker checker;
+  checker.Check("job.spec.model.architecture_uri",
+                allowed.CheckArchitecture(spec.model().architecture_uri()).status());
+  for (int i = 0; i < spec.ingredients_size(); ++i) {
+    checker.Check(absl::StrCat("job.spec.ingredients[", i, "].uri"),
+                  allowed.CheckData(spec.ingredients(i).uri()).status());
+  }
+  checker.Check("job.spec.evaluation.held_out.uri",
+                allowed.CheckData(spec.evaluation().held_out().uri()).status());
+  for (int i = 0; i < spec.evaluation().report_sets_size(); ++i) {
+    checker.Check(absl::StrCat("job.spec.evaluation.report_sets[", i, "].uri"),
+                  allowed.CheckData(spec.evaluation().report_sets(i).uri()).status());
+  }
+  return checker.status();
+}
+
+}  // namespace stockpot

@@ -1,0 +1,136 @@
+#include "server/control/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/control/rpc/call_interceptor.h"
+
+namespace stockpot {
+namespace {
+
+// Facts carry a bit and four bytes per example: 40 million examples fit.
+constexpr int kMaxWorkerMessageBytes = 256 << 20;
+constexpr int kMaxStreamsPerConnection = 1000;
+constexpr int kMinPingIntervalMs = 10'000;
+constexpr int kKeepaliveMs = 60'000;
+
+// Health and reflection are switched on for the whole process, before the first server is built.
+void EnablePlugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+std::string HostOf(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  return std::string(address.substr(0, colon));
+}
+
+void StopServer(std::unique_ptr<grpc::Server>* server, absl::Duration grace) {
+  if (*server == nullptr) return;
+  (*server)->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server->reset();
+}
+
+}  // namespace
+
+bool IsLoopbackAddress(absl::string_view address) {
+  if (absl::StartsWith(address, "unix:")) return true;
+  const std::string host = HostOf(address);
+  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
+}
+
+absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options& options,
+                                                                  SoupService* service,
+                                                                  CallObserver* observer) {
+  if (!absl::StrContains(options.listen, ':')) {
+    return absl::InvalidArgumentError(absl::StrCat("'", options.listen, "' is not HOST:PORT"));
+  }
+  EnablePlugins();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(service);
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  // Otherwise a second server would share the port in silence.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  if (observer != nullptr) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
+    factories.push_back(std::make_unique<CallInterceptorFactory>(observer));
+    builder.experimental().SetInterceptorCreators(std::move(factories));
+  }
+  std::unique_ptr<PublicServer> server(new PublicServer(service, options.tick));
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.listen,
+                     ": the port is taken or the address is not this "
+                     "machine's; choose another with --listen (port 0 takes a free one)"));
+  }
+  server->address_ = absl::StartsWith(options.listen, "unix:")
+                         ? options.listen
+                         : absl::StrCat(HostOf(options.listen), ":", port);
+  server->SetServing(false);
+  server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
+  return server;
+}
+
+PublicServer::~PublicServer() { Stop(absl::ZeroDuration()); }
+
+void PublicServer::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  if (health != nullptr) health->SetServingStatus(serving);
+}
+
+void PublicServer::TickUntilStopped() {
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&stopping_), tick_)) service_->Tick();
+}
+
+void PublicServer::Stop(absl::Duration grace) {
+  if (server_ == nullptr) return;
+  SetServing(false);
+  service_->EndStreams();
+  StopServer(&server_, grace);
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (ticker_.joinable()) ticker_.join();
+}
+
+absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::Start(const std::string& socket,
+                                                                  WorkerService* service) {
+  EnablePlugins();
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(absl::StrCat("unix:", socket), grpc::InsecureServerCredentials());
+  builder.RegisterService(service);
+  builder.SetMaxReceiveMessageSize(kMaxWorkerMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxWorkerMessageBytes);
+  std::unique_ptr<WorkerServer> server(new WorkerServer);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot listen for workers on ", socket));
+  }
+  return server;
+}
+
+WorkerServer::~WorkerServer() { Stop(absl::ZeroDuration()); }
+
+void WorkerServer::Stop(absl::Duration grace) { StopServer(&server_, grace); }
+
+}  // namespace stockpot

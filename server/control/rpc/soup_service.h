@@ -1,0 +1,90 @@
+// control/rpc: the public API and the worker protocol on gRPC, and the translation between
+// Protocol Buffers and the engine's plain structs. No business rule is here: a method translates,
+// calls the engine, translates back.
+//
+// This header: stockpot.v1.SoupService (proto/stockpot/v1/soup_service.proto says what each method
+// promises and which errors it gives). Thread safety: thread-safe.
+#ifndef STOCKPOT_SERVER_CONTROL_RPC_SOUP_SERVICE_H_
+#define STOCKPOT_SERVER_CONTROL_RPC_SOUP_SERVICE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/control/job/engine.h"
+#include "server/control/rpc/executor.h"
+#include "server/control/rpc/stream_registry.h"
+#include "server/storage/local_path.h"
+#include "stockpot/v1/soup_service.grpc.pb.h"
+
+namespace stockpot {
+
+class SoupService final : public v1::SoupService::CallbackService {
+ public:
+  struct Options {
+    std::string version;     // "0.1.0"
+    SpecLimits spec_limits;  // as the engine's
+    int max_unfinished_jobs = 1000;
+    int64_t max_request_bytes = 4 << 20;
+    int threads = 4;  // that may wait for the store or a disk at once
+  };
+
+  // All must outlive the service; the service must outlive the gRPC server.
+  SoupService(Options options, Engine* engine, const AllowList* allowed, Clock* clock, Log* log);
+  ~SoupService() override;
+
+  // Lets watchers have progress and bookmarks; call it about twice a second.
+  void Tick();
+
+  // Ends every stream, those of later calls too, UNAVAILABLE SERVER_STOPPING with RetryInfo.
+  void EndStreams();
+  // Watches and downloads in progress.
+  size_t stream_count() const { return streams_.size(); }
+
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const v1::CreateJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
+                                   const v1::GetJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const v1::CancelJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context,
+                                      const v1::DeleteJobRequest* request,
+                                      google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* RetryJob(grpc::CallbackServerContext* context,
+                                     const v1::RetryJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
+                                                   const v1::WatchJobRequest* request) override;
+  grpc::ServerWriteReactor<v1::ArtifactChunk>* DownloadArtifact(
+      grpc::CallbackServerContext* context, const v1::DownloadArtifactRequest* request) override;
+  grpc::ServerUnaryReactor* InspectSource(grpc::CallbackServerContext* context,
+                                          const v1::InspectSourceRequest* request,
+                                          v1::InspectSourceResponse* response) override;
+  grpc::ServerUnaryReactor* GetCapabilities(grpc::CallbackServerContext* context,
+                                            const v1::GetCapabilitiesRequest* request,
+                                            v1::Capabilities* response) override;
+
+ private:
+  // Runs `work` (absl::Status()) on an executor thread and finishes the call with its status.
+  template <typename Work>
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, const char* method,
+                                Work work);
+
+  const Options options_;
+  Engine* const engine_;
+  const AllowList* const allowed_;
+  Clock* const clock_;
+  Log* const log_;
+  StreamRegistry streams_;
+  Executor executor_;  // last: what it runs uses the others
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_RPC_SOUP_SERVICE_H_
