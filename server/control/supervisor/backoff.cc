@@ -1,0 +1,14 @@
+#include "server/control/supervisor/backoff.h"
+
+#include <algorithm>
+
+namespace stockpot {
+
+absl::Duration RestartDelay(const Backoff& backoff, int early_exits, double jitter) {
+  if (early_exits <= 1) return absl::ZeroDuration();
+  absl::Duration delay = backoff.first;
+  for (int i = 2; i < early_exits && delay < backoff.longest; ++i) delay *= 2;
+  return std::min(delay, backoff.longest) * (1.0 - 0.5 * jitter);
+}
+
+}  // namespace stockpot
