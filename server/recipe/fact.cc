@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -23,19 +24,27 @@ std::vector<TensorSignature> ReadTensors(JsonReader& reader) {
   return tensors;
 }
 
+absl::Status Malformed(absl::string_view what) {
+  return absl::InternalError(absl::StrCat("a worker's result is malformed: ", what));
+}
+
 // Opens the member a fact of this kind must have.
 absl::StatusOr<JsonReader> Open(const Fact& fact, const std::string& member) {
   RETURN_IF_ERROR(fact.status);
   if (!fact.result.is_object() || !fact.result.contains(member)) {
-    return absl::InternalError(absl::StrCat("a stored fact has no '", member, "'"));
+    return Malformed(absl::StrCat("it has no '", member, "'"));
   }
   return JsonReader(fact.result.at(member), member);
 }
 
 absl::Status Checked(const JsonReader& reader) {
-  if (reader.violations().empty()) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("a stored fact is malformed: ", reader.status().message()));
+  return reader.violations().empty() ? absl::OkStatus() : Malformed(reader.status().message());
+}
+
+// What names content must be there: an empty digest would make different contents equal.
+absl::Status Checked(const JsonReader& reader, const std::string& digest) {
+  RETURN_IF_ERROR(Checked(reader));
+  return digest.empty() ? Malformed("it has no digest") : absl::OkStatus();
 }
 
 std::string ShapeText(const TensorSignature& tensor) {
@@ -57,7 +66,7 @@ absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact) {
   reader.Read("non_finite_tensor", &found.non_finite_tensor);
   reader.Read("notes", &found.notes);
   found.tensors = ReadTensors(reader);
-  RETURN_IF_ERROR(Checked(reader));
+  RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
 }
 
@@ -68,7 +77,7 @@ absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact) {
   reader.Read("numerics", &found.numerics);
   reader.Read("buffers", &found.buffers);
   found.tensors = ReadTensors(reader);
-  RETURN_IF_ERROR(Checked(reader));
+  RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
 }
 
@@ -78,7 +87,7 @@ absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact) {
   reader.Read("digest", &found.digest);
   reader.Read("example_count", &found.example_count);
   reader.Read("class_count", &found.class_count);
-  RETURN_IF_ERROR(Checked(reader));
+  RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
 }
 
@@ -90,6 +99,13 @@ absl::StatusOr<Score> ReadScore(const Fact& fact) {
   reader.Read("top5_correct", &score.top5_correct);
   reader.Read("cross_entropy_sum", &score.cross_entropy_sum);
   RETURN_IF_ERROR(Checked(reader));
+  auto in_range = [&](int64_t count) { return count >= 0 && count <= score.example_count; };
+  if (score.example_count <= 0 || !in_range(score.top1_correct) || !in_range(score.top5_correct)) {
+    return Malformed("its counts are out of range");
+  }
+  if (!std::isfinite(score.cross_entropy_sum)) {
+    return WithReason(absl::DataLossError("the cross-entropy is not finite"), "NON_FINITE_OUTPUT");
+  }
   return score;
 }
 

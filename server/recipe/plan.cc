@@ -1,7 +1,6 @@
 #include "server/recipe/plan.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,16 +9,204 @@
 namespace stockpot {
 namespace {
 
-Milestone MakeMilestone(std::string key, const char* event, Json body, std::string fact = "") {
-  return {std::move(key), Json{{event, std::move(body)}}, std::move(fact)};
-}
+// Turns what is known into one decision: tells, counts, and collects what is wanted.
+class DecisionBuilder {
+ public:
+  DecisionBuilder(const JobSpec& spec, const PlanState& state, const NextOptions& options)
+      : spec_(spec), state_(state), options_(options) {}
+
+  PlanDecision Build() {
+    TellInspections();
+    result_.tasks_done = static_cast<int64_t>(state_.inspections_done());
+    result_.tasks_total =
+        static_cast<int64_t>(1 + spec_.data_sets.size() + spec_.ingredients.size());
+    if (!state_.inspected()) {
+      for (const Task* task : state_.missing_inspections()) Want(task->key, [&] { return *task; });
+      result_.required = result_.wanted.size();
+      result_.activity = "inspecting the ingredients and data sets";
+      return std::move(result_);
+    }
+    if (state_.recipe() != nullptr) FollowRecipe();
+    if (!state_.failure().ok()) {
+      result_.finished = true;
+      result_.failure = state_.failure();
+      result_.wanted.clear();
+      result_.required = 0;
+      result_.truncated = false;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  template <typename MakeBody>
+  void Tell(std::string key, const char* event, MakeBody make_body, std::string fact = "") {
+    if (options_.told != nullptr && options_.told->contains(key)) return;
+    result_.milestones.push_back({std::move(key), Json{{event, make_body()}}, std::move(fact)});
+  }
+
+  template <typename MakeTask>
+  void Want(const std::string& key, MakeTask make_task) {
+    if (wanted_.contains(key)) return;
+    if (result_.wanted.size() >= options_.max_wanted) {
+      result_.truncated = true;
+      return;
+    }
+    wanted_.insert(key);
+    result_.wanted.push_back(make_task());
+  }
+
+  // In the spec's order: an ingredient is told once all before it are known, so that "identical
+  // to" does not depend on the order of arrival.
+  void TellInspections() {
+    for (size_t i = 0; i < spec_.data_sets.size(); ++i) {
+      const DataSetFound* found = state_.data_set(static_cast<int>(i));
+      if (found == nullptr) continue;
+      Tell(absl::StrCat("data_set/", i), "data_set_inspected", [&] {
+        return Json{{"data_set",
+                     {{"name", spec_.data_sets[i].name},
+                      {"digest", found->digest},
+                      {"example_count", found->example_count},
+                      {"class_count", found->class_count}}}};
+      });
+    }
+    for (size_t i = 0; i < state_.ingredients_told(); ++i) {
+      const InspectedIngredient& ingredient = state_.ingredient(i);
+      // A retried job tells of an ingredient again once it is mended.
+      Tell(absl::StrCat("inspected/", i, ingredient.problem.ok() ? "" : "/problem"),
+           "ingredient_inspected", [&] {
+             const int same = ingredient.identical_to;
+             return Json{{"display_name", spec_.ingredients[i].display_name},
+                         {"digest", ingredient.found.digest},
+                         {"notes", ingredient.found.notes},
+                         {"identical_to", same < 0 ? "" : state_.NameOf(same)},
+                         {"problem", std::string(ingredient.problem.message())}};
+           });
+    }
+  }
+
+  // Tells of a measure when it is known; else wants it, when `want`.
+  void Consider(int data_set, const Blend& blend, bool want) {
+    const std::string key = state_.KeyOf(data_set, blend);
+    const std::optional<Score> score = state_.Find(data_set, blend);
+    if (score.has_value()) {
+      // Equal content under two names is told under both.
+      Tell(
+          absl::StrCat("measured/", data_set, "/", blend.ingredients.back(), "/", key),
+          "blend_measured",
+          [&] {
+            return Json{{"ingredients", state_.NamesOf(blend)},
+                        {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
+                        {"score", ScoreJson(*score)}};
+          },
+          key);
+    } else if (!want || state_.IsKnown(data_set, blend)) {
+      return;
+    } else {
+      Want(key, [&] { return state_.MeasureTaskFor(data_set, blend); });
+    }
+    if (!counted_.insert(key).second) return;
+    const int64_t examples = state_.data_set(data_set)->example_count;
+    ++result_.tasks_total;
+    result_.examples_total += examples;
+    if (!score.has_value()) return;
+    ++result_.tasks_done;
+    result_.examples_done += examples;
+  }
+
+  void FollowRecipe() {
+    const Decision& decision = state_.decision();
+    for (int ingredient : state_.usable()) Consider(0, Blend{{ingredient}, {}}, true);
+    Blend soup;
+    for (const RecipeStep& step : decision.steps) {
+      soup.ingredients.push_back(step.candidate);
+      Consider(0, soup, false);
+      if (!step.accepted) soup.ingredients.pop_back();
+    }
+    for (size_t i = 0; i < decision.wanted.size(); ++i) {
+      Consider(0, decision.wanted[i], true);
+      if (i + 1 == decision.required) result_.required = result_.wanted.size();
+    }
+    TellSteps();
+    // The baselines do not wait for the recipe: a worker that has nothing else to do measures them.
+    if (!decision.order.empty()) {
+      for (const auto& [data_set, blend] : state_.ReportMeasures()) Consider(data_set, blend, true);
+    }
+    if (!decision.done) {
+      EstimateRest(soup.ingredients.size());
+      return;
+    }
+    WriteSoup();
+    result_.required = result_.wanted.size();
+    result_.activity = "measuring the report sets and writing the soup";
+    result_.finished = result_.wanted.empty();
+  }
+
+  void TellSteps() {
+    const Decision& decision = state_.decision();
+    for (size_t i = 0; i < decision.steps.size(); ++i) {
+      Tell(absl::StrCat("step/", i), "candidate_decided", [&] {
+        const RecipeStep& step = decision.steps[i];
+        return Json{{"step", StepJson(step, state_.NameOf(step.candidate))},
+                    {"position", i + 1},
+                    {"candidate_count", decision.order.size()}};
+      });
+    }
+  }
+
+  // What the recipe has not asked for yet, counted for progress.
+  void EstimateRest(size_t soup_size) {
+    const Decision& decision = state_.decision();
+    if (decision.order.empty()) {
+      result_.activity = "measuring the ingredients";
+      return;
+    }
+    const size_t counted = decision.steps.size() + decision.wanted.size();
+    const size_t more = decision.order.size() - std::min(decision.order.size(), counted);
+    result_.tasks_total += static_cast<int64_t>(more) + 1;
+    result_.examples_total += static_cast<int64_t>(more) * state_.data_set(0)->example_count;
+    result_.activity = "measuring the uniform soup";
+    if (decision.steps.empty() || decision.steps.size() == decision.order.size()) return;
+    result_.activity = absl::StrCat("candidate ", decision.steps.size() + 1, " of ",
+                                    decision.order.size(), ": soup of ", soup_size, " + ",
+                                    state_.NameOf(decision.order[decision.steps.size()]));
+  }
+
+  void WriteSoup() {
+    ++result_.tasks_total;
+    const Fact* written = state_.written();
+    if (written == nullptr) {
+      const Task task = state_.WriteTask();
+      Want(task.key, [&] { return task; });
+      return;
+    }
+    absl::StatusOr<SoupFound> soup = ReadSoupFound(*written);
+    if (!soup.ok()) return;  // the state's failure says so
+    ++result_.tasks_done;
+    for (const SoupFile& file : soup->files) {
+      result_.artifacts.push_back(
+          {{"file", file.file}, {"size_bytes", file.size_bytes}, {"sha256", file.sha256}});
+    }
+    Tell(
+        "soup", "soup_written",
+        [&] {
+          return Json{{"files", result_.artifacts}};
+        },
+        written->key);
+  }
+
+  const JobSpec& spec_;
+  const PlanState& state_;
+  const NextOptions& options_;
+  absl::flat_hash_set<std::string> wanted_, counted_;
+  PlanDecision result_;
+};
 
 }  // namespace
 
 Plan::Plan(JobSpec spec, PlanOptions options)
     : spec_(std::move(spec)),
       options_(std::move(options)),
-      keys_(std::make_unique<MeasureKeys>()) {}
+      cache_(std::make_unique<PlanCache>(spec_, options_.scope)) {}
 
 Plan::~Plan() = default;
 
@@ -28,149 +215,9 @@ std::string Plan::recipe_version() const {
                                              : MakeUniformRecipe({})->version();
 }
 
-namespace {
-
-// Inspections, told in the spec's order: an ingredient is told once all before it are known, so
-// that "identical to" does not depend on the order of arrival.
-void TellInspections(const JobSpec& spec, const PlanState& state,
-                     std::vector<Milestone>* milestones) {
-  for (size_t i = 0; i < spec.data_sets.size(); ++i) {
-    const DataSetFound* found = state.data_set(static_cast<int>(i));
-    if (found == nullptr) continue;
-    milestones->push_back(MakeMilestone(absl::StrCat("data_set/", i), "data_set_inspected",
-                                        {{"data_set",
-                                          {{"name", spec.data_sets[i].name},
-                                           {"digest", found->digest},
-                                           {"example_count", found->example_count},
-                                           {"class_count", found->class_count}}}}));
-  }
-  for (size_t i = 0; i < state.ingredients().size(); ++i) {
-    const PlanState::Ingredient& ingredient = state.ingredients()[i];
-    if (ingredient.fact == nullptr) break;
-    const int same = ingredient.identical_to;
-    milestones->push_back(
-        MakeMilestone(absl::StrCat("inspected/", i), "ingredient_inspected",
-                      {{"display_name", spec.ingredients[i].display_name},
-                       {"digest", ingredient.found.digest},
-                       {"notes", ingredient.found.notes},
-                       {"identical_to", same < 0 ? "" : spec.ingredients[same].display_name},
-                       {"problem", std::string(ingredient.fact->status.message())}}));
-  }
-}
-
-void TellMeasure(const JobSpec& spec, const PlanState& state, int data_set, const Blend& blend,
-                 std::vector<Milestone>* milestones) {
-  const std::optional<Score> score = state.Find(data_set, blend);
-  if (!score.has_value()) return;
-  const std::string key = state.KeyOf(data_set, blend);
-  milestones->push_back(MakeMilestone(absl::StrCat("measured/", key), "blend_measured",
-                                      {{"ingredients", state.NamesOf(blend)},
-                                       {"data_set", spec.data_sets[data_set].name},
-                                       {"score", ScoreJson(*score)}},
-                                      key));
-}
-
-void TellSteps(const PlanState& state, std::vector<Milestone>* milestones) {
-  const Decision& decision = state.decision();
-  for (size_t i = 0; i < decision.steps.size(); ++i) {
-    const RecipeStep& step = decision.steps[i];
-    milestones->push_back(MakeMilestone(absl::StrCat("step/", i), "candidate_decided",
-                                        {{"step", StepJson(step, state.NameOf(step.candidate))},
-                                         {"position", i + 1},
-                                         {"candidate_count", decision.order.size()}}));
-  }
-}
-
-}  // namespace
-
-PlanDecision Plan::Next(const Ledger& ledger) const {
-  const PlanState state(spec_, options_, ledger, keys_.get());
-  PlanDecision result;
-  TellInspections(spec_, state, &result.milestones);
-  result.tasks_done = static_cast<int64_t>(state.inspections_done());
-  result.tasks_total = static_cast<int64_t>(1 + spec_.data_sets.size() + spec_.ingredients.size());
-  if (!state.inspected()) {
-    result.wanted = state.missing_inspections();
-    result.activity = "inspecting the ingredients and data sets";
-    return result;
-  }
-  if (!state.failure().ok()) {
-    result.finished = true;
-    result.failure = state.failure();
-    return result;
-  }
-
-  // Every measure that is known or wanted, once.
-  std::set<std::pair<int, Blend>> seen;
-  auto consider = [&](int data_set, const Blend& blend, bool want) {
-    if (!seen.emplace(data_set, blend).second) return;
-    const int64_t examples = state.data_set(data_set)->example_count;
-    const bool known = state.Find(data_set, blend).has_value();
-    if (!known && !want) return;
-    ++result.tasks_total;
-    result.examples_total += examples;
-    if (known) {
-      ++result.tasks_done;
-      result.examples_done += examples;
-      TellMeasure(spec_, state, data_set, blend, &result.milestones);
-    } else {
-      result.wanted.push_back(state.MeasureTaskFor(data_set, blend));
-    }
-  };
-  const Decision& decision = state.decision();
-  for (int ingredient : state.usable()) consider(0, Blend{{ingredient}, {}}, true);
-  Blend soup;
-  for (const RecipeStep& step : decision.steps) {
-    Blend tried = soup;
-    tried.ingredients.push_back(step.candidate);
-    consider(0, tried, false);
-    if (step.accepted) soup = std::move(tried);
-  }
-  for (const Blend& blend : decision.wanted) consider(0, blend, true);
-  TellSteps(state, &result.milestones);
-
-  if (!decision.done) {
-    // The baselines do not wait for the recipe: a worker that has nothing else to do measures them.
-    if (!decision.order.empty()) {
-      for (const auto& [data_set, blend] : state.ReportMeasures()) consider(data_set, blend, true);
-      const int64_t left = static_cast<int64_t>(decision.order.size() - decision.steps.size()) -
-                           static_cast<int64_t>(decision.wanted.size());
-      const int64_t more = std::max<int64_t>(0, left);
-      result.tasks_total += more + 1;
-      result.examples_total += more * state.data_set(0)->example_count;
-      result.activity =
-          absl::StrCat("candidate ", decision.steps.size() + 1, " of ", decision.order.size(),
-                       ": soup of ", soup.ingredients.size(), " + ",
-                       state.NameOf(decision.order[decision.steps.size() % decision.order.size()]));
-    } else {
-      result.activity = "measuring the ingredients";
-    }
-    return result;
-  }
-
-  for (const auto& [data_set, blend] : state.ReportMeasures()) consider(data_set, blend, true);
-  ++result.tasks_total;
-  const Fact* written = state.written();
-  if (written == nullptr) {
-    result.wanted.push_back(state.WriteTask());
-  } else {
-    ++result.tasks_done;
-    absl::StatusOr<SoupFound> soup_found = ReadSoupFound(*written);
-    if (!soup_found.ok()) {
-      result.finished = true;
-      result.failure = soup_found.status();
-      return result;
-    }
-    for (const SoupFile& file : soup_found->files) {
-      result.artifacts.push_back(
-          {{"file", file.file}, {"size_bytes", file.size_bytes}, {"sha256", file.sha256}});
-    }
-    result.milestones.push_back(
-        MakeMilestone("soup", "soup_written", {{"files", result.artifacts}}, written->key));
-  }
-  result.activity = "measuring the report sets and writing the soup";
-  result.finished = result.wanted.empty();
-  return result;
+PlanDecision Plan::Next(const Ledger& ledger, const NextOptions& options) const {
+  const PlanState state(spec_, options_, options.speculation, ledger, cache_.get());
+  return DecisionBuilder(spec_, state, options).Build();
 }
 
 }  // namespace stockpot

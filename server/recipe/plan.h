@@ -3,7 +3,7 @@
 // decision, so a crash, the number of workers and the order of arrival cannot change a result.
 //
 // Source: DESIGN.md section 1.
-// Thread safety: thread-compatible (keeps computed keys).
+// Thread safety: thread-compatible (keeps what it has read of facts).
 #ifndef STOCKPOT_SERVER_RECIPE_PLAN_H_
 #define STOCKPOT_SERVER_RECIPE_PLAN_H_
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "server/recipe/recipe.h"
 #include "server/recipe/task.h"
@@ -25,8 +26,13 @@ struct Milestone {
 };
 
 struct PlanDecision {
-  std::vector<Task> wanted;           // most urgent first
-  std::vector<Milestone> milestones;  // all that are known, in an order fit for telling
+  // Not known yet, most urgent first, each key once. Those after `required` may turn out not to
+  // matter, or can wait.
+  std::vector<Task> wanted;
+  size_t required = 0;
+  bool truncated = false;  // more than NextOptions::max_wanted are wanted
+
+  std::vector<Milestone> milestones;  // in an order fit for telling
 
   bool finished = false;
   absl::Status failure;            // of a finished job; OK when it succeeded
@@ -38,13 +44,20 @@ struct PlanDecision {
   std::string activity;
 };
 
-struct MeasureKeys;  // internal: plan_state.h
+class PlanCache;  // internal: plan_cache.h
 
 struct PlanOptions {
-  std::string job;              // makes inspections and artifacts this job's own
+  std::string job;              // for the soup's metadata
+  std::string scope;            // makes inspections and artifacts this job's own; never used twice
   std::string artifact_folder;  // where the soup goes
   std::string software;         // for provenance
-  int speculation = 1;          // used where the spec leaves it open
+};
+
+struct NextOptions {
+  int speculation = 1;  // used where the spec leaves it open; cannot change a result
+  // Keys of milestones that need not be told again; null: none.
+  const absl::flat_hash_set<std::string>* told = nullptr;
+  size_t max_wanted = 256;
 };
 
 class Plan {
@@ -52,10 +65,12 @@ class Plan {
   Plan(JobSpec spec, PlanOptions options);
   ~Plan();
 
+  const JobSpec& spec() const { return spec_; }
   // "greedy/1".
   std::string recipe_version() const;
 
-  PlanDecision Next(const Ledger& ledger) const;
+  // Over one plan's life a key stands for one fact: a ledger may grow or shrink, never disagree.
+  PlanDecision Next(const Ledger& ledger, const NextOptions& options = {}) const;
 
   // JSON mapping of stockpot.v1.ReportResult: whole when Next() says finished, else what is known.
   Json ReportResult(const Ledger& ledger) const;
@@ -63,8 +78,7 @@ class Plan {
  private:
   const JobSpec spec_;
   const PlanOptions options_;
-  // Keys of measures; they depend on inspected digests, which never change once known.
-  const std::unique_ptr<MeasureKeys> keys_;
+  const std::unique_ptr<PlanCache> cache_;
 };
 
 }  // namespace stockpot

@@ -1,10 +1,9 @@
 #include "server/recipe/plan_state.h"
 
 #include <algorithm>
-#include <set>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 namespace stockpot {
 namespace {
@@ -27,147 +26,134 @@ RecipeOptions OptionsFor(const JobSpec& spec, int default_speculation, std::vect
 
 }  // namespace
 
-PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, const Ledger& ledger,
-                     MeasureKeys* keys)
-    : spec_(spec), options_(options), ledger_(ledger), keys_(keys) {
-  data_sets_.resize(spec.data_sets.size());
-  ingredients_.resize(spec.ingredients.size());
-  Inspect(ledger);
+PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int speculation,
+                     const Ledger& ledger, PlanCache* cache)
+    : spec_(spec),
+      options_(options),
+      ledger_(ledger),
+      cache_(cache),
+      data_sets_(spec.data_sets.size()) {
+  Inspect();
   if (!inspected() || !failure_.ok()) return;
   JudgeIngredients();
-  if (!failure_.ok()) return;
-  RecipeOptions recipe_options = OptionsFor(spec, options.speculation, usable_);
+  if (usable_.empty() || !failure_.ok()) return;
+  RecipeOptions recipe_options = OptionsFor(spec, speculation, usable_);
   recipe_ = spec.recipe == RecipeKind::kGreedy ? MakeGreedyRecipe(std::move(recipe_options))
                                                : MakeUniformRecipe(std::move(recipe_options));
   decision_ = recipe_->Next(*this);
-  FindMeasureFailures();
+  FindFailure();
 }
 
-const Fact* PlanState::Need(const Ledger& ledger, Task task) {
-  const Fact* fact = ledger.Find(task.key);
+const Fact* PlanState::Need(const Task& task) {
+  const Fact* fact = ledger_.Find(task.key);
   if (fact == nullptr) {
-    missing_inspections_.push_back(std::move(task));
+    missing_inspections_.push_back(&task);
   } else {
     ++inspections_done_;
   }
   return fact;
 }
 
-void PlanState::Inspect(const Ledger& ledger) {
+void PlanState::Inspect() {
   auto fail = [this](const absl::Status& status) {
     if (failure_.ok()) failure_ = status;
   };
-  if (const Fact* fact =
-          Need(ledger, InspectArchitectureTask(options_.job, spec_.architecture_uri))) {
-    absl::StatusOr<ArchitectureFound> found = ReadArchitectureFound(*fact);
+  const Fact* architecture = Need(cache_->inspections().front());
+  if (architecture != nullptr) {
+    const absl::StatusOr<ArchitectureFound>& found = cache_->Architecture(*architecture);
     if (found.ok()) {
-      architecture_ = *std::move(found);
+      architecture_ = *found;
     } else {
       fail(AtField(found.status(), absl::StrCat("architecture ", spec_.architecture_uri),
                    "spec.model.architecture_uri"));
     }
   }
   for (size_t i = 0; i < spec_.data_sets.size(); ++i) {
-    const Fact* fact = Need(ledger, InspectDataSetTask(options_.job, spec_.data_sets[i]));
+    const Fact* fact = Need(cache_->inspections()[1 + i]);
     if (fact == nullptr) continue;
-    absl::StatusOr<DataSetFound> found = ReadDataSetFound(*fact);
+    const absl::StatusOr<DataSetFound>& found = cache_->DataSet(i, *fact);
     if (found.ok()) {
-      data_sets_[i] = *std::move(found);
+      data_sets_[i] = &*found;
     } else {
       fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name),
                    i == 0 ? "spec.evaluation.held_out"
                           : absl::StrCat("spec.evaluation.report_sets[", i - 1, "]")));
     }
   }
-  InspectIngredients(ledger);
-}
-
-void PlanState::InspectIngredients(const Ledger& ledger) {
-  std::map<std::string, int> first_with;
+  bool in_order = architecture != nullptr;
   for (size_t i = 0; i < spec_.ingredients.size(); ++i) {
-    Ingredient& ingredient = ingredients_[i];
-    ingredient.fact = Need(ledger, InspectCheckpointTask(options_.job, spec_.ingredients[i].uri));
-    if (ingredient.fact == nullptr) continue;
-    absl::StatusOr<CheckpointFound> found = ReadCheckpointFound(*ingredient.fact);
-    if (!found.ok()) {
-      ingredient.problem = found.status();
-      continue;
-    }
-    ingredient.found = *std::move(found);
-    auto [same, is_first] = first_with.emplace(ingredient.found.digest, static_cast<int>(i));
-    if (!is_first) ingredient.identical_to = same->second;
+    const Fact* fact = Need(cache_->ingredient_inspection(i));
+    in_order = in_order && fact != nullptr;
+    if (!in_order) continue;
+    problems_.push_back(cache_->Ingredient(i, *fact).problem);
+    ++ingredients_told_;
   }
 }
 
-// Compares headers before anything is evaluated (DESIGN.md section 4).
+// Headers were compared before anything is evaluated (DESIGN.md section 4).
 void PlanState::JudgeIngredients() {
-  const CheckpointFound* first = nullptr;
-  for (size_t i = 0; i < ingredients_.size(); ++i) {
-    Ingredient& ingredient = ingredients_[i];
-    if (ingredient.problem.ok()) {
-      ingredient.problem = CheckFits(ingredient.found, architecture_, first);
-    }
-    if (ingredient.problem.ok() && spec_.skip_bad_ingredients) {
+  for (size_t i = 0; i < problems_.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (problems_[i].ok() && spec_.skip_bad_ingredients) {
       // A model that fails by itself, on the held-out set, is as bad as one that cannot be read.
-      const Fact* fact = ledger_.Find(KeyOf(0, Blend{{static_cast<int>(i)}, {}}));
-      if (fact != nullptr) ingredient.problem = fact->status;
+      problems_[i] = MeasureFailure(0, Blend{{index}, {}});
     }
-    if (!ingredient.problem.ok()) continue;
-    if (first == nullptr) first = &ingredient.found;
-    usable_.push_back(static_cast<int>(i));
+    if (problems_[i].ok()) usable_.push_back(index);
   }
-  if (usable_.size() < ingredients_.size() && (!spec_.skip_bad_ingredients || usable_.empty())) {
+  if (usable_.size() < problems_.size() && (!spec_.skip_bad_ingredients || usable_.empty())) {
     failure_ = BadIngredients();
   }
 }
 
 absl::Status PlanState::BadIngredients() const {
+  // All are counted; a sweep of a thousand is not all spelled out.
+  constexpr size_t kMostNamed = 100;
+  constexpr size_t kMostBytes = 400;
   ErrorFacts facts;
-  absl::Status first;
-  std::string first_name;
-  for (size_t i = 0; i < ingredients_.size(); ++i) {
-    const absl::Status& problem = ingredients_[i].problem;
-    if (problem.ok()) continue;
-    if (first.ok()) {
-      first = problem;
-      first_name = NameOf(static_cast<int>(i));
-    }
-    facts.violations.push_back(
-        {absl::StrCat("spec.ingredients[", i, "]"),
-         absl::StrCat(NameOf(static_cast<int>(i)), ": ", problem.message())});
+  size_t first = problems_.size();
+  size_t count = 0;
+  for (size_t i = 0; i < problems_.size(); ++i) {
+    if (problems_[i].ok()) continue;
+    first = std::min(first, i);
+    if (++count > kMostNamed) continue;
+    facts.violations.push_back({absl::StrCat("spec.ingredients[", i, "]"),
+                                absl::StrCat(NameOf(static_cast<int>(i)), ": ",
+                                             problems_[i].message().substr(0, kMostBytes))});
   }
-  facts.metadata = {{"ingredient", first_name}};
-  const size_t more = facts.violations.size() - 1;
-  absl::Status status = Annotate(first, absl::StrCat("ingredient '", first_name, "'"));
-  if (more > 0) {
-    status = Annotate(status, absl::StrCat(more + 1, " of ", ingredients_.size(),
+  const std::string name = NameOf(static_cast<int>(first));
+  facts.metadata = {{"ingredient", name}};
+  absl::Status status = Annotate(problems_[first], absl::StrCat("ingredient '", name, "'"));
+  if (count > 1) {
+    status = Annotate(status, absl::StrCat(count, " of ", problems_.size(),
                                            " ingredients cannot be used, the first"));
   }
   return WithFacts(status, facts);
 }
 
-void PlanState::FindMeasureFailures() {
-  std::vector<std::pair<int, Blend>> wanted;
-  for (const Blend& blend : decision_.wanted) wanted.emplace_back(0, blend);
-  if (decision_.done) wanted = ReportMeasures();
-  for (const auto& [data_set, blend] : wanted) {
-    const Fact* fact = ledger_.Find(KeyOf(data_set, blend));
-    if (fact == nullptr || fact->status.ok()) continue;
+// Looks in the order in which measures are wanted, and no further than the first that is not known:
+// so the failure told does not depend on which result came first, nor on speculation.
+void PlanState::FindFailure() {
+  std::vector<std::pair<int, Blend>> needed;
+  for (size_t i = 0; i < decision_.required; ++i) needed.emplace_back(0, decision_.wanted[i]);
+  if (decision_.done) needed = ReportMeasures();
+  for (const auto& [data_set, blend] : needed) {
+    if (!IsKnown(data_set, blend)) return;
+    const absl::Status status = MeasureFailure(data_set, blend);
+    if (status.ok()) continue;
     ErrorFacts facts;
     facts.metadata = {{"data_set", spec_.data_sets[data_set].name}};
-    if (blend.ingredients.size() == 1) facts.metadata["ingredient"] = NameOf(blend.ingredients[0]);
-    const std::string what = blend.ingredients.size() == 1
-                                 ? absl::StrCat("ingredient '", NameOf(blend.ingredients[0]), "'")
-                                 : absl::StrCat("soup of ", blend.ingredients.size());
+    std::string what = absl::StrCat("soup of ", blend.ingredients.size());
+    if (blend.ingredients.size() == 1) {
+      facts.metadata["ingredient"] = NameOf(blend.ingredients[0]);
+      what = absl::StrCat("ingredient '", NameOf(blend.ingredients[0]), "'");
+    }
     failure_ = WithFacts(
-        Annotate(fact->status, absl::StrCat(what, " on ", spec_.data_sets[data_set].name)), facts);
+        Annotate(status, absl::StrCat(what, " on ", spec_.data_sets[data_set].name)), facts);
     return;
   }
-  if (decision_.done) {
-    const Fact* write = written();
-    if (write != nullptr && !write->status.ok()) {
-      failure_ = Annotate(write->status, "writing the soup");
-    }
+  if (!decision_.done) return;
+  if (const Fact* write = written()) {
+    failure_ = Annotate(ReadSoupFound(*write).status(), "writing the soup");
   }
 }
 
@@ -183,8 +169,9 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend) const {
   inputs.architecture_digest = architecture_.digest;
   inputs.bindings = spec_.inputs;
   for (int ingredient : blend.ingredients) {
+    const size_t index = static_cast<size_t>(ingredient);
     inputs.ingredients.push_back(
-        {spec_.ingredients[ingredient].uri, ingredients_[ingredient].found.digest});
+        {spec_.ingredients[index].uri, cache_->ingredients()[index].found.digest});
   }
   inputs.coefficients = blend.coefficients;
   inputs.dtype = spec_.dtype;
@@ -196,13 +183,37 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend) const {
   return inputs;
 }
 
+const PlanCache::Measure& PlanState::MeasureOf(int data_set, const Blend& blend,
+                                               const Fact** fact) const {
+  PlanCache::Measure& measure =
+      cache_->FindMeasure(data_set, blend, [&] { return MeasureKey(InputsFor(data_set, blend)); });
+  *fact = ledger_.Find(measure.key);
+  if (*fact != nullptr && !measure.score.has_value()) measure.score = ReadScore(**fact);
+  return measure;
+}
+
 std::string PlanState::KeyOf(int data_set, const Blend& blend) const {
-  auto found = keys_->keys.find({data_set, blend});
-  if (found == keys_->keys.end()) {
-    found = keys_->keys.emplace(std::pair(data_set, blend), MeasureKey(InputsFor(data_set, blend)))
-                .first;
-  }
-  return found->second;
+  const Fact* fact = nullptr;
+  return MeasureOf(data_set, blend, &fact).key;
+}
+
+bool PlanState::IsKnown(int data_set, const Blend& blend) const {
+  const Fact* fact = nullptr;
+  MeasureOf(data_set, blend, &fact);
+  return fact != nullptr;
+}
+
+absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
+  const Fact* fact = nullptr;
+  const PlanCache::Measure& measure = MeasureOf(data_set, blend, &fact);
+  return fact == nullptr ? absl::OkStatus() : measure.score->status();
+}
+
+std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
+  const Fact* fact = nullptr;
+  const PlanCache::Measure& measure = MeasureOf(data_set, blend, &fact);
+  if (fact == nullptr || !measure.score->ok()) return std::nullopt;
+  return **measure.score;
 }
 
 Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
@@ -213,14 +224,6 @@ Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
                                                NameOf(blend.ingredients.back()));
   task.description = absl::StrCat(names, " on ", spec_.data_sets[data_set].name);
   return task;
-}
-
-std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
-  const Fact* fact = ledger_.Find(KeyOf(data_set, blend));
-  if (fact == nullptr || !fact->status.ok()) return std::nullopt;
-  absl::StatusOr<Score> score = ReadScore(*fact);
-  if (!score.ok()) return std::nullopt;
-  return *score;
 }
 
 std::vector<PlanState::NamedBlend> PlanState::NamedBlends() const {
@@ -237,9 +240,9 @@ std::vector<PlanState::NamedBlend> PlanState::NamedBlends() const {
 
 std::vector<std::pair<int, Blend>> PlanState::ReportMeasures() const {
   std::vector<std::pair<int, Blend>> measures;
-  std::set<std::pair<int, Blend>> seen;
+  absl::flat_hash_set<std::string> seen;
   auto add = [&](int data_set, const Blend& blend) {
-    if (seen.emplace(data_set, blend).second) measures.emplace_back(data_set, blend);
+    if (seen.insert(KeyOf(data_set, blend)).second) measures.emplace_back(data_set, blend);
   };
   for (int data_set = 0; data_set < static_cast<int>(spec_.data_sets.size()); ++data_set) {
     for (const NamedBlend& named : NamedBlends()) add(data_set, named.blend);
@@ -263,7 +266,7 @@ Task PlanState::WriteTask() const {
                            {"coefficient", 1.0 / static_cast<double>(inputs.ingredients.size())}});
   }
   WriteSoupInputs write;
-  write.job = options_.job;
+  write.scope = options_.scope;
   write.ingredients = inputs.ingredients;
   write.coefficients = decision_.soup.coefficients;
   write.dtype = spec_.dtype;

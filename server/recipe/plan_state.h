@@ -3,61 +3,54 @@
 #ifndef STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
 #define STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "server/recipe/plan.h"
+#include "server/recipe/plan_cache.h"
 
 namespace stockpot {
 
-struct MeasureKeys {
-  std::map<std::pair<int, Blend>, std::string> keys;  // by data set and blend
-};
-
 class PlanState final : public HeldOutScores {
  public:
-  struct Ingredient {
-    const Fact* fact = nullptr;
-    CheckpointFound found;
-    absl::Status problem;   // why it cannot be used
-    int identical_to = -1;  // an earlier ingredient with the same weights
-  };
   struct NamedBlend {
     std::string kind;
     Blend blend;
   };
 
-  PlanState(const JobSpec& spec, const PlanOptions& options, const Ledger& ledger,
-            MeasureKeys* keys);
+  PlanState(const JobSpec& spec, const PlanOptions& options, int speculation, const Ledger& ledger,
+            PlanCache* cache);
 
   std::optional<Score> Find(const Blend& blend) const override { return Find(0, blend); }
-  // Null when not measured, or when the measure failed (see measure_failure()).
+  // Null when not measured, or when the measure failed (see failure()).
   std::optional<Score> Find(int data_set, const Blend& blend) const;
   std::string KeyOf(int data_set, const Blend& blend) const;
+  // Measured, well or not.
+  bool IsKnown(int data_set, const Blend& blend) const;
   Task MeasureTaskFor(int data_set, const Blend& blend) const;
   std::string NameOf(int ingredient) const { return spec_.ingredients[ingredient].display_name; }
   std::vector<std::string> NamesOf(const Blend& blend) const;
 
   // Every inspection is known, good or bad.
   bool inspected() const { return missing_inspections_.empty(); }
-  const std::vector<Task>& missing_inspections() const { return missing_inspections_; }
+  const std::vector<const Task*>& missing_inspections() const { return missing_inspections_; }
   size_t inspections_done() const { return inspections_done_; }
   // Why the job cannot go on; OK when it can.
   const absl::Status& failure() const { return failure_; }
 
-  const std::vector<Ingredient>& ingredients() const { return ingredients_; }
+  // The first so many ingredients, up to one that is not inspected yet.
+  size_t ingredients_told() const { return ingredients_told_; }
+  const InspectedIngredient& ingredient(size_t index) const { return cache_->ingredients()[index]; }
+  // Why an ingredient cannot be used: its inspection, or (SKIP) its own measure.
+  const absl::Status& problem(size_t index) const { return problems_[index]; }
   const std::vector<int>& usable() const { return usable_; }
   const ArchitectureFound& architecture() const { return architecture_; }
   // Null while not inspected.
-  const DataSetFound* data_set(int index) const {
-    return data_sets_[index].has_value() ? &*data_sets_[index] : nullptr;
-  }
+  const DataSetFound* data_set(int index) const { return data_sets_[index]; }
+  // Null until inspected() and at least one ingredient is usable.
   const Recipe* recipe() const { return recipe_.get(); }
-  // Only once inspected() and not failed.
   const Decision& decision() const { return decision_; }
 
   // The blends of the report's headline, as far as the recipe has decided them.
@@ -72,26 +65,29 @@ class PlanState final : public HeldOutScores {
   const Fact* written() const;
 
  private:
-  void Inspect(const Ledger& ledger);
-  void InspectIngredients(const Ledger& ledger);
+  void Inspect();
   // The fact, or null after noting that the task is missing.
-  const Fact* Need(const Ledger& ledger, Task task);
+  const Fact* Need(const Task& task);
   void JudgeIngredients();
   absl::Status BadIngredients() const;
-  void FindMeasureFailures();
+  void FindFailure();
+  // The status of a measure; OK while not known.
+  absl::Status MeasureFailure(int data_set, const Blend& blend) const;
+  const PlanCache::Measure& MeasureOf(int data_set, const Blend& blend, const Fact** fact) const;
   MeasureInputs InputsFor(int data_set, const Blend& blend) const;
 
   const JobSpec& spec_;
   const PlanOptions& options_;
   const Ledger& ledger_;
-  MeasureKeys* const keys_;
+  PlanCache* const cache_;
 
-  std::vector<Task> missing_inspections_;
+  std::vector<const Task*> missing_inspections_;
   size_t inspections_done_ = 0;
   absl::Status failure_;
   ArchitectureFound architecture_;
-  std::vector<std::optional<DataSetFound>> data_sets_;
-  std::vector<Ingredient> ingredients_;
+  std::vector<const DataSetFound*> data_sets_;
+  size_t ingredients_told_ = 0;
+  std::vector<absl::Status> problems_;
   std::vector<int> usable_;
   std::unique_ptr<Recipe> recipe_;
   Decision decision_;

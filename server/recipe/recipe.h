@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "server/recipe/spec.h"
@@ -24,11 +25,12 @@ struct Blend {
   std::vector<int> ingredients;
   std::vector<double> coefficients;
 
-  friend bool operator<(const Blend& a, const Blend& b) {
-    return std::tie(a.ingredients, a.coefficients) < std::tie(b.ingredients, b.coefficients);
-  }
   friend bool operator==(const Blend& a, const Blend& b) {
     return std::tie(a.ingredients, a.coefficients) == std::tie(b.ingredients, b.coefficients);
+  }
+  template <typename H>
+  friend H AbslHashValue(H state, const Blend& blend) {
+    return H::combine(std::move(state), blend.ingredients, blend.coefficients);
   }
 };
 

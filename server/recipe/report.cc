@@ -60,15 +60,19 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
   Json list = Json::array();
   for (size_t i = 0; i < spec.ingredients.size(); ++i) {
     const int index = static_cast<int>(i);
-    const PlanState::Ingredient& ingredient = state.ingredients()[i];
     Json item = {{"display_name", spec.ingredients[i].display_name},
-                 {"uri", spec.ingredients[i].uri},
-                 {"digest", ingredient.found.digest},
-                 {"format", ingredient.found.format},
-                 {"notes", ingredient.found.notes}};
+                 {"uri", spec.ingredients[i].uri}};
+    if (i >= state.ingredients_told()) {  // a partial report
+      list.push_back(std::move(item));
+      continue;
+    }
+    const InspectedIngredient& ingredient = state.ingredient(i);
+    item["digest"] = ingredient.found.digest;
+    item["format"] = ingredient.found.format;
+    item["notes"] = ingredient.found.notes;
     if (ingredient.identical_to >= 0) item["identical_to"] = state.NameOf(ingredient.identical_to);
-    if (!ingredient.problem.ok()) {
-      item["skipped_because"] = std::string(ingredient.problem.message());
+    if (!state.problem(i).ok()) {
+      item["skipped_because"] = std::string(state.problem(i).message());
     } else if (state.recipe() != nullptr) {
       // Only what the job asked to know of single ingredients: the rest may be there by chance.
       item["scores"] = Json::array();
@@ -149,7 +153,7 @@ Json Build(const JobSpec& spec, const PlanState& state) {
 }  // namespace
 
 Json Plan::ReportResult(const Ledger& ledger) const {
-  return Build(spec_, PlanState(spec_, options_, ledger, keys_.get()));
+  return Build(spec_, PlanState(spec_, options_, /*speculation=*/1, ledger, cache_.get()));
 }
 
 }  // namespace stockpot

@@ -1,6 +1,8 @@
 #include "server/recipe/spec.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -118,9 +120,13 @@ std::vector<InputBindingSpec> ReadBindings(JsonReader& model) {
     if (binding.mean.size() != binding.standard_deviation.size()) {
       reader.AddViolation("standard_deviation", "must have as many values as mean");
     }
-    if (std::any_of(binding.standard_deviation.begin(), binding.standard_deviation.end(),
-                    [](float value) { return !(value > 0); })) {
-      reader.AddViolation("standard_deviation", "must be positive");
+    if (!std::all_of(binding.mean.begin(), binding.mean.end(),
+                     [](float value) { return std::isfinite(value); })) {
+      reader.AddViolation("mean", "must be finite");
+    }
+    if (!std::all_of(binding.standard_deviation.begin(), binding.standard_deviation.end(),
+                     [](float value) { return std::isfinite(value) && value > 0; })) {
+      reader.AddViolation("standard_deviation", "must be positive and finite");
     }
     bindings.push_back(std::move(binding));
   }
@@ -133,26 +139,31 @@ std::string LastPart(const std::string& uri) {
 }
 
 void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec) {
-  std::set<std::string> names;
-  for (JsonReader& item : reader.List("ingredients")) {
-    IngredientSpec ingredient;
+  std::vector<JsonReader> items = reader.List("ingredients");
+  std::map<std::string, int> last_parts;
+  for (JsonReader& item : items) {
+    IngredientSpec& ingredient = spec->ingredients.emplace_back();
     ReadUri(item, "uri", &ingredient.uri);
     item.Read("display_name", &ingredient.display_name);
+    if (ingredient.display_name.size() > kMaxNameBytes) {
+      item.AddViolation("display_name", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
+    }
+    ++last_parts[LastPart(ingredient.uri)];
+  }
+  std::set<std::string> names;
+  for (size_t i = 0; i < items.size(); ++i) {
+    IngredientSpec& ingredient = spec->ingredients[i];
     if (ingredient.display_name.empty()) {
       // Sweeps keep runs in folders of the same shape (run_07/model.pt): the whole URI tells them
       // apart.
-      ingredient.display_name = LastPart(ingredient.uri);
-      if (names.count(ingredient.display_name) > 0) ingredient.display_name = ingredient.uri;
-    }
-    if (ingredient.display_name.size() > kMaxUriBytes ||
-        (item.Has("display_name") && ingredient.display_name.size() > kMaxNameBytes)) {
-      item.AddViolation("display_name", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
+      std::string last_part = LastPart(ingredient.uri);
+      const bool tells_apart = !last_part.empty() && last_parts[last_part] == 1;
+      ingredient.display_name = tells_apart ? std::move(last_part) : ingredient.uri;
     }
     if (!names.insert(ingredient.display_name).second) {
-      item.AddViolation("display_name", absl::StrCat("'", ingredient.display_name,
-                                                     "' is the name of an earlier ingredient"));
+      items[i].AddViolation("display_name", absl::StrCat("'", ingredient.display_name,
+                                                         "' is the name of an earlier ingredient"));
     }
-    spec->ingredients.push_back(std::move(ingredient));
   }
   if (spec->ingredients.empty()) reader.AddViolation("ingredients", "at least one is required");
   if (static_cast<int>(spec->ingredients.size()) > limits.max_ingredients) {

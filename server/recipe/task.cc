@@ -43,26 +43,26 @@ Json BlendJson(const std::vector<CheckpointReference>& ingredients,
 
 }  // namespace
 
-Task InspectCheckpointTask(const std::string& job, const std::string& uri) {
+Task InspectCheckpointTask(const std::string& scope, const std::string& uri) {
   Task task;
-  task.key = KeyOf("inspect_checkpoint", kInspectVersion, {{"job", job}, {"uri", uri}});
+  task.key = KeyOf("inspect_checkpoint", kInspectVersion, {{"scope", scope}, {"uri", uri}});
   task.body = {{"inspect_checkpoint", {{"uri", uri}}}};
   task.description = absl::StrCat("inspect checkpoint ", uri);
   return task;
 }
 
-Task InspectArchitectureTask(const std::string& job, const std::string& uri) {
+Task InspectArchitectureTask(const std::string& scope, const std::string& uri) {
   Task task;
-  task.key = KeyOf("inspect_architecture", kInspectVersion, {{"job", job}, {"uri", uri}});
+  task.key = KeyOf("inspect_architecture", kInspectVersion, {{"scope", scope}, {"uri", uri}});
   task.body = {{"inspect_architecture", {{"uri", uri}}}};
   task.description = absl::StrCat("inspect architecture ", uri);
   return task;
 }
 
-Task InspectDataSetTask(const std::string& job, const DataSetSpec& data_set) {
+Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set) {
   Task task;
   const Json spec = ToJson(data_set);
-  task.key = KeyOf("inspect_data_set", kInspectVersion, {{"job", job}, {"data_set", spec}});
+  task.key = KeyOf("inspect_data_set", kInspectVersion, {{"scope", scope}, {"data_set", spec}});
   task.body = {{"inspect_data_set", {{"data_set", spec}}}};
   task.description = absl::StrCat("inspect data set ", data_set.name);
   return task;
@@ -96,13 +96,14 @@ Task MeasureTask(const MeasureInputs& inputs) {
           ? absl::StrCat(inputs.ingredients[0].uri, " on ", inputs.data_set.name)
           : absl::StrCat("soup of ", inputs.ingredients.size(), " on ", inputs.data_set.name);
   task.example_count = inputs.example_count;
+  task.numerics = inputs.numerics;
   return task;
 }
 
 Task WriteSoupTask(const WriteSoupInputs& inputs) {
   Task task;
   task.key = KeyOf("write_soup", kWriteVersion,
-                   {{"job", inputs.job},
+                   {{"scope", inputs.scope},
                     {"ingredients", DigestsOf(inputs.ingredients)},
                     {"coefficients", inputs.coefficients},
                     {"dtype", inputs.dtype}});

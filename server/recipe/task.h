@@ -3,8 +3,9 @@
 // A task's key is a SHA-256 over everything that determines its result (DESIGN.md section 1):
 //   measure       architecture digest, input bindings, ingredient digests in order, coefficients,
 //                 soup dtype, data set digest, batch size, numerics class, version of the result;
-//   inspect …     the job and the URI: what a name stands for may change between jobs;
-//   write soup    the job, the blend and the dtype.
+//   inspect …     the job's scope and the URI: what a name stands for may change between jobs;
+//   write soup    the job's scope, the blend and the dtype.
+// (Scope: PlanOptions::scope.)
 // A fact is immutable and stored before anyone is told. A task that failed for a reason of its own
 // input is a fact too: its status is not OK.
 //
@@ -36,14 +37,16 @@ struct Task {
   Json body;                  // JSON mapping of worker.v1.Task without the key: one member
   std::string description;    // for people and logs: "soup of 3 on held_out"
   int64_t example_count = 0;  // a measure's, for progress; else 0
+  // The numerics class (WorkerInfo::numerics) that a measure's worker must have; "": any worker.
+  std::string numerics;
 
   // "inspect_checkpoint", "measure", …
   std::string kind() const { return body.empty() ? "" : body.begin().key(); }
 };
 
-Task InspectCheckpointTask(const std::string& job, const std::string& uri);
-Task InspectArchitectureTask(const std::string& job, const std::string& uri);
-Task InspectDataSetTask(const std::string& job, const DataSetSpec& data_set);
+Task InspectCheckpointTask(const std::string& scope, const std::string& uri);
+Task InspectArchitectureTask(const std::string& scope, const std::string& uri);
+Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set);
 
 struct MeasureInputs {
   std::string architecture_uri, architecture_digest;
@@ -62,7 +65,7 @@ std::string MeasureKey(const MeasureInputs& inputs);
 Task MeasureTask(const MeasureInputs& inputs);
 
 struct WriteSoupInputs {
-  std::string job;
+  std::string scope;
   std::vector<CheckpointReference> ingredients;
   std::vector<double> coefficients;
   std::string dtype;
@@ -78,6 +81,7 @@ struct Fact {
   Json result;           // JSON mapping of worker.v1.TaskResult
   std::string examples;  // a measure's correctness bits and margins, as Result.examples says
   double seconds = 0;
+  std::string job;  // which job's attempt found it
 };
 
 // What is known. Implementations say whether a lookup may be slow; the plan only looks up.
@@ -88,7 +92,7 @@ class Ledger {
   virtual const Fact* Find(const std::string& key) const = 0;
 };
 
-// Results read back. INTERNAL when a fact does not have the shape its task promises.
+// Results read back. INTERNAL when a fact does not hold what its task promises.
 struct TensorSignature {
   std::string name, dtype;
   std::vector<int64_t> shape;

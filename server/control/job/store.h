@@ -9,8 +9,10 @@
 //  2. Each call is one transaction: all of it or nothing.
 //  3. Event sequences of a job are 1, 2, 3 … without gaps; an event key is stored once per job, a
 //     second time is silently dropped.
-//  4. A fence is given once per key and grows; a write that names an old fence changes nothing and
-//     is ABORTED (reason STALE_FENCE).
+//  4. A fence is given once per key and grows; a write that names an old fence, or one whose claim
+//     has ended, changes nothing and is ABORTED (reason STALE_FENCE).
+//  5. A fact that is OK is never replaced, and everybody finds it. A failure belongs to the job
+//     that met it: no other job finds it.
 //
 // Errors: NOT_FOUND (reason JOB_NOT_FOUND), ALREADY_EXISTS (JOB_EXISTS), ABORTED (STALE_FENCE),
 // UNAVAILABLE busy for too long, RESOURCE_EXHAUSTED (DISK_FULL), INTERNAL anything else.
@@ -92,8 +94,8 @@ class Store {
   virtual ~Store() = default;
 
   // Stores the job with its first event. With a request_id that the same client used before:
-  // returns the job of then when request_digest is equal, else ALREADY_EXISTS. A taken name:
-  // ALREADY_EXISTS.
+  // returns the job of then when request_digest is equal, else ALREADY_EXISTS with the job's name in
+  // metadata "job". A taken name: ALREADY_EXISTS.
   struct Created {
     JobRecord job;
     bool existed = false;
@@ -110,7 +112,8 @@ class Store {
   virtual absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
                                             const std::vector<NewEvent>& events) = 0;
 
-  // Removes the job, its events and its task rows; facts stay.
+  // Removes the job, its events, its task rows, its failures, and the facts that are of use to it
+  // alone (all but measures); measures stay.
   virtual absl::Status DeleteJob(const std::string& name) = 0;
 
   // Events with sequence > `after`, in order, at most `limit`.
@@ -118,21 +121,22 @@ class Store {
                                                               int limit) = 0;
 
   // Writes the attempt before the work: risky work that kills everything is still counted.
-  // A running claim of the same key by another owner whose lease has not ended: ABORTED.
+  // A running claim of the same key whose lease has not ended: ABORTED (reason TASK_CLAIMED).
   virtual absl::StatusOr<TaskClaim> ClaimTask(const std::string& job, const Task& task,
                                               const std::string& owner, absl::Time now,
                                               absl::Time lease_until) = 0;
   virtual absl::Status RenewLease(const std::string& key, int64_t fence,
                                   absl::Time lease_until) = 0;
-  // Stores the fact and ends the claim. ABORTED when the fence is old.
-  virtual absl::Status FinishTask(const std::string& job, int64_t fence, const Fact& fact) = 0;
+  // Stores the fact, found by `fact.job`, and ends the claim.
+  virtual absl::Status FinishTask(int64_t fence, const Fact& fact) = 0;
   // Ends the claim without a result; the attempt stays counted.
   virtual absl::Status ReleaseTask(const std::string& key, int64_t fence) = 0;
 
-  // Facts found among `keys`, without their `examples`.
-  virtual absl::StatusOr<std::vector<Fact>> FindFacts(const std::vector<std::string>& keys) = 0;
+  // Facts found among `keys` as `job` may see them (its own failures first), without `examples`.
+  virtual absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,
+                                                      const std::vector<std::string>& keys) = 0;
   virtual absl::StatusOr<std::string> ReadExamples(const std::string& key) = 0;
-  // Forgets the failures (facts with a status that is not OK) and the attempts of a job: RetryJob.
+  // Forgets a job's failures (facts with a status that is not OK) and attempts: RetryJob.
   virtual absl::Status ForgetFailures(const std::string& job) = 0;
 };
 

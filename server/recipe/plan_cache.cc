@@ -1,0 +1,56 @@
+#include "server/recipe/plan_cache.h"
+
+#include <utility>
+
+namespace stockpot {
+
+PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
+    : spec_(spec), data_sets_(spec.data_sets.size()), measures_(spec.data_sets.size()) {
+  inspections_.push_back(InspectArchitectureTask(scope, spec.architecture_uri));
+  for (const DataSetSpec& data_set : spec.data_sets) {
+    inspections_.push_back(InspectDataSetTask(scope, data_set));
+  }
+  for (const IngredientSpec& ingredient : spec.ingredients) {
+    inspections_.push_back(InspectCheckpointTask(scope, ingredient.uri));
+  }
+}
+
+const absl::StatusOr<ArchitectureFound>& PlanCache::Architecture(const Fact& fact) {
+  if (!architecture_.has_value()) architecture_ = ReadArchitectureFound(fact);
+  return *architecture_;
+}
+
+const absl::StatusOr<DataSetFound>& PlanCache::DataSet(size_t index, const Fact& fact) {
+  std::optional<absl::StatusOr<DataSetFound>>& data_set = data_sets_[index];
+  if (!data_set.has_value()) data_set = ReadDataSetFound(fact);
+  return *data_set;
+}
+
+const InspectedIngredient& PlanCache::Ingredient(size_t index, const Fact& fact) {
+  if (index < ingredients_.size()) return ingredients_[index];
+  InspectedIngredient ingredient;
+  absl::StatusOr<CheckpointFound> found = ReadCheckpointFound(fact);
+  if (!found.ok()) {
+    ingredient.problem = found.status();
+  } else {
+    ingredient.found = *std::move(found);
+    auto [same, is_first] =
+        first_with_digest_.emplace(ingredient.found.digest, static_cast<int>(index));
+    if (!is_first) ingredient.identical_to = same->second;
+    const CheckpointFound* first =
+        first_usable_ < 0 ? nullptr : &ingredients_[static_cast<size_t>(first_usable_)].found;
+    if (architecture_->ok()) {
+      ingredient.problem = CheckFits(ingredient.found, **architecture_, first);
+    }
+    if (ingredient.problem.ok() && first == nullptr) {
+      first_usable_ = static_cast<int>(index);
+    } else {
+      // A sweep of a thousand would hold a hundred megabytes of equal names and shapes.
+      ingredient.found.tensors = {};
+    }
+  }
+  ingredients_.push_back(std::move(ingredient));
+  return ingredients_.back();
+}
+
+}  // namespace stockpot

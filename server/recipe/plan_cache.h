@@ -1,0 +1,68 @@
+// What a plan has worked out once and for all: keys, and facts as they were read. It never says
+// what is known: the ledger does. Internal to recipe/: see plan.h.
+// Thread safety: thread-compatible.
+#ifndef STOCKPOT_SERVER_RECIPE_PLAN_CACHE_H_
+#define STOCKPOT_SERVER_RECIPE_PLAN_CACHE_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/recipe/plan.h"
+
+namespace stockpot {
+
+// An ingredient as its inspection found it, judged against the architecture and those before it.
+struct InspectedIngredient {
+  CheckpointFound found;  // tensors are kept for the first usable one only
+  absl::Status problem;   // why it cannot be used
+  int identical_to = -1;  // an earlier ingredient with the same weights
+};
+
+class PlanCache {
+ public:
+  PlanCache(const JobSpec& spec, const std::string& scope);
+
+  // The inspections: the architecture's, the data sets', then the ingredients', in spec order.
+  const std::vector<Task>& inspections() const { return inspections_; }
+  const Task& ingredient_inspection(size_t index) const {
+    return inspections_[1 + spec_.data_sets.size() + index];
+  }
+
+  const absl::StatusOr<ArchitectureFound>& Architecture(const Fact& fact);
+  const absl::StatusOr<DataSetFound>& DataSet(size_t index, const Fact& fact);
+  // All before it must have been read, and the architecture.
+  const InspectedIngredient& Ingredient(size_t index, const Fact& fact);
+  // Those that were read so far.
+  const std::vector<InspectedIngredient>& ingredients() const { return ingredients_; }
+
+  struct Measure {
+    std::string key;
+    std::optional<absl::StatusOr<Score>> score;
+  };
+  // The cached measure of a blend on a data set; `make_key` is called when it is new.
+  template <typename MakeKey>
+  Measure& FindMeasure(int data_set, const Blend& blend, MakeKey make_key) {
+    auto& of_data_set = measures_[static_cast<size_t>(data_set)];
+    auto found = of_data_set.find(blend);
+    if (found == of_data_set.end()) {
+      found = of_data_set.emplace(blend, Measure{make_key(), std::nullopt}).first;
+    }
+    return found->second;
+  }
+
+ private:
+  const JobSpec& spec_;
+  std::vector<Task> inspections_;
+  std::optional<absl::StatusOr<ArchitectureFound>> architecture_;
+  std::vector<std::optional<absl::StatusOr<DataSetFound>>> data_sets_;
+  std::vector<InspectedIngredient> ingredients_;  // the first ones, as far as read
+  absl::flat_hash_map<std::string, int> first_with_digest_;
+  int first_usable_ = -1;
+  std::vector<absl::flat_hash_map<Blend, Measure>> measures_;  // by data set
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_RECIPE_PLAN_CACHE_H_
