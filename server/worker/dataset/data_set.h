@@ -26,7 +26,7 @@ enum class Interpolation { kBicubic, kBilinear };
 
 // What is done to an image before it is cached; ignored for tensors. Zero means "not done".
 struct ImageGeometry {
-  int resize_shorter_side = 0;            // keeps the aspect ratio, as torchvision's Resize(int)
+  int resize_shorter_side = 0;              // keeps the aspect ratio, as torchvision's Resize(int)
   int resize_height = 0, resize_width = 0;  // exact size, as Resize((h, w)); excludes the above
   Interpolation interpolation = Interpolation::kBicubic;
   bool antialias = true;
@@ -38,9 +38,10 @@ struct DataSetSource {
   Kind kind = Kind::kImageFolder;
   std::string path;  // folder of CLASS/file, or a safetensors file
   ImageGeometry geometry;
-  // kImageFolder: class names in label order; empty: sorted folder names. The model's input name.
+  // kImageFolder: class names in label order; empty: folder names in byte order. A folder that is
+  // not among them is an error, a name without a folder is a class without examples.
   std::vector<std::string> class_names;
-  std::string image_input = "images";
+  std::string image_input = "images";  // the input's name
   // kTensors: the tensor that holds int64 (or int32, uint8) labels [N]; all others are inputs
   // [N, …], unless `inputs` names which and in what order.
   std::string label_tensor = "labels";
@@ -51,6 +52,8 @@ struct DataSetLimits {
   uint64_t max_examples = 100'000'000;
   uint64_t max_image_pixels = 178'956'970;  // Pillow's own bound against decompression bombs
   uint64_t max_file_bytes = 256ull << 20;   // of one encoded image
+  // Of all cached data sets together; the least recently used go first. 0: no bound.
+  uint64_t max_cache_bytes = 50'000'000'000;
 };
 
 struct InputInfo {
@@ -81,7 +84,8 @@ class DataSet {
 // shared by all processes of the host.
 // Errors, each naming the file at fault: NOT_FOUND; INVALID_ARGUMENT empty, unreadable image, label
 // out of range (negative), sizes that differ, missing tensors; RESOURCE_EXHAUSTED over the limits.
-// Reasons: DATA_SET_NOT_FOUND, DATA_SET_EMPTY, IMAGE_UNREADABLE, LABEL_OUT_OF_RANGE, DATA_SET_INVALID.
+// Reasons: DATA_SET_NOT_FOUND, DATA_SET_EMPTY, IMAGE_UNREADABLE, LABEL_OUT_OF_RANGE,
+// DATA_SET_INVALID.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const DataSetSource& source,
                                                            const std::string& cache_folder,
                                                            const DataSetLimits& limits);

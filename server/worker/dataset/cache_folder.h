@@ -1,0 +1,87 @@
+// A folder of files that can be made again: who builds one, under what names, and what is thrown
+// away. Shared by all processes of a host; a crash at any moment leaves nothing that is believed.
+//
+//   NAME                 a finished file: complete, synced, renamed into place. Its time of last
+//                        modification is the time it was last used.
+//   NAME.part-XXXXXX     being built. Removed by the next builder once its own builder is gone.
+//   build-H.lock         locked (flock) while a NAME that begins with H is built, so that processes
+//                        that want the same file build it once. Empty, never removed, at most 16.
+//
+// Names are hexadecimal digests plus an extension. Where locks do not work (some network file
+// systems), a file may be built twice; the last rename wins and both are right.
+// Thread safety: thread-safe.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace stockpot {
+
+class CacheFolder {
+ public:
+  // Held while a file is built; released when destroyed, or when the process dies.
+  class BuildLock {
+   public:
+    explicit BuildLock(int fd) : fd_(fd) {}
+    ~BuildLock();
+    BuildLock(BuildLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    BuildLock& operator=(BuildLock&&) = delete;
+
+   private:
+    int fd_;
+  };
+
+  // A file being built, removed unless committed.
+  class PartialFile {
+   public:
+    ~PartialFile();
+    PartialFile(PartialFile&& other) noexcept;
+    PartialFile& operator=(PartialFile&&) = delete;
+
+    const std::string& path() const { return path_; }
+    // Writes at `offset`; different threads may write different places.
+    absl::Status WriteAt(absl::string_view bytes, uint64_t offset) const;
+    // Syncs it and gives it its name.
+    absl::Status Commit();
+
+   private:
+    friend class CacheFolder;
+    PartialFile(int fd, std::string path, std::string final_path)
+        : fd_(fd), path_(std::move(path)), final_path_(std::move(final_path)) {}
+    int fd_;
+    std::string path_, final_path_;
+  };
+
+  // Creates the folder when it is missing.
+  static absl::StatusOr<CacheFolder> Create(const std::string& path);
+
+  std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
+
+  // Waits until nobody else builds `name`.
+  absl::StatusOr<BuildLock> LockForBuild(const std::string& name) const;
+
+  // With `byte_count` bytes reserved. RESOURCE_EXHAUSTED (DISK_FULL) when there is no room.
+  absl::StatusOr<PartialFile> CreatePartial(const std::string& name, uint64_t byte_count) const;
+
+  // Notes that `name` is used now. Failing to is no error: the cache may be read-only.
+  void Touch(const std::string& name) const;
+
+  // Removes what dead builders left, then the least recently used files other than `keep`, until
+  // all are at most `max_bytes` (0: no bound). Those who have a file mapped keep their mapping.
+  void Evict(uint64_t max_bytes, const std::string& keep) const;
+
+ private:
+  explicit CacheFolder(std::string path) : path_(std::move(path)) {}
+  std::string LockPathOf(const std::string& name) const;
+  void RemoveAbandoned(const std::string& partial) const;
+
+  std::string path_;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_

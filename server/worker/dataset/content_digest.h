@@ -1,0 +1,25 @@
+// The digest that names a data set by its content: equal examples, equal digest, whatever the files
+// they came from. Class names and the class count are not part of it.
+//
+// SHA-256 over length-prefixed fields (Sha256::UpdateField): "stockpot data set 1"; the labels as
+// int64 little-endian; then for each input in byte order of its name: name, dtype name, shape of
+// one example as int64 little-endian, and the bytes of all examples in order.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "server/worker/dataset/data_set.h"
+
+namespace stockpot {
+
+// `inputs[k]` describes the examples that begin at `examples[k]`. Thread-safe.
+std::string ContentDigest(const std::vector<InputInfo>& inputs,
+                          const std::vector<const char*>& examples,
+                          absl::Span<const int64_t> labels);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_

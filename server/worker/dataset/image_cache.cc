@@ -1,0 +1,192 @@
+#include "server/worker/dataset/image_cache.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/digest.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/worker/dataset/content_digest.h"
+#include "server/worker/dataset/image_decoder.h"
+#include "server/worker/dataset/image_geometry.h"
+#include "server/worker/dataset/parallel.h"
+
+namespace stockpot {
+namespace {
+
+constexpr absl::string_view kMagic = "SPIMAGE1";
+constexpr size_t kHexDigest = 64;
+constexpr size_t kSizesAt = 8 + 2 * kHexDigest;
+constexpr size_t kSumAt = kSizesAt + 3 * sizeof(uint64_t);
+constexpr size_t kPixelsAt = 4096;
+
+std::string EncodeNumber(uint64_t value) {
+  std::string bytes(sizeof(value), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return bytes;
+}
+
+uint64_t DecodeNumber(absl::string_view bytes) {
+  uint64_t value;
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return value;
+}
+
+std::string EncodeHeader(const std::string& key, const std::string& digest, uint64_t examples,
+                         const Image& image) {
+  std::string header = absl::StrCat(kMagic, key, digest, EncodeNumber(examples),
+                                    EncodeNumber(static_cast<uint64_t>(image.height)),
+                                    EncodeNumber(static_cast<uint64_t>(image.width)));
+  absl::StrAppend(&header, Sha256Hex(header));
+  return header;
+}
+
+InputInfo DescribeInput(const std::string& name, uint64_t height, uint64_t width) {
+  return {name,
+          DType::kUint8,
+          {Image::kChannels, static_cast<int64_t>(height), static_cast<int64_t>(width)},
+          Image::kChannels * height * width};
+}
+
+// Interleaved pixels to one plane a channel.
+void ToPlanes(const Image& image, std::string* planes) {
+  const size_t plane = image.pixels.size() / Image::kChannels;
+  planes->resize(image.pixels.size());
+  for (size_t channel = 0; channel < Image::kChannels; ++channel) {
+    char* to = planes->data() + channel * plane;
+    const uint8_t* from = image.pixels.data() + channel;
+    for (size_t i = 0; i < plane; ++i) to[i] = static_cast<char>(from[i * Image::kChannels]);
+  }
+}
+
+absl::StatusOr<Image> LoadImage(const ImageFolder& folder, const ImageFile& file,
+                                const ImageGeometry& geometry, const DataSetLimits& limits) {
+  const std::string path = absl::StrCat(folder.path, "/", file.name);
+  absl::StatusOr<std::string> encoded = ReadSmallFile(path, limits.max_file_bytes);
+  if (!encoded.ok()) return WithReason(encoded.status(), "IMAGE_UNREADABLE");
+  ASSIGN_OR_RETURN(Image image, DecodeImage(*encoded, limits.max_image_pixels));
+  return ApplyGeometry(std::move(image), geometry, limits.max_image_pixels);
+}
+
+// One build: the decoded images of a folder on their way into a file.
+class Builder {
+ public:
+  Builder(const ImageFolder& folder, const DataSetSource& source, const DataSetLimits& limits)
+      : folder_(folder), source_(source), limits_(limits) {}
+
+  absl::Status Build(const std::string& key, const CacheFolder& cache, const std::string& name) {
+    // The first image tells the size that all must have.
+    ASSIGN_OR_RETURN(first_, Load(0));
+    const uint64_t example_bytes = first_.pixels.size();
+    const uint64_t byte_count = kPixelsAt + folder_.files.size() * example_bytes;
+    ASSIGN_OR_RETURN(CacheFolder::PartialFile file, cache.CreatePartial(name, byte_count));
+    const auto convert = [&](size_t i) -> absl::Status {
+      ASSIGN_OR_RETURN(const Image image, Load(i));
+      RETURN_IF_ERROR(CheckSize(i, image));
+      std::string planes;
+      ToPlanes(image, &planes);
+      return file.WriteAt(planes, kPixelsAt + i * example_bytes);
+    };
+    RETURN_IF_ERROR(ForEachInParallel(folder_.files.size(), convert));
+    RETURN_IF_ERROR(CheckUnchanged(key));
+    ASSIGN_OR_RETURN(const std::string digest, Digest(file.path()));
+    RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, folder_.files.size(), first_), 0));
+    return file.Commit();
+  }
+
+ private:
+  absl::StatusOr<Image> Load(size_t i) const {
+    const ImageFile& file = folder_.files[i];
+    absl::StatusOr<Image> image = LoadImage(folder_, file, source_.geometry, limits_);
+    if (!image.ok()) return WithMetadata(Annotate(image.status(), file.name), "file", file.name);
+    return image;
+  }
+
+  absl::Status CheckSize(size_t i, const Image& image) const {
+    if (image.height == first_.height && image.width == first_.width) return absl::OkStatus();
+    const std::string& name = folder_.files[i].name;
+    return WithMetadata(
+        WithReason(absl::InvalidArgumentError(absl::StrCat(
+                       name, ": ", image.width, " x ", image.height, " pixels, but ",
+                       folder_.files[0].name, " has ", first_.width, " x ", first_.height,
+                       ": give a resize or crop that makes all images the same size")),
+                   "DATA_SET_INVALID"),
+        "file", name);
+  }
+
+  absl::Status CheckUnchanged(const std::string& key) const {
+    absl::StatusOr<ImageFolder> now = ListImageFolder(folder_.path, source_.class_names, limits_);
+    if (now.ok() && ImageCacheKey(*now, source_) == key) return absl::OkStatus();
+    return WithReason(
+        absl::InvalidArgumentError(
+            "the data set was changed while it was read; try again when it is at rest"),
+        "DATA_SET_INVALID");
+  }
+
+  absl::StatusOr<std::string> Digest(const std::string& path) const {
+    ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
+    file->WillReadSequentially();
+    std::vector<int64_t> labels;
+    for (const ImageFile& image : folder_.files) labels.push_back(image.label);
+    const InputInfo input = DescribeInput(source_.image_input, static_cast<uint64_t>(first_.height),
+                                          static_cast<uint64_t>(first_.width));
+    return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels);
+  }
+
+  const ImageFolder& folder_;
+  const DataSetSource& source_;
+  const DataSetLimits& limits_;
+  Image first_;
+};
+
+}  // namespace
+
+std::string ImageCacheKey(const ImageFolder& folder, const DataSetSource& source) {
+  const ImageGeometry& geometry = source.geometry;
+  Sha256 key;
+  key.UpdateField(kMagic)
+      .UpdateField(source.image_input)
+      .UpdateField(absl::StrCat(geometry.resize_shorter_side, " ", geometry.resize_height, " ",
+                                geometry.resize_width, " ",
+                                static_cast<int>(geometry.interpolation), " ", geometry.antialias,
+                                " ", geometry.crop_height, " ", geometry.crop_width))
+      .UpdateField(folder.path);
+  for (const ImageFile& file : folder.files) {
+    key.UpdateField(file.name).UpdateField(
+        absl::StrCat(file.label, " ", file.byte_count, " ", file.changed_ns));
+  }
+  return key.Finish();
+}
+
+const char* CachedImages::examples() const { return file->bytes().data() + kPixelsAt; }
+
+absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std::string& key,
+                                              size_t examples, const std::string& input_name) {
+  ASSIGN_OR_RETURN(auto file, MappedFile::Open(path));
+  const absl::string_view bytes = file->bytes();
+  if (bytes.size() < kPixelsAt || !absl::StartsWith(bytes, absl::StrCat(kMagic, key)) ||
+      bytes.substr(kSumAt, kHexDigest) != Sha256Hex(bytes.substr(0, kSumAt))) {
+    return absl::DataLossError("damaged cache header");
+  }
+  // The sum shows that we wrote these numbers, so that their product cannot overflow.
+  const uint64_t height = DecodeNumber(bytes.substr(kSizesAt + 8));
+  const uint64_t width = DecodeNumber(bytes.substr(kSizesAt + 16));
+  InputInfo input = DescribeInput(input_name, height, width);
+  if (DecodeNumber(bytes.substr(kSizesAt)) != examples ||
+      bytes.size() != kPixelsAt + examples * input.byte_count) {
+    return absl::DataLossError("damaged cache file");
+  }
+  return CachedImages{file, std::move(input),
+                      std::string(bytes.substr(8 + kHexDigest, kHexDigest))};
+}
+
+absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
+                               const DataSetLimits& limits, const std::string& key,
+                               const CacheFolder& cache, const std::string& name) {
+  return Builder(folder, source, limits).Build(key, cache, name);
+}
+
+}  // namespace stockpot

@@ -1,0 +1,53 @@
+// The memory-mapped file of a decoded image folder, and how it is built.
+//
+// Format of NAME.images (integers little-endian; a new layout gets a new magic):
+//   0     8 bytes   "SPIMAGE1"
+//   8     64        the key: SHA-256, in hexadecimal, of what the content depends on
+//   72    64        content digest of the data set (content_digest.h), hexadecimal
+//   136   3 × 8     uint64 examples, height, width
+//   160   64        SHA-256 of bytes 0 to 159, hexadecimal
+//   224             zeros up to 4096
+//   4096            examples × 3 × height × width bytes: uint8 [examples, 3, height, width]
+// The file ends there. One whose size, key or header sum is wrong is not believed; the pixels are
+// not summed again at every open.
+//
+// Thread safety: the functions are thread-safe.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_IMAGE_CACHE_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_IMAGE_CACHE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/base/mapped_file.h"
+#include "server/worker/dataset/cache_folder.h"
+#include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/image_folder.h"
+
+namespace stockpot {
+
+// What the decoded content of a folder depends on, as a digest: path, names, labels, sizes and
+// times of change of its files, geometry, the input's name and this format.
+std::string ImageCacheKey(const ImageFolder& folder, const DataSetSource& source);
+
+struct CachedImages {
+  std::shared_ptr<const MappedFile> file;
+  InputInfo input;
+  std::string digest;
+
+  const char* examples() const;
+};
+
+// The finished file `path`, when there is one for `key` and `examples` that can be believed.
+absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std::string& key,
+                                              size_t examples, const std::string& input_name);
+
+// Decodes all images of `folder` on all cores into `name` of the cache.
+// Errors: as OpenDataSet; of several images at fault the first is named.
+absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
+                               const DataSetLimits& limits, const std::string& key,
+                               const CacheFolder& cache, const std::string& name);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_IMAGE_CACHE_H_

@@ -1,0 +1,20 @@
+// Image folders as a DataSet (data_set.h states the errors).
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_IMAGE_DATA_SET_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_IMAGE_DATA_SET_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/worker/dataset/cache_folder.h"
+#include "server/worker/dataset/data_set.h"
+
+namespace stockpot {
+
+// A folder of images, through its file in the cache. Thread-safe.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(const DataSetSource& source,
+                                                                const CacheFolder& cache,
+                                                                const DataSetLimits& limits);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_IMAGE_DATA_SET_H_

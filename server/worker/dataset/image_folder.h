@@ -1,0 +1,46 @@
+// Lists a folder of CLASS/…/image files, without opening any.
+//
+// Source: torchvision's ImageFolder. Labels are the class folders in byte order; files of a class
+// are walked recursively and come in byte order of their folder, then of their name. Unlike there,
+// hidden files and folders are skipped, and images of a kind that is not read here (.bmp, …) are
+// refused, because leaving them out would silently measure something else.
+//
+// A symbolic link to a folder, or to a file outside the data set, is refused. (The data set's
+// folder itself may be a link.) Thread safety: the functions are thread-safe.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_IMAGE_FOLDER_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_IMAGE_FOLDER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/worker/dataset/data_set.h"
+
+namespace stockpot {
+
+struct ImageFile {
+  std::string name;  // relative to the data set: "cat/0001.jpg"
+  int64_t label = 0;
+  uint64_t byte_count = 0;
+  int64_t changed_ns = 0;  // time of last change of content or inode, in ns since 1970
+};
+
+struct ImageFolder {
+  std::string path;                      // without symbolic links
+  std::vector<std::string> class_names;  // in label order
+  std::vector<ImageFile> files;          // in the order of the examples
+};
+
+// `class_names`: label order; every class folder must be among them, and a name without a folder is
+// a class without examples. Empty: the folders' names in byte order.
+// Errors: NOT_FOUND (DATA_SET_NOT_FOUND); INVALID_ARGUMENT: no class folder (DATA_SET_EMPTY), a
+// class without images (DATA_SET_EMPTY, names the class), else DATA_SET_INVALID; RESOURCE_EXHAUSTED
+// over the limits.
+absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
+                                            const std::vector<std::string>& class_names,
+                                            const DataSetLimits& limits);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_IMAGE_FOLDER_H_

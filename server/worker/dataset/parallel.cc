@@ -1,0 +1,87 @@
+#include "server/worker/dataset/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+
+namespace stockpot {
+namespace {
+
+// Indexes are handed out in order, so when one fails all smaller ones have been begun, and are
+// finished before the error is read.
+class Loop {
+ public:
+  Loop(size_t count, const std::function<absl::Status(size_t)>& body)
+      : count_(count), body_(body), failed_index_(count) {}
+
+  void Run() {
+    while (!failed_) {
+      const size_t i = next_++;
+      if (i >= count_) return;
+      const absl::Status status = Guard([&] { return body_(i); });
+      if (!status.ok()) Fail(i, status);
+    }
+  }
+
+  absl::Status status() {
+    const absl::MutexLock lock(&mutex_);
+    return status_;
+  }
+
+ private:
+  void Fail(size_t i, const absl::Status& status) {
+    const absl::MutexLock lock(&mutex_);
+    failed_ = true;
+    if (i >= failed_index_) return;
+    failed_index_ = i;
+    status_ = status;
+  }
+
+  const size_t count_;
+  const std::function<absl::Status(size_t)>& body_;
+  std::atomic<size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
+  absl::Mutex mutex_;
+  size_t failed_index_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+absl::Status Guard(const std::function<absl::Status()>& body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory");
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("the system refused: ", error.what()));
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
+}
+
+absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body) {
+  Loop loop(count, body);
+  {
+    std::vector<std::jthread> threads;
+    const size_t helpers =
+        std::min<size_t>(count, std::max(1u, std::thread::hardware_concurrency()));
+    // This thread is one of them; a system that gives fewer threads is only slower.
+    try {
+      while (threads.size() + 1 < helpers) threads.emplace_back([&loop] { loop.Run(); });
+    } catch (const std::system_error&) {
+    }
+    loop.Run();
+  }
+  return loop.status();
+}
+
+}  // namespace stockpot

@@ -1,0 +1,23 @@
+// Runs a fallible function for every index on all cores.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_PARALLEL_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_PARALLEL_H_
+
+#include <cstddef>
+#include <functional>
+
+#include "absl/status/status.h"
+
+namespace stockpot {
+
+// Calls `body(i)` for i in [0, count) from several threads; after an error no new index is begun.
+// The error of the smallest failing index is returned, whatever the timing. `body` is called
+// concurrently; exceptions of memory become RESOURCE_EXHAUSTED.
+absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body);
+
+// Calls `body`; running out of memory or threads becomes RESOURCE_EXHAUSTED, any other exception
+// INTERNAL.
+absl::Status Guard(const std::function<absl::Status()>& body);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_PARALLEL_H_

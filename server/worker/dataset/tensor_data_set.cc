@@ -1,0 +1,268 @@
+#include "server/worker/dataset/tensor_data_set.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/digest.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/worker/dataset/content_digest.h"
+
+namespace stockpot {
+namespace {
+
+absl::Status Invalid(absl::string_view message) {
+  return WithReason(absl::InvalidArgumentError(message), "DATA_SET_INVALID");
+}
+
+// As a checkpoint reader says it, under the reasons of data sets.
+absl::Status AsDataSetError(const absl::Status& status) {
+  const bool missing = absl::IsNotFound(status);
+  return WithReason(status, missing ? "DATA_SET_NOT_FOUND" : "DATA_SET_INVALID");
+}
+
+template <typename Integer>
+absl::StatusOr<std::vector<int64_t>> ConvertLabels(absl::Span<const char> bytes) {
+  // Leaves room for "largest label + 1" in 32 bits; no model has so many classes.
+  constexpr int64_t kMaxLabel = std::numeric_limits<int32_t>::max() - 1;
+  std::vector<int64_t> labels(bytes.size() / sizeof(Integer));
+  for (size_t i = 0; i < labels.size(); ++i) {
+    Integer value;  // the file need not align it
+    std::memcpy(&value, bytes.data() + i * sizeof(Integer), sizeof(Integer));
+    labels[i] = static_cast<int64_t>(value);
+    if (labels[i] < 0 || labels[i] > kMaxLabel) {
+      return WithMetadata(
+          WithReason(absl::InvalidArgumentError(absl::StrCat("label of example ", i, " is ", value,
+                                                             ": labels are class numbers from 0")),
+                     "LABEL_OUT_OF_RANGE"),
+          "example", absl::StrCat(i));
+    }
+  }
+  return labels;
+}
+
+absl::StatusOr<std::vector<int64_t>> ReadLabels(DType dtype, absl::Span<const char> bytes) {
+  switch (dtype) {
+    case DType::kUint8:
+      return ConvertLabels<uint8_t>(bytes);
+    case DType::kInt8:
+      return ConvertLabels<int8_t>(bytes);
+    case DType::kUint16:
+      return ConvertLabels<uint16_t>(bytes);
+    case DType::kInt16:
+      return ConvertLabels<int16_t>(bytes);
+    case DType::kUint32:
+      return ConvertLabels<uint32_t>(bytes);
+    case DType::kInt32:
+      return ConvertLabels<int32_t>(bytes);
+    case DType::kInt64:
+      return ConvertLabels<int64_t>(bytes);
+    default:
+      return Invalid(absl::StrCat("labels are ", DTypeName(dtype), ", integers are expected"));
+  }
+}
+
+std::string DescribeShape(const TensorInfo& tensor) {
+  return absl::StrCat("tensor '", tensor.name, "' of shape [", absl::StrJoin(tensor.shape, ", "),
+                      "]");
+}
+
+// The tensors of a file by name.
+class Tensors {
+ public:
+  explicit Tensors(std::shared_ptr<const StateDict> file) : file_(std::move(file)) {}
+
+  absl::StatusOr<size_t> Find(const std::string& name) const {
+    const std::vector<TensorInfo>& all = file_->tensors();
+    std::vector<absl::string_view> names;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].name == name) return i;
+      if (names.size() < 20) names.push_back(all[i].name);
+    }
+    return WithMetadata(Invalid(absl::StrCat("no tensor '", name, "'; there are: ",
+                                             names.empty() ? "none" : absl::StrJoin(names, ", "),
+                                             all.size() > names.size() ? ", …" : "")),
+                        "tensor", name);
+  }
+
+  const TensorInfo& info(size_t index) const { return file_->tensors()[index]; }
+  size_t count() const { return file_->tensors().size(); }
+
+  absl::StatusOr<absl::Span<const char>> Read(size_t index, std::vector<char>* scratch) const {
+    auto bytes = file_->Read(index, scratch);
+    if (!bytes.ok()) return AsDataSetError(bytes.status());
+    return bytes;
+  }
+
+ private:
+  std::shared_ptr<const StateDict> file_;
+};
+
+class TensorDataSet final : public DataSet {
+ public:
+  explicit TensorDataSet(Tensors tensors) : tensors_(std::move(tensors)) {}
+
+  absl::Status Read(const DataSetSource& source, const DataSetLimits& limits) {
+    ASSIGN_OR_RETURN(const size_t label_tensor, tensors_.Find(source.label_tensor));
+    RETURN_IF_ERROR(AddLabels(label_tensor, limits));
+    std::vector<size_t> chosen;
+    if (source.inputs.empty()) {
+      for (size_t i = 0; i < tensors_.count(); ++i) {
+        if (i != label_tensor) chosen.push_back(i);
+      }
+    }
+    for (const std::string& name : source.inputs) {
+      ASSIGN_OR_RETURN(const size_t input, tensors_.Find(name));
+      chosen.push_back(input);
+    }
+    if (chosen.empty()) return Invalid("there is no tensor besides the labels");
+    if (std::set<size_t>(chosen.begin(), chosen.end()).size() != chosen.size()) {
+      return Invalid("an input is named twice");
+    }
+    scratch_.resize(chosen.size());
+    for (size_t k = 0; k < chosen.size(); ++k) {
+      RETURN_IF_ERROR(AddInput(chosen[k], &scratch_[k]));
+    }
+    return absl::OkStatus();
+  }
+
+  void ComputeDigest() { digest_ = ContentDigest(inputs_, examples_, labels_); }
+  void set_digest(std::string digest) { digest_ = std::move(digest); }
+
+  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  const std::vector<InputInfo>& inputs() const override { return inputs_; }
+  absl::Span<const int64_t> labels() const override { return labels_; }
+  int64_t class_count() const override {
+    return *std::max_element(labels_.begin(), labels_.end()) + 1;
+  }
+  const std::vector<std::string>& class_names() const override { return class_names_; }
+  const char* example(size_t k, int64_t i) const override {
+    return examples_[k] + static_cast<size_t>(i) * inputs_[k].byte_count;
+  }
+  const std::string& digest() const override { return digest_; }
+
+ private:
+  absl::Status AddLabels(size_t index, const DataSetLimits& limits) {
+    const TensorInfo& info = tensors_.info(index);
+    if (info.shape.size() != 1) {
+      return Invalid(absl::StrCat(DescribeShape(info), ": labels are one number an example, [N]"));
+    }
+    if (info.shape[0] == 0) {
+      return WithReason(absl::InvalidArgumentError("the data set has no examples"),
+                        "DATA_SET_EMPTY");
+    }
+    if (static_cast<uint64_t>(info.shape[0]) > limits.max_examples) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(info.shape[0], " examples, limit ", limits.max_examples));
+    }
+    std::vector<char> scratch;
+    ASSIGN_OR_RETURN(const absl::Span<const char> bytes, tensors_.Read(index, &scratch));
+    absl::StatusOr<std::vector<int64_t>> labels = ReadLabels(info.dtype, bytes);
+    if (!labels.ok()) return Annotate(labels.status(), absl::StrCat("tensor '", info.name, "'"));
+    labels_ = *std::move(labels);
+    return absl::OkStatus();
+  }
+
+  absl::Status AddInput(size_t index, std::vector<char>* scratch) {
+    const TensorInfo& info = tensors_.info(index);
+    if (info.shape.empty() || info.shape[0] != size()) {
+      return WithMetadata(Invalid(absl::StrCat(DescribeShape(info), ": there are ", size(),
+                                               " labels, so [", size(), ", …] is expected")),
+                          "tensor", info.name);
+    }
+    if (info.byte_count() == 0) {
+      return WithMetadata(Invalid(absl::StrCat(DescribeShape(info), " is empty")), "tensor",
+                          info.name);
+    }
+    ASSIGN_OR_RETURN(const absl::Span<const char> bytes, tensors_.Read(index, scratch));
+    inputs_.push_back({info.name,
+                       info.dtype,
+                       {info.shape.begin() + 1, info.shape.end()},
+                       bytes.size() / labels_.size()});
+    examples_.push_back(bytes.data());
+    return absl::OkStatus();
+  }
+
+  const Tensors tensors_;
+  std::vector<std::vector<char>> scratch_;  // of inputs that the file does not store contiguously
+  std::vector<InputInfo> inputs_;
+  std::vector<const char*> examples_;
+  std::vector<int64_t> labels_;
+  std::vector<std::string> class_names_;
+  std::string digest_;
+};
+
+absl::StatusOr<std::string> DigestCacheKey(const DataSetSource& source) {
+  struct stat info;
+  if (stat(source.path.c_str(), &info) != 0) {
+    return AsDataSetError(ErrnoStatus(errno, "cannot open"));
+  }
+  Sha256 key;
+  key.UpdateField("stockpot digest cache 1")
+      .UpdateField(source.path)
+      .UpdateField(absl::StrCat(info.st_dev, " ", info.st_ino, " ", info.st_size, " ",
+                                info.st_ctim.tv_sec, " ", info.st_ctim.tv_nsec))
+      .UpdateField(source.label_tensor);
+  for (const std::string& input : source.inputs) key.UpdateField(input);
+  return key.Finish();
+}
+
+// "" when the cache has none that can be believed.
+std::string ReadCachedDigest(const std::string& path, const std::string& key) {
+  const absl::StatusOr<std::string> content = ReadSmallFile(path, 1000);
+  if (!content.ok() || content->size() < 64) return "";
+  const std::string digest = content->substr(0, 64);
+  return *content == absl::StrCat(digest, " ", Sha256Hex(key + digest)) ? digest : "";
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenTensorDataSet(const DataSetSource& source,
+                                                                 const CacheFolder& cache,
+                                                                 const DataSetLimits& limits) {
+  ASSIGN_OR_RETURN(const std::string key, DigestCacheKey(source));
+  absl::StatusOr<std::shared_ptr<const StateDict>> file = OpenCheckpoint(source.path, {});
+  if (!file.ok()) return AsDataSetError(file.status());
+  if ((*file)->format() != "safetensors") {
+    return Invalid(
+        absl::StrCat("a ", (*file)->format(), " file: tensors are read from safetensors"));
+  }
+  auto data_set = std::make_shared<TensorDataSet>(Tensors(*std::move(file)));
+  RETURN_IF_ERROR(data_set->Read(source, limits));
+
+  const std::string name = key + ".digest", path = cache.PathOf(name);
+  std::string digest = ReadCachedDigest(path, key);
+  if (!digest.empty()) {
+    cache.Touch(name);
+    data_set->set_digest(std::move(digest));
+    return data_set;
+  }
+  {
+    ASSIGN_OR_RETURN(const CacheFolder::BuildLock lock, cache.LockForBuild(name));
+    digest = ReadCachedDigest(path, key);  // somebody may have made it while we waited
+    if (!digest.empty()) {
+      data_set->set_digest(std::move(digest));
+      return data_set;
+    }
+    data_set->ComputeDigest();
+    ASSIGN_OR_RETURN(const std::string key_now, DigestCacheKey(source));
+    if (key_now != key) return Invalid("the file was changed while it was read; try again");
+    RETURN_IF_ERROR(Annotate(
+        WriteFileDurably(
+            path, absl::StrCat(data_set->digest(), " ", Sha256Hex(key + data_set->digest()))),
+        "data cache"));
+  }
+  cache.Evict(limits.max_cache_bytes, name);
+  return data_set;
+}
+
+}  // namespace stockpot

@@ -1,0 +1,84 @@
+#include "server/worker/dataset/image_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "server/base/status.h"
+#include "tests/server/worker/dataset/fixtures.h"
+
+namespace stockpot {
+namespace {
+
+constexpr uint64_t kMaxPixels = 1'000'000;
+
+TEST(ImageDecoder, GivesThePixelsThatPillowGives) {
+  const std::map<std::string, Image> expected = ExpectedImages("decode/");
+  ASSERT_GT(expected.size(), 30u);
+  for (const auto& [name, pixels] : expected) {
+    const absl::StatusOr<Image> image = DecodeImage(ReadFixture(name), kMaxPixels);
+    ASSERT_TRUE(image.ok()) << name << ": " << image.status();
+    EXPECT_EQ(image->height, pixels.height) << name;
+    EXPECT_EQ(image->width, pixels.width) << name;
+    EXPECT_TRUE(image->pixels == pixels.pixels) << name;
+  }
+}
+
+TEST(ImageDecoder, RefusesATruncatedImageWhereverItEnds) {
+  for (const char* name : {"420.jpg", "progressive.jpg", "cmyk.jpg", "rgb.png", "interlaced.png",
+                           "grey16.png", "lossy.webp", "lossless.webp", "lossy_alpha.webp"}) {
+    const std::string encoded = ReadFixture(name);
+    for (size_t size = 0; size < encoded.size(); ++size) {
+      const absl::StatusOr<Image> image = DecodeImage(encoded.substr(0, size), kMaxPixels);
+      // libwebp finds a lossless image complete without its last byte of padding.
+      if (image.ok() && absl::EndsWith(name, ".webp") && size + 2 >= encoded.size()) continue;
+      ASSERT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument) << name << " " << size;
+      EXPECT_EQ(GetErrorFacts(image.status()).reason, "IMAGE_UNREADABLE");
+    }
+  }
+}
+
+TEST(ImageDecoder, SurvivesEveryFlippedByte) {
+  for (const char* name : {"420.jpg", "progressive.jpg", "cmyk.jpg", "palette_transparent.png",
+                           "interlaced.png", "lossy_alpha.webp", "lossless.webp"}) {
+    const std::string original = ReadFixture(name);
+    for (size_t i = 0; i < original.size(); ++i) {
+      std::string encoded = original;
+      encoded[i] = static_cast<char>(~encoded[i]);
+      const absl::StatusOr<Image> image = DecodeImage(encoded, kMaxPixels);
+      if (image.ok()) {
+        EXPECT_EQ(image->pixels.size(), image->row_size() * static_cast<size_t>(image->height));
+      }
+    }
+  }
+}
+
+TEST(ImageDecoder, SaysWhatIsNoImage) {
+  for (const char* text : {"", "hello", "GIF89a", "RIFF\x10", "\xff\xd8"}) {
+    const absl::Status status = DecodeImage(text, kMaxPixels).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_EQ(GetErrorFacts(status).reason, "IMAGE_UNREADABLE") << text;
+  }
+}
+
+TEST(ImageDecoder, RefusesDeclaredSizesBeforeDecoding) {
+  std::string jpeg = ReadFixture("420.jpg");
+  const size_t frame = jpeg.find("\xff\xc0");
+  jpeg.replace(frame + 5, 4, "\xff\xf0\xff\xf0");  // height and width
+  std::string webp = ReadFixture("lossy.webp");
+  const size_t start = webp.find("\x9d\x01\x2a");
+  webp.replace(start + 3, 4, "\xff\x3f\xff\x3f");
+  for (const std::string& bomb : {jpeg, webp}) {
+    const absl::Status status = DecodeImage(bomb, 178'956'970).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(GetErrorFacts(status).reason, "IMAGE_UNREADABLE");
+  }
+  // A PNG's header has a sum of its own, so the limit is lowered instead.
+  EXPECT_EQ(DecodeImage(ReadFixture("rgb.png"), 13 * 17 - 1).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(DecodeImage(ReadFixture("rgb.png"), 13 * 17).ok());
+}
+
+}  // namespace
+}  // namespace stockpot
