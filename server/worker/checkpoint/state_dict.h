@@ -3,8 +3,8 @@
 // A StateDict is a named set of dense tensors, whatever the file it came from: safetensors or
 // torch.save. It is memory-mapped; nothing is copied until asked for.
 //
-// Source: DESIGN.md section 4 (what is accepted), the safetensors format, the torch.save zip format.
-// Ownership: a StateDict keeps its mapping alive; spans it gives live as long as it does.
+// Source: DESIGN.md section 4 (what is accepted), the safetensors format, the torch.save zip
+// format. Ownership: a StateDict keeps its mapping alive; spans it gives live as long as it does.
 // Thread safety: immutable after creation.
 #ifndef STOCKPOT_SERVER_WORKER_CHECKPOINT_STATE_DICT_H_
 #define STOCKPOT_SERVER_WORKER_CHECKPOINT_STATE_DICT_H_
@@ -22,8 +22,21 @@
 namespace stockpot {
 
 enum class DType {
-  kBool, kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kUint64, kInt64,
-  kFloat8E4M3, kFloat8E5M2, kFloat16, kBFloat16, kFloat32, kFloat64,
+  kBool,
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kUint64,
+  kInt64,
+  kFloat8E4M3,
+  kFloat8E5M2,
+  kFloat16,
+  kBFloat16,
+  kFloat32,
+  kFloat64,
 };
 
 // Bytes of one element.
@@ -75,8 +88,8 @@ class StateDict {
 };
 
 // Opens `path` by looking at its first bytes, not its name.
-// Errors (each names tensor, entry or offset): NOT_FOUND no such file; PERMISSION_DENIED unreadable;
-// INVALID_ARGUMENT not a checkpoint, or one that breaks its format or the limits;
+// Errors (each names tensor, entry or offset): NOT_FOUND no such file; PERMISSION_DENIED
+// unreadable; INVALID_ARGUMENT not a checkpoint, or one that breaks its format or the limits;
 // UNIMPLEMENTED a known format that is not read (torch.save before 1.6: the message says how to
 // convert); DATA_LOSS truncated. Reasons: CHECKPOINT_NOT_FOUND, CHECKPOINT_INVALID,
 // CHECKPOINT_UNSUPPORTED, CHECKPOINT_TRUNCATED.

@@ -1,0 +1,75 @@
+// One full read of a state dict: its digest, and whether every number is finite.
+#include <cstring>
+#include <string>
+
+#include "absl/strings/str_join.h"
+#include "server/base/digest.h"
+#include "server/base/status.h"
+#include "server/worker/checkpoint/checkpoint_errors.h"
+#include "server/worker/checkpoint/state_dict.h"
+
+namespace stockpot {
+namespace {
+
+// Whether any element has all bits of `mask`: the exponent of an infinity or a NaN. No early exit
+// within a block, so that the compiler makes vector code of it.
+template <typename Bits>
+bool AnyHasBits(absl::Span<const char> elements, Bits mask) {
+  constexpr size_t kBlock = 4096;
+  const size_t count = elements.size() / sizeof(Bits);
+  for (size_t begin = 0; begin < count; begin += kBlock) {
+    const size_t end = std::min(count, begin + kBlock);
+    Bits found = 0;
+    for (size_t i = begin; i < end; ++i) {
+      Bits bits;
+      std::memcpy(&bits, elements.data() + i * sizeof(Bits), sizeof(Bits));
+      found |= static_cast<Bits>((bits & mask) == mask);
+    }
+    if (found != 0) return true;
+  }
+  return false;
+}
+
+bool HasNonFinite(DType dtype, absl::Span<const char> elements) {
+  switch (dtype) {
+    case DType::kFloat64:
+      return AnyHasBits<uint64_t>(elements, 0x7FF0'0000'0000'0000);
+    case DType::kFloat32:
+      return AnyHasBits<uint32_t>(elements, 0x7F80'0000);
+    case DType::kBFloat16:
+      return AnyHasBits<uint16_t>(elements, 0x7F80);
+    case DType::kFloat16:
+      return AnyHasBits<uint16_t>(elements, 0x7C00);
+    case DType::kFloat8E5M2:
+      return AnyHasBits<uint8_t>(elements, 0x7C);
+    case DType::kFloat8E4M3:  // no infinities, one NaN
+      return AnyHasBits<uint8_t>(elements, 0x7F);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ContentSummary> SummarizeContent(const StateDict& state_dict) {
+  ContentSummary summary;
+  Sha256 digest;
+  std::vector<char> scratch;
+  for (size_t i = 0; i < state_dict.tensors().size(); ++i) {
+    const TensorInfo& info = state_dict.tensors()[i];
+    absl::StatusOr<absl::Span<const char>> elements = state_dict.Read(i, &scratch);
+    if (!elements.ok()) return elements.status();
+    digest.UpdateField(info.name)
+        .UpdateField(DTypeName(info.dtype))
+        .UpdateField(absl::StrJoin(info.shape, ","))
+        .UpdateField({elements->data(), elements->size()});
+    summary.byte_count += elements->size();
+    if (summary.non_finite_tensor.empty() && HasNonFinite(info.dtype, *elements)) {
+      summary.non_finite_tensor = info.name;
+    }
+  }
+  summary.digest = digest.Finish();
+  return summary;
+}
+
+}  // namespace stockpot

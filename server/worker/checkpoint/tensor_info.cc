@@ -1,0 +1,57 @@
+// What every file format shares: element types and the sizes of tensors.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/worker/checkpoint/checkpoint_errors.h"
+#include "server/worker/checkpoint/state_dict.h"
+
+namespace stockpot {
+namespace {
+
+struct DTypeRow {
+  DType dtype;
+  absl::string_view name;
+  size_t size;
+  bool floating_point;
+};
+
+// In the order of the enumeration.
+constexpr DTypeRow kDTypes[] = {
+    {DType::kBool, "BOOL", 1, false},         {DType::kUint8, "U8", 1, false},
+    {DType::kInt8, "I8", 1, false},           {DType::kUint16, "U16", 2, false},
+    {DType::kInt16, "I16", 2, false},         {DType::kUint32, "U32", 4, false},
+    {DType::kInt32, "I32", 4, false},         {DType::kUint64, "U64", 8, false},
+    {DType::kInt64, "I64", 8, false},         {DType::kFloat8E4M3, "F8_E4M3", 1, true},
+    {DType::kFloat8E5M2, "F8_E5M2", 1, true}, {DType::kFloat16, "F16", 2, true},
+    {DType::kBFloat16, "BF16", 2, true},      {DType::kFloat32, "F32", 4, true},
+    {DType::kFloat64, "F64", 8, true},
+};
+
+const DTypeRow& Row(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
+
+}  // namespace
+
+size_t DTypeSize(DType dtype) { return Row(dtype).size; }
+
+absl::string_view DTypeName(DType dtype) { return Row(dtype).name; }
+
+bool IsFloatingPoint(DType dtype) { return Row(dtype).floating_point; }
+
+absl::StatusOr<DType> ParseDType(absl::string_view safetensors_name) {
+  for (const DTypeRow& row : kDTypes) {
+    if (row.name == safetensors_name) return row.dtype;
+  }
+  return InvalidCheckpoint(absl::StrCat("unknown dtype ", Quote(safetensors_name)));
+}
+
+int64_t TensorInfo::element_count() const {
+  int64_t count = 1;
+  for (int64_t size : shape) count *= size;
+  return count;
+}
+
+size_t TensorInfo::byte_count() const {
+  return static_cast<size_t>(element_count()) * DTypeSize(dtype);
+}
+
+}  // namespace stockpot

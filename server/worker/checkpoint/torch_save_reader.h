@@ -1,0 +1,28 @@
+// Reads what torch.save of PyTorch 1.6 and later writes: a zip archive with a pickle (data.pkl) and
+// one entry per storage. The pickle is read as data; the tensors are views into the mapping, copied
+// only where torch stored them strided. A storage's sum is checked the first time it is read.
+//
+// Source: torch/serialization.py, caffe2/serialize/inline_container.cc of PyTorch 2.11.
+// Thread safety: the functions are thread-safe, the result immutable.
+#ifndef STOCKPOT_SERVER_WORKER_CHECKPOINT_TORCH_SAVE_READER_H_
+#define STOCKPOT_SERVER_WORKER_CHECKPOINT_TORCH_SAVE_READER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/base/mapped_file.h"
+#include "server/worker/checkpoint/state_dict.h"
+
+namespace stockpot {
+
+// True when the file begins like a zip archive.
+bool LooksLikeTorchSave(absl::string_view bytes);
+
+// Errors: as OpenCheckpoint.
+absl::StatusOr<std::shared_ptr<const StateDict>> OpenTorchSave(
+    std::shared_ptr<const MappedFile> file, const CheckpointLimits& limits);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_CHECKPOINT_TORCH_SAVE_READER_H_
