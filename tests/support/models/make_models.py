@@ -43,6 +43,16 @@ class Crash(Linear):
         return linear(x, self.weight, self.bias) + rows.sum()
 
 
+class Slow(Linear):
+    """As linear.pt, but takes milliseconds a batch, so that a test can disturb it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        busy = torch.zeros(1000)
+        for _ in range(1000):
+            busy = busy + 1.0
+        return linear(x, self.weight, self.bias) + busy.sum() * 0.0
+
+
 class GivesTuple(Linear):
     """(logits, hidden)."""
 
@@ -138,6 +148,6 @@ if __name__ == "__main__":
         "linear": Linear(), "throws": Throws(), "crash": Crash(), "tuple": GivesTuple(),
         "named_tuple": GivesNamedTuple(), "dict": GivesDict(), "image_output": GivesImage(),
         "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
-        "image": Image(), "writes_to_input": WritesToInput(),
+        "image": Image(), "writes_to_input": WritesToInput(), "slow": Slow(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))
