@@ -64,6 +64,12 @@ function(stockpot_use_torch name)
   endif()
   target_link_libraries(${name} PUBLIC stockpot_torch)
   target_compile_options(${name} PRIVATE -Wno-shadow)
+  get_target_property(type ${name} TYPE)
+  if(type STREQUAL EXECUTABLE)
+    # A precompiled header serves only units with its own flags: programs too get -fPIC, not -fPIE.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC)
+  endif()
   target_precompile_headers(${name} REUSE_FROM stockpot_torch_headers)
 endfunction()
 
