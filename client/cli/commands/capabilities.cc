@@ -1,0 +1,50 @@
+// stockpot capabilities: what the server can do.
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/json_lines.h"
+#include "client/cli/text.h"
+
+namespace stockpot::cli {
+namespace {
+
+std::string Describe(const v1::Capabilities& capabilities) {
+  std::string text =
+      absl::StrCat("server:       ", capabilities.server_version(),
+                   "\nrecipes:      ", absl::StrJoin(capabilities.recipes(), ", "),
+                   "\ncheckpoints:  ", absl::StrJoin(capabilities.checkpoint_formats(), ", "),
+                   "\ndata sets:    ", absl::StrJoin(capabilities.data_set_formats(), ", "),
+                   "\nmetrics:      ", absl::StrJoin(capabilities.metrics(), ", "), "\n");
+  for (const auto& worker : capabilities.workers()) {
+    absl::StrAppend(&text, "worker:       ", worker.device_kind(), " (", worker.device_name(),
+                    "), ", worker.busy() ? "busy" : "idle", ", ", worker.numerics(), "\n");
+  }
+  const auto& limits = capabilities.limits();
+  absl::StrAppend(&text, "limits:       ", FormatCount(limits.max_ingredients()), " ingredients, ",
+                  FormatCount(limits.max_report_sets()), " report sets, ",
+                  FormatCount(limits.max_unfinished_jobs()), " unfinished jobs, ",
+                  FormatBytes(limits.max_request_bytes()), " a request\n");
+  return text;
+}
+
+absl::StatusOr<int> ShowCapabilities(CommandContext& context) {
+  const auto capabilities = context.connection.Call(
+      &v1::SoupService::StubInterface::GetCapabilities, v1::GetCapabilitiesRequest());
+  if (!capabilities.ok()) return capabilities.status();
+  context.environment.out << (context.flags.json ? ToJson(*capabilities) + "\n"
+                                                 : Describe(*capabilities))
+                          << std::flush;
+  return kExitSuccess;
+}
+
+}  // namespace
+
+void AddCapabilitiesCommand(CLI::App& app, Command& chosen) {
+  app.add_subcommand("capabilities", "Show what the server can do: formats, devices, limits")
+      ->callback([&chosen] { chosen = ShowCapabilities; });
+}
+
+}  // namespace stockpot::cli

@@ -1,0 +1,50 @@
+#include "client/cli/connection.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace stockpot::cli {
+namespace {
+
+// A job with a thousand ingredients and a hundred report sets, each measured, stays below this.
+constexpr int kMaxMessageBytes = 64 << 20;
+
+std::unique_ptr<v1::SoupService::StubInterface> MakeStub(const std::string& server) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // gRPC's own default grows to two minutes; the client paces its attempts itself.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
+  return v1::SoupService::NewStub(
+      grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments));
+}
+
+}  // namespace
+
+Connection::Connection(std::string server, absl::Duration timeout, Interruption& interruption)
+    : server_(std::move(server)),
+      timeout_(timeout),
+      interruption_(interruption),
+      stub_(MakeStub(server_)) {}
+
+absl::StatusOr<v1::Job> Connection::GetJob(const std::string& name) {
+  v1::GetJobRequest request;
+  request.set_name(name);
+  return Call(&v1::SoupService::StubInterface::GetJob, request);
+}
+
+absl::Status Connection::WithAddress(const absl::Status& status) const {
+  if (absl::IsUnavailable(status)) {
+    return Annotate(status, absl::StrCat("cannot reach the server at ", server_));
+  }
+  if (absl::IsDeadlineExceeded(status)) {
+    return Annotate(status, absl::StrCat("the server at ", server_, " did not answer in time"));
+  }
+  return status;
+}
+
+}  // namespace stockpot::cli

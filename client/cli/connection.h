@@ -1,0 +1,62 @@
+// The connection to a server: plaintext, deadlines on unary calls, Ctrl-C cancels what is in
+// flight. Thread safety: confined to the thread that runs the command.
+#ifndef STOCKPOT_CLIENT_CLI_CONNECTION_H_
+#define STOCKPOT_CLIENT_CLI_CONNECTION_H_
+
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/cli/errors.h"
+#include "client/cli/interruption.h"
+#include "stockpot/v1/soup_service.grpc.pb.h"
+
+namespace stockpot::cli {
+
+class Connection {
+ public:
+  // `server`: HOST:PORT or unix:PATH. Connects with the first call.
+  Connection(std::string server, absl::Duration timeout, Interruption& interruption);
+
+  // Errors: what the server says; UNAVAILABLE and DEADLINE_EXCEEDED with its address in front.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (v1::SoupService::StubInterface::*method)(
+                                    grpc::ClientContext*, const Request&, Response*),
+                                const Request& request) {
+    return Call(method, request, timeout_);
+  }
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (v1::SoupService::StubInterface::*method)(
+                                    grpc::ClientContext*, const Request&, Response*),
+                                const Request& request, absl::Duration timeout) {
+    grpc::ClientContext context;
+    const Interruption::CallScope scope(interruption_, context);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+    Response response;
+    const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+    if (!status.ok()) return WithAddress(FromGrpc(status));
+    return response;
+  }
+
+  absl::StatusOr<v1::Job> GetJob(const std::string& name);
+
+  // For streams, which their callers give a context and an Interruption::CallScope.
+  v1::SoupService::StubInterface& stub() { return *stub_; }
+  // Names the server where it could not be reached.
+  absl::Status WithAddress(const absl::Status& status) const;
+
+ private:
+  const std::string server_;
+  const absl::Duration timeout_;
+  Interruption& interruption_;
+  const std::unique_ptr<v1::SoupService::StubInterface> stub_;
+};
+
+}  // namespace stockpot::cli
+
+#endif  // STOCKPOT_CLIENT_CLI_CONNECTION_H_

@@ -1,0 +1,52 @@
+#include "client/cli/hints.h"
+
+namespace stockpot::cli {
+namespace {
+
+struct Hint {
+  absl::string_view reason;
+  absl::string_view what_to_do;
+};
+
+constexpr Hint kHints[] = {
+    {"INVALID_FIELD", "mend the fields named above"},
+    {"CHECKPOINT_NOT_FOUND", "mend the ingredient's path"},
+    {"CHECKPOINT_INVALID", "mend the checkpoint, or leave it out (--on-bad-ingredient skip)"},
+    {"CHECKPOINT_UNSUPPORTED", "convert the checkpoint as the message says"},
+    {"CHECKPOINT_TRUNCATED", "copy the checkpoint again"},
+    {"CHECKPOINT_MISMATCH", "leave out the checkpoint that does not fit"},
+    {"CHECKPOINT_NOT_FINITE", "leave it out: its weights hold NaN or infinity"},
+    {"CHECKPOINT_CHANGED", "submit the job again once the file is at rest"},
+    {"ARCHITECTURE_NOT_ALLOWED",
+     "ask the operator to allow its folder (stockpotd --allowed_architecture_prefix)"},
+    {"ARCHITECTURE_INVALID", "save the architecture with torch.jit.save"},
+    {"PATH_NOT_ALLOWED", "ask the operator to allow the folder"},
+    {"DATA_SET_NOT_FOUND", "mend the data set's path"},
+    {"DATA_SET_EMPTY", "give a data set with examples"},
+    {"DATA_SET_INVALID", "mend the data set as the message says"},
+    {"IMAGE_UNREADABLE", "mend or remove the image"},
+    {"LABEL_OUT_OF_RANGE", "mend the labels, or take another architecture"},
+    {"MODEL_INPUT_MISMATCH", "mend the model's inputs or the image transform"},
+    {"MODEL_OUTPUT_MISMATCH", "take an architecture that gives logits [N, classes]"},
+    {"NON_FINITE_OUTPUT", "leave out the ingredient: the model gives NaN with it"},
+    {"MODEL_FAILED", "mend the model's code: the message is its own"},
+    {"WORKER_CRASHED", "mend the cause, then: stockpot retry JOB"},
+    {"JOB_NOT_FOUND", "see the jobs there are: stockpot list"},
+    {"JOB_EXISTS", "take another --job-id or --request-id"},
+    {"JOB_NOT_ENDED", "cancel the job first, or wait: stockpot watch JOB"},
+    {"ARTIFACT_NOT_FOUND", "see what there is: stockpot get JOB"},
+    {"ARTIFACT_CHANGED", "start the download again"},
+    {"TOO_MANY_JOBS", "try again later"},
+    {"SERVER_STOPPING", "try again later"},
+};
+
+}  // namespace
+
+absl::string_view WhatToDo(absl::string_view reason) {
+  for (const Hint& hint : kHints) {
+    if (hint.reason == reason) return hint.what_to_do;
+  }
+  return "";
+}
+
+}  // namespace stockpot::cli

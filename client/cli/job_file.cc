@@ -1,0 +1,96 @@
+#include "client/cli/job_file.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/document.h"
+#include "client/cli/errors.h"
+#include "client/cli/field_check.h"
+#include "client/cli/paths.h"
+
+namespace stockpot::cli {
+namespace {
+
+constexpr uintmax_t kMaxFileBytes = 16 << 20;
+
+// Leaves what CreateJob reads of a job.
+void KeepInputs(v1::Job& job) {
+  v1::Job inputs;
+  inputs.mutable_spec()->Swap(job.mutable_spec());
+  inputs.set_display_name(job.display_name());
+  inputs.mutable_labels()->swap(*job.mutable_labels());
+  inputs.set_priority(job.priority());
+  job.Swap(&inputs);
+}
+
+void ResolvePaths(v1::JobSpec& spec, const std::string& folder) {
+  const auto resolve = [&](std::string* uri) {
+    if (!uri->empty()) *uri = AbsolutePath(*uri, folder);
+  };
+  if (spec.has_model()) resolve(spec.mutable_model()->mutable_architecture_uri());
+  for (v1::Ingredient& ingredient : *spec.mutable_ingredients()) resolve(ingredient.mutable_uri());
+  if (!spec.has_evaluation()) return;
+  if (spec.evaluation().has_held_out()) {
+    resolve(spec.mutable_evaluation()->mutable_held_out()->mutable_uri());
+  }
+  for (v1::DataSet& set : *spec.mutable_evaluation()->mutable_report_sets()) {
+    resolve(set.mutable_uri());
+  }
+}
+
+absl::StatusOr<v1::Job> ToJob(const Document& document) {
+  const bool whole_job = document.root.is_object() && document.root.contains("spec");
+  v1::Job job;
+  google::protobuf::Message& target =
+      whole_job ? static_cast<google::protobuf::Message&>(job) : *job.mutable_spec();
+  const std::vector<FieldProblem> problems = CheckFields(document, target.GetDescriptor());
+  if (!problems.empty()) {
+    return InvalidFields(problems.size() == 1 ? "one field is wrong"
+                                              : absl::StrCat(problems.size(), " fields are wrong"),
+                         problems);
+  }
+  const std::string canonical =
+      document.root.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const auto status = google::protobuf::util::JsonStringToMessage(canonical, &target);
+  if (!status.ok()) return absl::InvalidArgumentError(std::string(status.message()));
+  KeepInputs(job);
+  return job;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Job> ParseJobFile(const std::string& text, JobFileFormat format,
+                                     const std::string& folder) {
+  const absl::StatusOr<Document> document =
+      format == JobFileFormat::kJson ? ParseJson(text) : ParseYaml(text);
+  if (!document.ok()) return document.status();
+  absl::StatusOr<v1::Job> job = ToJob(*document);
+  if (job.ok()) ResolvePaths(*job->mutable_spec(), folder);
+  return job;
+}
+
+absl::StatusOr<v1::Job> ReadJobFile(const std::string& path) {
+  std::error_code error;
+  const uintmax_t size = std::filesystem::file_size(path, error);
+  std::ifstream file(path, std::ios::binary);
+  if (error || !file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read as a file"));
+  if (size > kMaxFileBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": too large for a job file (16 MiB)"));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  absl::StatusOr<v1::Job> job = ParseJobFile(
+      text.str(), absl::EndsWith(path, ".json") ? JobFileFormat::kJson : JobFileFormat::kYaml,
+      std::filesystem::absolute(path, error).parent_path().string());
+  return job.ok() ? std::move(job) : Annotate(job.status(), path);
+}
+
+}  // namespace stockpot::cli

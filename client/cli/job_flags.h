@@ -1,0 +1,57 @@
+// A job as flags of `stockpot submit`, over the job of a file or an empty one.
+// Thread safety: thread-compatible.
+#ifndef STOCKPOT_CLIENT_CLI_JOB_FLAGS_H_
+#define STOCKPOT_CLIENT_CLI_JOB_FLAGS_H_
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "stockpot/v1/job.pb.h"
+
+namespace stockpot::cli {
+
+// Only what is given changes the job. Paths are local paths, file:// URIs, or what else the server
+// takes. Defaults are the server's unless said otherwise.
+struct JobFlags {
+  std::string architecture;
+  std::vector<std::string> ingredients;  // globs; replace those of the file
+  std::string held_out;
+  std::vector<std::string> report_sets;  // NAME=PATH; replace those of the file
+  std::string label_tensor;              // for every data set of tensors
+
+  std::string input;                      // data-set input of the binding; default: images
+  std::vector<float> mean;                // per channel
+  std::vector<float> standard_deviation;  // as many
+  std::optional<bool> scale_to_unit;      // default with the three above: for images
+  std::string resize;                     // "S" (shorter side) or "HxW"
+  std::string crop;                       // "S" (square) or "HxW"
+  std::string interpolation;              // bicubic | bilinear
+  bool no_antialias = false;
+
+  std::string metric;             // top1 | top5 | cross-entropy
+  std::string recipe;             // greedy | uniform
+  std::string acceptance;         // strict | not-worse
+  std::string dtype;              // stored | float32 | bfloat16 | float16
+  std::string on_bad_ingredient;  // fail | skip
+  bool report_every_ingredient = false;
+  std::optional<int32_t> batch_size;
+  std::optional<int32_t> speculation;
+
+  std::string display_name;
+  std::vector<std::string> labels;  // KEY=VALUE; others of the file stay
+  std::optional<int32_t> priority;
+};
+
+// Declares the flags on `command`; `flags` must outlive the parsing.
+void AddJobFlags(CLI::App& command, JobFlags& flags);
+
+// Puts the flags into the job. Errors: INVALID_ARGUMENT that names the flag.
+absl::Status ApplyJobFlags(const JobFlags& flags, v1::Job& job);
+
+}  // namespace stockpot::cli
+
+#endif  // STOCKPOT_CLIENT_CLI_JOB_FLAGS_H_
