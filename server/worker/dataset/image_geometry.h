@@ -2,7 +2,7 @@
 //
 // Source: torchvision's transforms on PIL images. Resize with antialiasing gives Pillow's bytes
 // exactly: a separable filter whose support grows with the reduction, coefficients of 22 fractional
-// bits, each pass rounded to 8 bits, columns first (bicubic a = -0.5, bilinear = triangle). Without
+// bits, each pass rounded to 8 bits (bicubic a = -0.5, bilinear = triangle). Without
 // antialiasing it is torch.nn.functional.interpolate (align_corners=False, bicubic a = -0.75) in
 // float32, rounded and clamped: what torchvision does to tensors, to within one grey level.
 // CenterCrop pads with black where the image is smaller.

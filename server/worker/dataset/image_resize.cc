@@ -129,11 +129,19 @@ Image ResizeColumns(const Image& image, int height, Interpolation interpolation)
 }  // namespace
 
 Image ResizeAntialiased(const Image& image, int height, int width, Interpolation interpolation) {
-  // An axis that keeps its size is left alone; each pass rounds to 8 bits.
-  if (width == image.width && height == image.height) return image;
-  if (width == image.width) return ResizeColumns(image, height, interpolation);
-  const Image narrowed = ResizeRows(image, width, interpolation);
-  return height == image.height ? narrowed : ResizeColumns(narrowed, height, interpolation);
+  // An axis that keeps its size is left alone.
+  const auto resize_rows = [&](const Image& from) {
+    return width == from.width ? from : ResizeRows(from, width, interpolation);
+  };
+  const auto resize_columns = [&](const Image& from) {
+    return height == from.height ? from : ResizeColumns(from, height, interpolation);
+  };
+  // Each pass rounds to 8 bits, so their order shows. Pillow 13 (measured) begins with the columns
+  // where the height shrinks by more than twice as many pixels as the width; Pillow up to 12 never.
+  const int64_t height_loss = int64_t{image.height} - height;
+  const int64_t width_loss = int64_t{image.width} - width;
+  if (height_loss > 0 && height_loss > 2 * width_loss) return resize_rows(resize_columns(image));
+  return resize_columns(resize_rows(image));
 }
 
 Image ResizeInterpolated(const Image& image, int height, int width, Interpolation interpolation) {

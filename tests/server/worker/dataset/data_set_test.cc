@@ -8,7 +8,10 @@
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "tests/server/worker/dataset/fixtures.h"
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wrange-loop-construct"
 #include "tests/support/shared_data.h"
+#pragma GCC diagnostic pop
 
 namespace stockpot {
 namespace {
@@ -28,11 +31,12 @@ void ExpectError(const absl::Status& status, absl::StatusCode code, const std::s
 
 TEST(ImageFolder, OrdersExamplesAsTorchvisionDoes) {
   DataSetFolder folder;
-  // Byte order: upper case first, "a-b" before "a/…", a folder's files before those below it.
+  // By folder, then by name: upper case first, and "b/a-b" lies between "b/a" and "b/a/c".
   folder.WriteFixtures({{"b/2.jpg", "420.jpg"},
                         {"b/10.JPG", "422.jpg"},
                         {"b/a-b/1.jpeg", "rgb.jpg"},
                         {"b/a/1.jpg", "grey.jpg"},
+                        {"b/a/c/0.jpg", "progressive.jpg"},
                         {"B/z.jpg", "444.jpg"}});
   folder.Write("b/notes.txt", "ignored");
   folder.Write("b/.hidden.jpg", "ignored");
@@ -41,14 +45,14 @@ TEST(ImageFolder, OrdersExamplesAsTorchvisionDoes) {
   const auto data_set = folder.Open();
   ASSERT_TRUE(data_set.ok()) << data_set.status();
   EXPECT_THAT((*data_set)->class_names(), ElementsAre("B", "b"));
-  EXPECT_THAT((*data_set)->labels(), ElementsAre(0, 1, 1, 1, 1));
+  EXPECT_THAT((*data_set)->labels(), ElementsAre(0, 1, 1, 1, 1, 1));
   EXPECT_EQ((*data_set)->class_count(), 2);
   ASSERT_EQ((*data_set)->inputs().size(), 1u);
   EXPECT_EQ((*data_set)->inputs()[0].name, "images");
   EXPECT_THAT((*data_set)->inputs()[0].shape, ElementsAre(3, 37, 45));
   const auto expected = ExpectedImages("decode/");
-  const char* order[] = {"444.jpg", "422.jpg", "420.jpg", "rgb.jpg", "grey.jpg"};
-  for (int64_t i = 0; i < 5; ++i) {
+  const char* order[] = {"444.jpg", "422.jpg", "420.jpg", "grey.jpg", "rgb.jpg", "progressive.jpg"};
+  for (int64_t i = 0; i < 6; ++i) {
     const std::vector<uint8_t>& pixels = expected.at(order[i]).pixels;
     const char* planes = (*data_set)->example(0, i);
     for (size_t p = 0; p < pixels.size(); ++p) {

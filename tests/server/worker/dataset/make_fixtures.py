@@ -126,7 +126,7 @@ def webps():
 
 def geometries():
     """Rule: "KIND:SIZE:INTERPOLATION:ANTIALIAS:CROP", sizes as HxW or one number (shorter side)."""
-    sources = {"420.jpg": ["side:20", "side:64", "exact:37x19", "exact:90x45", "exact:7x101", "side:5"],
+    sources = {"420.jpg": ["side:20", "side:64", "exact:37x19", "exact:90x45", "exact:7x101", "exact:20x40", "side:5"],
                "rgb.png": ["side:13", "side:8", "exact:1x1", "exact:50x3"]}
     for name, rules in sources.items():
         image = Image.fromarray(EXPECTED["decode/" + name])
