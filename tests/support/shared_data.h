@@ -21,9 +21,8 @@ inline constexpr char kNoSharedData[] =
 // tree (ctest runs tests in the source tree); "" when there is none.
 inline std::string SharedData() {
   const char* from_environment = std::getenv("STOCKPOT_SHARED");
-  for (const std::string root : {std::string(from_environment == nullptr ? "" : from_environment),
-                                 std::string("../shared")}) {
-    if (root.empty()) continue;
+  for (const char* root : {from_environment, "../shared"}) {
+    if (root == nullptr || *root == '\0') continue;
     const std::filesystem::path folder = std::filesystem::path(root) / "data" / "cifar10-gn";
     std::error_code ignored;
     if (std::filesystem::is_directory(folder, ignored)) return folder.string();
