@@ -88,7 +88,8 @@ class Runner {
   // Runs all of `data_set`.
   // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,
   // MODEL_OUTPUT_MISMATCH, or LABEL_OUT_OF_RANGE when a label is not below the number of logits);
-  // INTERNAL (MODEL_FAILED) the model threw; RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason
+  // INTERNAL the model threw (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process
+  // must end); RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason
   // NON_FINITE_OUTPUT) logits are not finite.
   virtual absl::StatusOr<Measurement> Measure(const DataSet& data_set,
                                               const MeasureOptions& options) = 0;

@@ -88,6 +88,9 @@ absl::Status StatusOfCurrentException(absl::string_view doing) {
   if (SaysMemoryRanOut(what)) return MemoryRanOut(doing);
   const std::string brief = BriefMessage(what);
   const std::string message = absl::StrCat(doing, ": ", brief);
+  if (absl::StrContains(brief, "CUDA error")) {
+    return WithReason(absl::InternalError(message), "DEVICE_LOST");
+  }
   if (SaysInputsDoNotFit(brief)) {
     return WithReason(absl::InvalidArgumentError(message), "MODEL_INPUT_MISMATCH");
   }

@@ -16,7 +16,8 @@ std::string BriefMessage(absl::string_view what);
 
 // To be called in a catch block. RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY) when memory ran out;
 // INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) when an operator refused a shape or type, as it
-// does when a model is given inputs it is not made for; else INTERNAL (reason MODEL_FAILED), which
+// does when a model is given inputs it is not made for; INTERNAL (reason DEVICE_LOST) after an
+// error that leaves this process unable to use its card; else INTERNAL (reason MODEL_FAILED), which
 // is also what the program's own `raise` gives. The message starts with `doing`.
 absl::Status StatusOfCurrentException(absl::string_view doing);
 

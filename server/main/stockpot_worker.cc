@@ -1,0 +1,103 @@
+// stockpot-worker: runs models for a stockpotd, one process per device. It holds no database, no
+// credential and no API: a model that crashes it costs one attempt of one task.
+//
+// Started by stockpotd, which it does not outlive. Signals: SIGTERM ends it at once (any end is
+// safe, as with kill -9); SIGINT is ignored, because a terminal sends it to the server as well and
+// the server decides.
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/base/status.h"
+#include "server/storage/local_path.h"
+#include "server/worker/evaluation/evaluator.h"
+#include "server/worker/session/session.h"
+#include "server/worker/session/task_runner.h"
+
+namespace stockpot {
+namespace {
+
+struct Flags {
+  std::string server;
+  std::string worker_id;
+  std::string device = "auto";
+  int threads = 0;
+  std::string cache_folder;
+  std::vector<std::string> allowed_roots;
+  std::vector<std::string> allowed_architecture_prefixes;
+  bool verbose = false;
+};
+
+void AddFlags(CLI::App* app, Flags* flags) {
+  app->set_version_flag("--version", "stockpot-worker " STOCKPOT_VERSION);
+  app->add_option("--server", flags->server, "Where stockpotd listens for workers: unix:/path")
+      ->required();
+  app->add_option("--worker_id", flags->worker_id, "The name stockpotd knows this worker by")
+      ->required();
+  app->add_option("--device", flags->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  app->add_option("--threads", flags->threads, "CPU threads for one model; 0: one per core")
+      ->check(CLI::Range(0, 4096));
+  app->add_option("--cache_folder", flags->cache_folder, "Where decoded data sets are kept")
+      ->required();
+  app->add_option("--allowed_root", flags->allowed_roots,
+                  "Folder below which checkpoints and data may be read; repeatable")
+      ->allow_extra_args(false);
+  app->add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
+                  "Folder or file that architectures may be loaded from; repeatable")
+      ->allow_extra_args(false);
+  app->add_flag("--verbose", flags->verbose, "Log more");
+}
+
+void SetUpProcess() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGINT, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+absl::Status Serve(const Flags& flags, Log* log) {
+  ASSIGN_OR_RETURN(AllowList allow_list,
+                   AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes));
+  SetComputeThreads(flags.threads);
+  ASSIGN_OR_RETURN(const DeviceInfo device, ProbeDevice(flags.device));
+  log->Info("worker_started", {{"worker", flags.worker_id},
+                               {"device", device.kind},
+                               {"name", device.name},
+                               {"numerics", device.numerics}});
+  TaskRunner::Options options;
+  options.device = flags.device;
+  options.sources.cache_folder = flags.cache_folder;
+  TaskRunner runner(options, std::move(allow_list));
+  SessionOptions session;
+  session.server = flags.server;
+  session.worker_id = flags.worker_id;
+  return RunSession(session, device, &runner, log);
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Runs models for stockpotd. Started by stockpotd; rarely by hand.",
+               "stockpot-worker");
+  AddFlags(&app, &flags);
+  CLI11_PARSE(app, argc, argv);
+  SetUpProcess();
+  const std::unique_ptr<Log> log = Log::ToStandardError("stockpot-worker", flags.verbose);
+  const absl::Status status = Serve(flags, log.get());
+  if (!status.ok()) {
+    log->Error("worker_failed",
+               {{"worker", flags.worker_id}, {"error", std::string(status.message())}});
+  }
+  return status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace stockpot
+
+int main(int argc, char** argv) { return stockpot::Main(argc, argv); }

@@ -1,0 +1,79 @@
+// What tasks read: checkpoints, data sets and architectures, opened from URIs and kept for the next
+// task. Kept things are found by what the file is (path, device, inode, size, times) and used only
+// where their content digest is the one asked for.
+//
+// Errors of every function: those of AllowList, then those of the reader; "checkpoint URI: …".
+// Thread safety: confined to one thread.
+#ifndef STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
+#define STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "server/storage/local_path.h"
+#include "server/worker/checkpoint/state_dict.h"
+#include "server/worker/dataset/data_set.h"
+#include "server/worker/session/file_identity.h"
+#include "server/worker/session/least_recently_used.h"
+#include "stockpot/worker/v1/worker_service.pb.h"
+
+namespace stockpot {
+
+class Sources {
+ public:
+  struct Options {
+    std::string cache_folder;  // of decoded data sets; must exist or be makeable
+    CheckpointLimits checkpoint_limits;
+    DataSetLimits data_set_limits;
+    size_t kept_checkpoints = 256;  // memory-mapped: address space and a file handle's worth each
+    size_t kept_data_sets = 32;     // memory-mapped as well
+    size_t kept_architecture_digests = 32;
+  };
+
+  struct Checkpoint {
+    std::shared_ptr<const StateDict> state_dict;
+    ContentSummary content;
+  };
+  struct Architecture {
+    FileIdentity file;
+    std::string digest;  // SHA-256 of the file
+  };
+
+  Sources(Options options, AllowList allow_list);
+
+  // Reads all of it, unless this very file was read before.
+  absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri);
+  // Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when it holds other weights.
+  absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference);
+
+  // Looks at every file again.
+  absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set);
+  // One kept under this digest will do. Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when
+  // the content is another.
+  absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set,
+                                                             const std::string& digest);
+
+  // Errors: NOT_FOUND has reason ARCHITECTURE_INVALID.
+  absl::StatusOr<Architecture> FindArchitecture(const std::string& uri);
+
+ private:
+  using DataSetKey = std::pair<FileIdentity, std::string>;  // and the serialized message
+
+  absl::StatusOr<DataSetKey> KeyOf(const v1::DataSet& data_set) const;
+
+  const Options options_;
+  const AllowList allow_list_;
+  LeastRecentlyUsed<FileIdentity, Checkpoint> checkpoints_;
+  LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
+  LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;
+};
+
+// FAILED_PRECONDITION, reason CHECKPOINT_CHANGED, when `found` is not `expected`; an empty
+// `expected` is any.
+absl::Status CheckDigest(const std::string& expected, const std::string& found);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_

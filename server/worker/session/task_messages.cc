@@ -1,0 +1,117 @@
+#include "server/worker/session/task_messages.h"
+
+#include <google/protobuf/stubs/common.h>
+
+#include <bit>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace stockpot {
+namespace {
+
+bool IsTensors(const v1::DataSet& data_set) {
+  if (data_set.format() != v1::DataSet::FORMAT_UNSPECIFIED) {
+    return data_set.format() == v1::DataSet::TENSORS;
+  }
+  return absl::EndsWith(data_set.uri(), ".safetensors");
+}
+
+ImageGeometry ToGeometry(const v1::ImageTransform& transform) {
+  ImageGeometry geometry;
+  geometry.resize_shorter_side = transform.resize_shorter_side();
+  geometry.resize_height = transform.resize_height();
+  geometry.resize_width = transform.resize_width();
+  geometry.interpolation = transform.interpolation() == v1::ImageTransform::BILINEAR
+                               ? Interpolation::kBilinear
+                               : Interpolation::kBicubic;
+  geometry.antialias = !transform.no_antialias();
+  geometry.crop_height = transform.crop_height();
+  geometry.crop_width = transform.crop_width();
+  return geometry;
+}
+
+}  // namespace
+
+DataSetSource ToDataSetSource(const v1::DataSet& data_set, std::string path) {
+  DataSetSource source;
+  source.kind =
+      IsTensors(data_set) ? DataSetSource::Kind::kTensors : DataSetSource::Kind::kImageFolder;
+  source.path = std::move(path);
+  source.geometry = ToGeometry(data_set.image_transform());
+  source.class_names = {data_set.class_names().begin(), data_set.class_names().end()};
+  if (!data_set.label_tensor().empty()) source.label_tensor = data_set.label_tensor();
+  source.inputs = {data_set.input_tensors().begin(), data_set.input_tensors().end()};
+  return source;
+}
+
+std::vector<InputBinding> ToInputBindings(
+    const google::protobuf::RepeatedPtrField<v1::InputBinding>& inputs) {
+  std::vector<InputBinding> bindings;
+  for (const v1::InputBinding& input : inputs) {
+    bindings.push_back(
+        {.data_set_input = input.data_set_input(),
+         .argument = input.argument(),
+         .scale_to_unit = input.scale_to_unit(),
+         .mean = {input.mean().begin(), input.mean().end()},
+         .std = {input.standard_deviation().begin(), input.standard_deviation().end()}});
+  }
+  return bindings;
+}
+
+absl::StatusOr<std::optional<DType>> ToDType(v1::Output::DType dtype) {
+  switch (dtype) {
+    case v1::Output::D_TYPE_UNSPECIFIED:
+    case v1::Output::STORED:
+      return std::nullopt;
+    case v1::Output::FLOAT32:
+      return DType::kFloat32;
+    case v1::Output::BFLOAT16:
+      return DType::kBFloat16;
+    case v1::Output::FLOAT16:
+      return DType::kFloat16;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown output dtype ", static_cast<int>(dtype)));
+  }
+}
+
+std::string ToUtf8(absl::string_view text) {
+  // protobuf's own test, which decides what it refuses to parse on the other side.
+  return google::protobuf::internal::IsStructurallyValidUTF8(text.data(),
+                                                             static_cast<int>(text.size()))
+             ? std::string(text)
+             : absl::CHexEscape(text);
+}
+
+worker::v1::TensorSignature ToSignature(const std::string& name, DType dtype,
+                                        const std::vector<int64_t>& shape) {
+  worker::v1::TensorSignature signature;
+  signature.set_name(ToUtf8(name));
+  signature.set_dtype(std::string(DTypeName(dtype)));
+  signature.mutable_shape()->Add(shape.begin(), shape.end());
+  return signature;
+}
+
+void AddSignatures(const std::vector<TensorInfo>& tensors,
+                   google::protobuf::RepeatedPtrField<worker::v1::TensorSignature>* out) {
+  for (const TensorInfo& tensor : tensors) {
+    *out->Add() = ToSignature(tensor.name, tensor.dtype, tensor.shape);
+  }
+}
+
+std::string EncodeMeasurement(const Measurement& measurement, worker::v1::Measured* measured) {
+  measured->set_example_count(measurement.example_count);
+  measured->set_top1_correct(measurement.top1_correct);
+  measured->set_top5_correct(measurement.top5_correct);
+  measured->set_cross_entropy_sum(measurement.cross_entropy_sum);
+  static_assert(std::endian::native == std::endian::little, "margins travel little-endian");
+  std::string examples = measurement.correct_bits;
+  examples.append(reinterpret_cast<const char*>(measurement.margins.data()),
+                  measurement.margins.size() * sizeof(float));
+  return examples;
+}
+
+}  // namespace stockpot
