@@ -89,7 +89,14 @@ class Engine {
     int max_unfinished_jobs = 1000;
     // Attempts of one task that may end without a result before its job fails.
     int max_attempts = 2;
+    // Claims of one task, by whatever process, that may end without anybody having seen why.
+    int max_claims = 20;
+    // A worker that is silent for so long is taken for hung: its attempt is lost.
     absl::Duration lease = absl::Seconds(30);
+    // How long the engine waits before it tries again when the store cannot write.
+    absl::Duration store_retry = absl::Seconds(5);
+    // How often leases and progress are looked at, in real time.
+    absl::Duration tick = absl::Milliseconds(250);
     std::string software;  // "stockpotd 0.1.0", for provenance
   };
 
@@ -123,7 +130,7 @@ class Engine {
                                                int limit) = 0;
   // Calls `changed` (from any thread, possibly more often than needed) when the job may have new
   // events or progress, until the returned handle is destroyed; its destructor waits for a running
-  // call.
+  // call, so it must not run inside `changed`.
   class Subscription {
    public:
     virtual ~Subscription() = default;
@@ -131,7 +138,8 @@ class Engine {
   virtual std::unique_ptr<Subscription> Subscribe(const std::string& name,
                                                   std::function<void()> changed) = 0;
 
-  // Runs one task outside any job (InspectSource), after those of jobs; `done` is called once.
+  // Runs one task outside any job (InspectSource), after those of jobs; `done` is called once, at
+  // the latest by Stop(). It is tried once; the fact is not stored.
   virtual void RunTask(const Task& task, std::function<void(const Fact&)> done) = 0;
 
   // The folder where a job's artifacts are.

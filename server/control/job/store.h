@@ -94,8 +94,8 @@ class Store {
   virtual ~Store() = default;
 
   // Stores the job with its first event. With a request_id that the same client used before:
-  // returns the job of then when request_digest is equal, else ALREADY_EXISTS with the job's name in
-  // metadata "job". A taken name: ALREADY_EXISTS.
+  // returns the job of then when request_digest is equal, else ALREADY_EXISTS with the job's name
+  // in metadata "job". A taken name: ALREADY_EXISTS.
   struct Created {
     JobRecord job;
     bool existed = false;

@@ -1,0 +1,170 @@
+// Jobs: follow the plan, tell what is known, end.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status.h"
+#include "server/control/job/engine_impl.h"
+#include "server/control/job/events.h"
+#include "server/control/job/report_files.h"
+
+namespace stockpot {
+
+void EngineImpl::AdvanceJobs() {
+  std::vector<std::string> stale;
+  for (const auto& [name, job] : jobs_) {
+    if (job.run != nullptr && job.run->stale()) stale.push_back(name);
+  }
+  for (const std::string& name : stale) {
+    if (store_retry_at_ == absl::InfinitePast()) Advance(name);
+  }
+}
+
+void EngineImpl::Advance(const std::string& name) {
+  Job& job = jobs_.at(name);
+  if (job.run == nullptr) {
+    absl::StatusOr<std::unique_ptr<JobRun>> run = JobRun::Load(
+        job.record, {ArtifactFolder(name), options_.software, options_.spec_limits}, store_);
+    if (absl::IsInvalidArgument(run.status()) || absl::IsFailedPrecondition(run.status())) {
+      EndJob(&job, JobState::kFailed, run.status(), Json::array());
+      return;
+    }
+    if (!StoreWorks(run.status(), &job)) return;
+    job.run = *std::move(run);
+  }
+  if (!StoreWorks(job.run->Step(WorkerCount(), store_), &job)) return;
+  const std::vector<NewEvent> events = job.run->NewEvents(clock_->Now());
+  if (!events.empty()) {
+    const absl::Status status = job.record.state == JobState::kQueued
+                                    ? SetState(&job, JobState::kRunning, "", events)
+                                    : Write(&job, job.record, events);
+    if (!StoreWorks(status, &job)) {
+      job.run->MarkStale();
+      return;
+    }
+    job.run->MarkTold();
+  }
+  job.progressed = true;
+  if (job.run->stale()) {  // more is known than the decision took into account
+    Wake();
+    return;
+  }
+  CancelUnwanted(name);
+  const PlanDecision& decision = job.run->decision();
+  if (!decision.finished) return;
+  if (decision.failure.ok()) {
+    Succeed(&job);
+  } else {
+    EndJob(&job, JobState::kFailed, decision.failure, Json::array());
+  }
+}
+
+void EngineImpl::Succeed(Job* job) {
+  const Json report = MakeReport(*job->run, clock_->Now());
+  absl::StatusOr<Json> artifacts = WriteReportFiles(
+      job->record, *job->run, report, options_.software, ArtifactFolder(job->record.name));
+  if (absl::IsResourceExhausted(artifacts.status())) {
+    job->run->MarkStale();
+    StoreWorks(artifacts.status(), job);
+  } else if (!artifacts.ok()) {
+    EndJob(job, JobState::kFailed, Annotate(artifacts.status(), "writing the report"),
+           Json::array());
+  } else {
+    EndJob(job, JobState::kSucceeded, absl::OkStatus(), *std::move(artifacts));
+  }
+}
+
+bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error, Json artifacts) {
+  const absl::Time now = clock_->Now();
+  const JobRecord before = job->record;
+  job->record.error = error;
+  job->record.end_time = now;
+  if (job->run != nullptr) job->record.report = DumpJson(MakeReport(*job->run, now));
+  if (!artifacts.empty()) job->record.artifacts = DumpJson(artifacts);
+  const absl::Status status = SetState(job, state, std::string(error.message()));
+  if (!status.ok()) {
+    job->record = before;
+    if (job->run != nullptr) job->run->MarkStale();
+    StoreWorks(status, job);
+    return false;
+  }
+  const std::string name = job->record.name;
+  log_->Info("job_ended", {{"job", name},
+                           {"state", std::string(JobStateName(state))},
+                           {"error", std::string(error.message())}});
+  observer_->JobEnded(state);
+  jobs_.erase(name);
+  CancelUnwanted(name);
+  return true;
+}
+
+absl::Status EngineImpl::SetState(Job* job, JobState state, const std::string& message,
+                                  std::vector<NewEvent> events) {
+  const absl::Time now = clock_->Now();
+  JobRecord record = job->record;
+  record.state = state;
+  if (state != JobState::kSuspended) record.suspend_reason.clear();
+  if (state == JobState::kRunning && !record.start_time.has_value()) record.start_time = now;
+  events.insert(events.begin(), StateEvent(record, now, message));
+  return Write(job, std::move(record), events);
+}
+
+absl::Status EngineImpl::Write(Job* job, JobRecord record, const std::vector<NewEvent>& events) {
+  ASSIGN_OR_RETURN(record.last_sequence, store_->UpdateJob(record, events));
+  job->record = std::move(record);
+  Notify(job->record.name);
+  return absl::OkStatus();
+}
+
+bool EngineImpl::StoreWorks(const absl::Status& status, Job* job) {
+  if (status.ok()) return true;
+  log_->Error("store_failed", {{"error", std::string(status.message())},
+                               {"job", job == nullptr ? "" : job->record.name}});
+  store_retry_at_ = clock_->Now() + options_.store_retry;
+  if (!absl::IsResourceExhausted(status) || job == nullptr || IsEnded(job->record.state) ||
+      job->record.state == JobState::kSuspended) {
+    return false;
+  }
+  job->record.suspend_reason = "DISK_FULL";
+  // The full disk may refuse this too; then only this process knows, and goes on by itself.
+  if (!SetState(job, JobState::kSuspended, "the disk is full").ok()) {
+    job->record.state = JobState::kSuspended;
+    Notify(job->record.name);
+  }
+  return false;
+}
+
+void EngineImpl::ResumeSuspended() {
+  if (store_retry_at_ != absl::InfinitePast()) return;
+  for (auto& [name, job] : jobs_) {
+    if (job.record.state != JobState::kSuspended || job.record.suspend_reason != "DISK_FULL") {
+      continue;
+    }
+    if (!StoreWorks(SetState(&job, JobState::kRunning, "goes on"), &job)) return;
+    if (job.run != nullptr) job.run->MarkStale();
+  }
+}
+
+void EngineImpl::CancelUnwanted(const std::string& job) {
+  auto wanting = [&](const std::string& key) -> const std::string* {
+    for (const auto& [name, other] : jobs_) {
+      // A decision that is cut short, or not of all that is known, does not tell what is unwanted.
+      if (other.run != nullptr && other.run->Wants(key)) return &name;
+    }
+    return nullptr;
+  };
+  auto found = jobs_.find(job);
+  if (found != jobs_.end() &&
+      (found->second.run == nullptr || found->second.run->decision().truncated)) {
+    return;
+  }
+  for (auto& [id, attempt] : attempts_) {
+    if (attempt.job != job || attempt.ended() || attempt.cancelled) continue;
+    if (const std::string* other = wanting(attempt.task.key)) {
+      attempt.job = *other;
+    } else {
+      Cancel(id, &attempt);
+    }
+  }
+}
+
+}  // namespace stockpot

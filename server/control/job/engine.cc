@@ -1,0 +1,390 @@
+#include <algorithm>
+#include <cctype>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "server/base/digest.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/control/job/engine_impl.h"
+#include "server/control/job/events.h"
+
+namespace stockpot {
+namespace {
+
+constexpr absl::string_view kNamePrefix = "jobs/";
+
+std::string RandomId() {
+  std::random_device random;
+  return absl::StrFormat("%08x%08x", random(), random());
+}
+
+bool IsJobId(absl::string_view id) {
+  return !id.empty() && id.size() <= 63 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+// What the client said, field by field, so that a conflict can name the fields that differ.
+std::string RequestDigest(const NewJob& job, const Json& spec) {
+  Json fields;
+  if (!job.id.empty()) fields["job_id"] = job.id;
+  fields["spec"] = spec;
+  fields["display_name"] = job.display_name;
+  fields["labels"] = job.labels;
+  fields["priority"] = job.priority;
+  Json digests = Json::object();
+  for (const auto& [name, value] : fields.items()) {
+    digests[name] = Sha256Hex(DumpJson(value)).substr(0, 16);
+  }
+  return digests.dump();
+}
+
+absl::Status JobEnded(const JobRecord& job) {
+  return WithReason(absl::FailedPreconditionError(
+                        absl::StrCat(job.name, " has ended: it is ", JobStateName(job.state))),
+                    "JOB_ENDED");
+}
+
+absl::Status JobNotEnded(const JobRecord& job) {
+  return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                        job.name, " is ", JobStateName(job.state), ": cancel it first")),
+                    "JOB_NOT_ENDED");
+}
+
+}  // namespace
+
+absl::Status ServerStopping() {
+  ErrorFacts facts;
+  facts.reason = "SERVER_STOPPING";
+  facts.retry_after = absl::Seconds(5);
+  return WithFacts(absl::UnavailableError("the server is stopping"), facts);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options, Store* store, Clock* clock,
+                                                       Log* log, EngineObserver* observer) {
+  auto engine = std::make_unique<EngineImpl>(std::move(options), store, clock, log, observer);
+  RETURN_IF_ERROR(engine->Start());
+  return engine;
+}
+
+EngineImpl::EngineImpl(Options options, Store* store, Clock* clock, Log* log,
+                       EngineObserver* observer)
+    : options_(std::move(options)),
+      store_(store),
+      clock_(clock),
+      log_(log),
+      observer_(observer),
+      owner_(RandomId()) {}
+
+EngineImpl::~EngineImpl() { Stop(); }
+
+absl::Status EngineImpl::Start() {
+  absl::MutexLock hold(&mutex_);
+  ASSIGN_OR_RETURN(std::vector<JobRecord> unfinished, store_->ListUnfinishedJobs());
+  for (JobRecord& record : unfinished) {
+    const std::string name = record.name;
+    jobs_[name].record = std::move(record);
+  }
+  log_->Info("engine_started", {{"unfinished_jobs", absl::StrCat(jobs_.size())}});
+  thread_ = std::thread([this] { Loop(); });
+  return absl::OkStatus();
+}
+
+void EngineImpl::Loop() {
+  while (true) {
+    std::vector<std::function<void()>> calls;
+    std::set<std::string> jobs;
+    {
+      absl::MutexLock hold(&mutex_);
+      if (stopping_) return;
+      wake_ = false;
+      Pass();
+      calls.swap(outbox_);
+      jobs.swap(to_notify_);
+    }
+    for (const std::function<void()>& call : calls) call();
+    for (const std::string& job : jobs) subscriptions_.Notify(job);
+    absl::MutexLock hold(&mutex_);
+    if (!wake_ && !stopping_) changed_.WaitWithTimeout(&mutex_, options_.tick);
+  }
+}
+
+void EngineImpl::Pass() {
+  CheckLeases();
+  if (clock_->Now() >= store_retry_at_) {
+    store_retry_at_ = absl::InfinitePast();
+    SettleAttempts();
+    ResumeSuspended();
+    AdvanceJobs();
+    if (!draining_) AssignTasks();
+  }
+  TellProgress();
+  ReportCounts();
+}
+
+void EngineImpl::Wake() {
+  wake_ = true;
+  changed_.Signal();
+}
+
+void EngineImpl::Notify(const std::string& job) {
+  to_notify_.insert(job);
+  Wake();
+}
+
+void EngineImpl::Drain() {
+  absl::MutexLock hold(&mutex_);
+  draining_ = true;
+  for (LooseTask& task : loose_tasks_) {
+    outbox_.push_back([done = std::move(task.done), key = task.task.key] {
+      done(Fact{key, ServerStopping(), {}, "", 0, ""});
+    });
+  }
+  loose_tasks_.clear();
+  Wake();
+}
+
+void EngineImpl::Stop() {
+  Drain();
+  {
+    absl::MutexLock hold(&mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    Wake();
+  }
+  if (thread_.joinable()) thread_.join();
+  std::vector<std::function<void()>> calls;
+  {
+    absl::MutexLock hold(&mutex_);
+    SettleAttempts();  // what had arrived
+    for (auto& [id, attempt] : attempts_) {
+      if (attempt.done != nullptr) {
+        outbox_.push_back([done = std::move(attempt.done), key = attempt.task.key] {
+          done(Fact{key, ServerStopping(), {}, "", 0, ""});
+        });
+      } else {
+        store_->ReleaseTask(attempt.task.key, attempt.claim.fence).IgnoreError();
+      }
+    }
+    attempts_.clear();
+    running_.clear();
+    for (auto& [id, worker] : workers_) {
+      worker.assignment.clear();
+      Post(worker.link, [](WorkerLink* link) { link->Shutdown(); });
+    }
+    calls.swap(outbox_);
+  }
+  for (const std::function<void()>& call : calls) call();
+}
+
+absl::Status EngineImpl::CheckRoomForJob() const {
+  if (draining_) return ServerStopping();
+  if (static_cast<int>(jobs_.size()) < options_.max_unfinished_jobs) return absl::OkStatus();
+  ErrorFacts facts;
+  facts.reason = "TOO_MANY_JOBS";
+  facts.retry_after = absl::Seconds(30);
+  return WithFacts(absl::ResourceExhaustedError(absl::StrCat(jobs_.size(),
+                                                             " jobs are unfinished, the most that "
+                                                             "this server takes")),
+                   facts);
+}
+
+absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
+  ASSIGN_OR_RETURN(const Json spec, ParseJson(job.spec));
+  ASSIGN_OR_RETURN(const JobSpec parsed, ParseJobSpec(spec, "job.spec", options_.spec_limits));
+  const std::string id = job.id.empty() ? RandomId() : job.id;
+  if (!IsJobId(id)) {
+    ErrorFacts facts;
+    facts.reason = "INVALID_FIELD";
+    facts.violations = {{"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"}};
+    return WithFacts(absl::InvalidArgumentError("job_id must be 1 to 63 of a-z, 0-9 and '-'"),
+                     facts);
+  }
+  JobRecord record;
+  record.name = absl::StrCat(kNamePrefix, id);
+  record.spec = job.spec;
+  record.display_name = job.display_name;
+  record.labels = job.labels;
+  record.priority = job.priority;
+  record.client = job.client;
+  record.request_id = job.request_id;
+  record.request_digest = RequestDigest(job, spec);
+  record.recipe_version = Plan(parsed, {}).recipe_version();
+
+  absl::MutexLock hold(&mutex_);
+  const bool may_be_repeat =
+      !job.request_id.empty() && std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
+        const JobRecord& other = entry.second.record;
+        return other.client == job.client && other.request_id == job.request_id;
+      });
+  if (!may_be_repeat) RETURN_IF_ERROR(CheckRoomForJob());
+  record.create_time = clock_->Now();
+  absl::StatusOr<Store::Created> created =
+      store_->CreateJob(record, StateEvent(record, record.create_time, ""));
+  if (!created.ok()) return ExplainConflict(created.status(), record);
+  if (!created->existed) {
+    log_->Info("job_created", {{"job", record.name}});
+    jobs_[record.name].record = created->job;
+    Notify(record.name);
+  }
+  auto found = jobs_.find(created->job.name);
+  if (found != jobs_.end()) return View(found->second);
+  return JobView{std::move(created->job), {}};
+}
+
+absl::Status EngineImpl::ExplainConflict(const absl::Status& status, const JobRecord& asked) {
+  const std::map<std::string, std::string> metadata = GetErrorFacts(status).metadata;
+  auto name = metadata.find("job");
+  if (!absl::IsAlreadyExists(status) || asked.request_id.empty() || name == metadata.end()) {
+    return status;
+  }
+  const absl::StatusOr<JobRecord> other = store_->GetJob(name->second);
+  if (!other.ok() || other->request_id != asked.request_id || other->client != asked.client) {
+    return status;
+  }
+  const absl::StatusOr<Json> theirs = ParseJson(other->request_digest);
+  const absl::StatusOr<Json> ours = ParseJson(asked.request_digest);
+  if (!theirs.ok() || !ours.ok()) return status;
+  std::vector<std::string> fields;
+  for (const char* field : {"job_id", "spec", "display_name", "labels", "priority"}) {
+    if (theirs->value(field, "") != ours->value(field, "")) fields.push_back(field);
+  }
+  const std::string list = absl::StrJoin(fields, ", ");
+  return WithMetadata(Annotate(status, absl::StrCat("another ", list)), "fields", list);
+}
+
+absl::StatusOr<JobRecord> EngineImpl::Record(const std::string& name) {
+  auto found = jobs_.find(name);
+  if (found != jobs_.end()) return found->second.record;
+  return store_->GetJob(name);
+}
+
+JobProgress EngineImpl::Progress(const Job& job) const {
+  JobProgress progress;
+  if (job.run == nullptr) return progress;
+  const PlanDecision& decision = job.run->decision();
+  progress.tasks_done = decision.tasks_done;
+  progress.tasks_total = decision.tasks_total;
+  progress.examples_done = decision.examples_done;
+  progress.examples_total = decision.examples_total;
+  progress.activity = decision.activity;
+  int running = 0;
+  for (const auto& [id, attempt] : attempts_) {
+    if (attempt.cancelled || !job.run->Wants(attempt.task.key)) continue;
+    ++running;
+    progress.examples_done += std::min(attempt.examples_done, attempt.task.example_count);
+  }
+  progress.estimated_seconds_left =
+      job.run->SecondsPerExample() *
+      static_cast<double>(progress.examples_total - progress.examples_done) / std::max(1, running);
+  return progress;
+}
+
+JobView EngineImpl::View(const Job& job) const { return {job.record, Progress(job)}; }
+
+absl::StatusOr<JobView> EngineImpl::GetJob(const std::string& name) {
+  {
+    absl::MutexLock hold(&mutex_);
+    auto found = jobs_.find(name);
+    if (found != jobs_.end()) return View(found->second);
+  }
+  ASSIGN_OR_RETURN(JobRecord record, store_->GetJob(name));
+  return JobView{std::move(record), {}};
+}
+
+absl::StatusOr<std::vector<JobRecord>> EngineImpl::ListJobs(const JobQuery& query) {
+  return store_->ListJobs(query);
+}
+
+absl::StatusOr<JobView> EngineImpl::CancelJob(const std::string& name) {
+  absl::MutexLock hold(&mutex_);
+  auto found = jobs_.find(name);
+  if (found == jobs_.end()) {
+    ASSIGN_OR_RETURN(JobRecord record, store_->GetJob(name));
+    if (record.state != JobState::kCancelled) return JobEnded(record);
+    return JobView{std::move(record), {}};
+  }
+  found->second.record.cancel_requested = true;
+  if (!EndJob(&found->second, JobState::kCancelled, absl::OkStatus(), Json::array())) {
+    return absl::UnavailableError("the store cannot write at the moment: try again");
+  }
+  ASSIGN_OR_RETURN(JobRecord record, store_->GetJob(name));
+  return JobView{std::move(record), {}};
+}
+
+absl::Status EngineImpl::DeleteJob(const std::string& name) {
+  absl::MutexLock hold(&mutex_);
+  ASSIGN_OR_RETURN(const JobRecord record, Record(name));
+  if (!IsEnded(record.state)) return JobNotEnded(record);
+  // The folder first: a job whose files are gone can be deleted again, files without a job cannot.
+  RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(name)), "the job's artifacts"));
+  RETURN_IF_ERROR(store_->DeleteJob(name));
+  Notify(name);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobView> EngineImpl::RetryJob(const std::string& name) {
+  absl::MutexLock hold(&mutex_);
+  ASSIGN_OR_RETURN(JobRecord record, Record(name));
+  if (!IsEnded(record.state)) return JobNotEnded(record);
+  if (record.state == JobState::kSucceeded) return JobEnded(record);
+  RETURN_IF_ERROR(CheckRoomForJob());
+  RETURN_IF_ERROR(store_->ForgetFailures(name));
+  Job job;
+  job.record = record;
+  job.record.error = absl::OkStatus();
+  job.record.start_time = job.record.end_time = std::nullopt;
+  job.record.cancel_requested = false;
+  job.record.report = job.record.artifacts = "";
+  RETURN_IF_ERROR(SetState(&job, JobState::kQueued, "retried"));
+  log_->Info("job_retried", {{"job", name}});
+  return View(jobs_[name] = std::move(job));
+}
+
+absl::StatusOr<Engine::EventPage> EngineImpl::ReadEvents(const std::string& name, int64_t after,
+                                                         int limit) {
+  EventPage page;
+  int64_t last = 0;
+  bool ended = false;
+  {
+    absl::MutexLock hold(&mutex_);
+    auto found = jobs_.find(name);
+    if (found == jobs_.end()) {
+      ended = true;
+    } else {
+      last = found->second.record.last_sequence;
+      page.progress = Progress(found->second);
+    }
+  }
+  if (ended) {
+    ASSIGN_OR_RETURN(const JobRecord record, store_->GetJob(name));
+    last = record.last_sequence;
+    ended = IsEnded(record.state);
+  }
+  if (after < 0 || after > last) {
+    return WithReason(
+        absl::OutOfRangeError(absl::StrCat("after_sequence ", after, " is not in 0 … ", last,
+                                           ", the sequences of ", name)),
+        "SEQUENCE_OUT_OF_RANGE");
+  }
+  ASSIGN_OR_RETURN(page.events, store_->ReadEvents(name, after, limit));
+  const int64_t read = page.events.empty() ? after : page.events.back().sequence;
+  page.ended = ended && read >= last;
+  return page;
+}
+
+std::unique_ptr<Engine::Subscription> EngineImpl::Subscribe(const std::string& name,
+                                                            std::function<void()> changed) {
+  return subscriptions_.Add(name, std::move(changed));
+}
+
+std::string EngineImpl::ArtifactFolder(const std::string& job) const {
+  return absl::StrCat(options_.artifact_folder, "/", absl::StripPrefix(job, kNamePrefix));
+}
+
+}  // namespace stockpot

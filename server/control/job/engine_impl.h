@@ -1,0 +1,193 @@
+// The engine's state, under one lock. Internal to control/job: see engine.h.
+//
+// One scheduling thread passes over the state whenever something happened: it stores what arrived
+// (settle.cc), asks the plans and ends jobs (advance.cc), and gives tasks to idle workers
+// (assign.cc). API calls (engine.cc) and the worker service (workers.cc) change the state under the
+// same lock and wake it. Calls out (links, subscriptions, `done`) are queued in outbox_ and made by
+// the scheduling thread without the lock, in order.
+#ifndef STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
+#define STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "server/control/job/engine.h"
+#include "server/control/job/job_run.h"
+#include "server/control/job/subscriptions.h"
+
+namespace stockpot {
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(Options options, Store* store, Clock* clock, Log* log, EngineObserver* observer);
+  ~EngineImpl() override;
+  absl::Status Start();
+
+  void Drain() override;
+  void Stop() override;
+  absl::StatusOr<JobView> CreateJob(const NewJob& job) override;
+  absl::StatusOr<JobView> GetJob(const std::string& name) override;
+  absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) override;
+  absl::StatusOr<JobView> CancelJob(const std::string& name) override;
+  absl::Status DeleteJob(const std::string& name) override;
+  absl::StatusOr<JobView> RetryJob(const std::string& name) override;
+  absl::StatusOr<EventPage> ReadEvents(const std::string& name, int64_t after, int limit) override;
+  std::unique_ptr<Subscription> Subscribe(const std::string& name,
+                                          std::function<void()> changed) override;
+  void RunTask(const Task& task, std::function<void(const Fact&)> done) override;
+  std::string ArtifactFolder(const std::string& job) const override;
+  absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override;
+  void WorkerProgress(const std::string& worker_id, const std::string& assignment_id,
+                      int64_t examples_done) override;
+  void WorkerResult(const std::string& worker_id, const std::string& assignment_id,
+                    Fact fact) override;
+  void WorkerLost(const std::string& worker_id) override;
+  std::vector<WorkerView> Workers() override;
+
+ private:
+  // The way to a worker that may be gone: `link` is null from the moment WorkerLost returns.
+  struct LinkHolder {
+    absl::Mutex mutex;  // held during a call
+    WorkerLink* link ABSL_GUARDED_BY(mutex) = nullptr;
+  };
+  struct Worker {
+    WorkerInfo info;
+    std::shared_ptr<LinkHolder> link;
+    std::string assignment;  // "": idle
+    bool hung = false;       // told to shut down; gets nothing more
+    absl::Time last_heard;
+  };
+  struct Job {
+    JobRecord record;
+    std::unique_ptr<JobRun> run;  // null until the job's turn
+    bool progressed = false;      // since watchers were told
+    absl::Time progress_told;
+  };
+  // A task given to a worker.
+  struct Attempt {
+    Task task;
+    std::string job;  // for whom; "" for RunTask
+    TaskClaim claim;
+    std::string worker;
+    absl::Time started, lease_until;
+    int64_t examples_done = 0;
+    bool cancelled = false;
+    std::function<void(const Fact&)> done;  // of RunTask
+    // How it ended: kept until the store has it.
+    std::optional<Fact> fact;
+    std::optional<absl::Status> lost;
+    bool ended() const { return fact.has_value() || lost.has_value(); }
+  };
+  struct LooseTask {
+    Task task;
+    std::function<void(const Fact&)> done;
+  };
+
+  // engine.cc
+  void Loop();
+  void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Notify(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<JobRecord> Record(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  JobView View(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  JobProgress Progress(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckRoomForJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ExplainConflict(const absl::Status& status, const JobRecord& asked);
+
+  // advance.cc: jobs.
+  void AdvanceJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Loads the job when needed and follows its plan one step. The job may be gone afterwards.
+  void Advance(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Succeed(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Stores the end of the job and forgets it; false: the store could not, it is tried again.
+  bool EndJob(Job* job, JobState state, const absl::Status& error, Json artifacts)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One transaction: the record with `state`, and `events` after the event of the state.
+  absl::Status SetState(Job* job, JobState state, const std::string& message,
+                        std::vector<NewEvent> events = {}) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Write(Job* job, JobRecord record, const std::vector<NewEvent>& events)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False when the store failed: all work waits for a while; a full disk suspends the job.
+  bool StoreWorks(const absl::Status& status, Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ResumeSuspended() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Cancels attempts made for `job` whose task it does not want any more.
+  void CancelUnwanted(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // assign.cc: idle workers.
+  void AssignTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AssignTo(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AssignFromJobs(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Task* NextTask(const Job& job, const Worker& worker, bool required) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Claim(Job* job, const Task& task, Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Give(Worker* worker, std::string assignment_id, Attempt attempt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // settle.cc: attempts that ended.
+  void SettleAttempts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: the store could not take it, the attempt is kept.
+  bool Settle(const std::string& assignment_id, Attempt* attempt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool StoreFact(const Attempt& attempt, const Fact& fact) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CountLoss(const Attempt& attempt, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordEnd(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // workers.cc
+  void CheckLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the attempt of a worker that will not give a result.
+  void Lose(Worker* worker, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Cancel(const std::string& assignment_id, Attempt* attempt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Post(const std::shared_ptr<LinkHolder>& link, std::function<void(WorkerLink*)> call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int WorkerCount() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MarkAllStale() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Constant after construction.
+  const Options options_;
+  Store* const store_;
+  Clock* const clock_;
+  Log* const log_;
+  EngineObserver* const observer_;
+  const std::string owner_;  // of claims: random per process start
+  Subscriptions subscriptions_;
+
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  bool wake_ ABSL_GUARDED_BY(mutex_) = false;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, Job> jobs_ ABSL_GUARDED_BY(mutex_);  // unfinished, by name
+  std::map<std::string, Worker> workers_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);     // by assignment id
+  std::map<std::string, std::string> running_ ABSL_GUARDED_BY(mutex_);  // task key -> assignment id
+  std::map<std::string, absl::Time> claimed_elsewhere_ ABSL_GUARDED_BY(mutex_);  // try again when
+  std::deque<LooseTask> loose_tasks_ ABSL_GUARDED_BY(mutex_);
+  int64_t last_loose_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time store_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::set<std::string> to_notify_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> outbox_ ABSL_GUARDED_BY(mutex_);
+
+  std::thread thread_;  // started by Start(), joined by Stop()
+};
+
+// UNAVAILABLE, SERVER_STOPPING, with when to try again.
+absl::Status ServerStopping();
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_

@@ -1,0 +1,138 @@
+#include "server/control/job/job_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status.h"
+#include "server/control/job/events.h"
+
+namespace stockpot {
+namespace {
+
+constexpr int kEventsPerRead = 1000;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobRun>> JobRun::Load(const JobRecord& job, const Options& options,
+                                                     Store* store) {
+  ASSIGN_OR_RETURN(const Json json, ParseJson(job.spec));
+  ASSIGN_OR_RETURN(JobSpec spec, ParseJobSpec(json, "spec", options.spec_limits));
+  PlanOptions plan_options;
+  plan_options.job = job.name;
+  // A deleted job's name may be used again.
+  plan_options.scope = absl::StrCat(job.name, "@", absl::ToUnixMicros(job.create_time));
+  plan_options.artifact_folder = options.artifact_folder;
+  plan_options.software = options.software;
+  auto plan = std::make_unique<Plan>(std::move(spec), std::move(plan_options));
+  if (plan->recipe_version() != job.recipe_version) {
+    return absl::FailedPreconditionError(absl::StrCat("the job follows recipe ", job.recipe_version,
+                                                      "; this server has ", plan->recipe_version(),
+                                                      ": create it again"));
+  }
+  auto run = std::unique_ptr<JobRun>(new JobRun(job.name, job.create_time, std::move(plan)));
+  RETURN_IF_ERROR(run->ReadWhatWasTold(store));
+  return run;
+}
+
+absl::Status JobRun::ReadWhatWasTold(Store* store) {
+  std::vector<std::string> measured;
+  int64_t after = 0;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<EventRecord> events,
+                     store->ReadEvents(job_, after, kEventsPerRead));
+    if (events.empty()) break;
+    after = events.back().sequence;
+    for (const EventRecord& event : events) {
+      told_.insert(event.key);
+      if (IsRequeued(event.key)) losses_.clear();
+      if (auto task = LostTaskOf(event.key)) CountLoss(*task);
+      if (auto fact = MeasuredFactOf(event.key)) measured.push_back(*std::move(fact));
+    }
+  }
+  // All at once: the plan would ask for them one after the other.
+  return LookFor(measured, store);
+}
+
+absl::Status JobRun::LookFor(const std::vector<std::string>& keys, Store* store) {
+  std::vector<std::string> unasked;
+  for (const std::string& key : keys) {
+    if (!looked_for_.contains(key)) unasked.push_back(key);
+  }
+  if (unasked.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<Fact> facts, store->FindFacts(job_, unasked));
+  looked_for_.insert(unasked.begin(), unasked.end());
+  for (const Fact& fact : facts) Offer(fact);
+  return absl::OkStatus();
+}
+
+absl::Status JobRun::Step(int workers, Store* store) {
+  NextOptions options;
+  options.speculation = std::max(1, workers);
+  options.told = &told_;
+  options.max_wanted = std::max<size_t>(options.max_wanted, 4 * static_cast<size_t>(workers));
+  decision_ = plan_->Next(ledger_, options);
+  stale_ = false;
+  std::vector<std::string> keys;
+  for (const Task& task : decision_.wanted) keys.push_back(task.key);
+  wanted_ = absl::flat_hash_set<std::string>(keys.begin(), keys.end());
+  absl::Status status = LookFor(keys, store);
+  if (!status.ok()) stale_ = true;
+  return status;
+}
+
+void JobRun::Offer(const Fact& fact) {
+  if (!looked_for_.contains(fact.key) || ledger_.Find(fact.key) != nullptr) return;
+  ledger_.Add(fact);
+  stale_ = true;
+  const absl::StatusOr<Score> score = ReadScore(fact);
+  if (!score.ok() || fact.job != job_) return;
+  measured_seconds_ += fact.seconds;
+  measured_examples_ += score->example_count;
+}
+
+std::vector<NewEvent> JobRun::NewEvents(absl::Time now) const {
+  std::vector<NewEvent> events;
+  for (const Milestone& milestone : decision_.milestones) {
+    const Fact* fact = milestone.fact.empty() ? nullptr : ledger_.Find(milestone.fact);
+    events.push_back(MilestoneEvent(milestone, fact != nullptr && fact->job != job_, now));
+  }
+  return events;
+}
+
+void JobRun::MarkTold() {
+  for (const Milestone& milestone : decision_.milestones) told_.insert(milestone.key);
+  decision_.milestones.clear();
+}
+
+int JobRun::LossesOf(const std::string& key) const {
+  auto found = losses_.find(key);
+  return found == losses_.end() ? 0 : found->second;
+}
+
+void JobRun::CountLoss(const std::string& key) {
+  ++losses_[key];
+  ++all_losses_;
+}
+
+double JobRun::SecondsPerExample() const {
+  return measured_examples_ == 0 ? 0 : measured_seconds_ / static_cast<double>(measured_examples_);
+}
+
+Json JobRun::Cost(absl::Time now) const {
+  int64_t run = 0, reused = 0;
+  double worker_seconds = 0;
+  for (const auto& [key, fact] : ledger_.facts()) {
+    const bool own = fact.job == job_;
+    if (own) worker_seconds += fact.seconds;
+    if (fact.status.ok() && fact.result.contains("measured")) ++(own ? run : reused);
+  }
+  return {{"evaluations_run", run},
+          {"evaluations_reused", reused},
+          {"examples_evaluated", measured_examples_},
+          {"worker_seconds", worker_seconds},
+          {"wall_seconds", absl::ToDoubleSeconds(now - create_time_)},
+          {"failed_attempts", all_losses_}};
+}
+
+}  // namespace stockpot

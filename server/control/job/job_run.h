@@ -1,0 +1,96 @@
+// One unfinished job in memory: its plan, the facts it has, what it has told.
+// Thread safety: thread-compatible (the engine's lock).
+#ifndef STOCKPOT_SERVER_CONTROL_JOB_JOB_RUN_H_
+#define STOCKPOT_SERVER_CONTROL_JOB_JOB_RUN_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "server/control/job/store.h"
+#include "server/recipe/plan.h"
+
+namespace stockpot {
+
+// The facts one job has seen.
+class FactLedger final : public Ledger {
+ public:
+  const Fact* Find(const std::string& key) const override {
+    auto found = facts_.find(key);
+    return found == facts_.end() ? nullptr : &found->second;
+  }
+  void Add(const Fact& fact) { facts_.emplace(fact.key, fact); }
+  const std::unordered_map<std::string, Fact>& facts() const { return facts_; }
+
+ private:
+  std::unordered_map<std::string, Fact> facts_;
+};
+
+class JobRun {
+ public:
+  struct Options {
+    std::string artifact_folder;  // this job's own
+    std::string software;
+    SpecLimits spec_limits;
+  };
+  // Reads the spec and what was told before. INVALID_ARGUMENT or FAILED_PRECONDITION when this
+  // binary cannot go on with the job; other codes are the store's.
+  static absl::StatusOr<std::unique_ptr<JobRun>> Load(const JobRecord& job, const Options& options,
+                                                      Store* store);
+
+  const Plan& plan() const { return *plan_; }
+  const FactLedger& ledger() const { return ledger_; }
+  const PlanDecision& decision() const { return decision_; }
+  // The decision may not be of all that is known.
+  bool stale() const { return stale_; }
+  void MarkStale() { stale_ = true; }
+
+  // Asks the plan, and the store for what it wants: once. stale() says whether to do it again.
+  absl::Status Step(int workers, Store* store);
+
+  // A fact was found while this process runs; taken when this job has looked for it.
+  void Offer(const Fact& fact);
+  bool Wants(const std::string& key) const { return wanted_.contains(key); }
+
+  // Events for the milestones of the last decision, and that they were stored.
+  std::vector<NewEvent> NewEvents(absl::Time now) const;
+  void MarkTold();
+
+  // Attempts that ended without a result: of one task, and of all.
+  int LossesOf(const std::string& key) const;
+  int64_t losses() const { return all_losses_; }
+  void CountLoss(const std::string& key);
+
+  // Mean seconds per example of what was measured for this job; 0 when not known.
+  double SecondsPerExample() const;
+  // JSON mapping of stockpot.v1.ReportCost.
+  Json Cost(absl::Time now) const;
+
+ private:
+  JobRun(std::string job, absl::Time create_time, std::unique_ptr<Plan> plan)
+      : job_(std::move(job)), create_time_(create_time), plan_(std::move(plan)) {}
+  absl::Status ReadWhatWasTold(Store* store);
+  absl::Status LookFor(const std::vector<std::string>& keys, Store* store);
+
+  const std::string job_;
+  const absl::Time create_time_;
+  const std::unique_ptr<Plan> plan_;
+  FactLedger ledger_;
+  absl::flat_hash_set<std::string> told_;
+  absl::flat_hash_set<std::string> looked_for_;  // in the store
+  absl::flat_hash_set<std::string> wanted_;      // keys of decision_.wanted
+  std::map<std::string, int> losses_;
+  int64_t all_losses_ = 0;
+  double measured_seconds_ = 0;
+  int64_t measured_examples_ = 0;
+  PlanDecision decision_;
+  bool stale_ = true;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_JOB_JOB_RUN_H_

@@ -1,0 +1,190 @@
+// Workers: connecting, hearing from them, losing them.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status.h"
+#include "server/control/job/engine_impl.h"
+
+namespace stockpot {
+namespace {
+
+// Watchers hear of progress about four times a second.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(250);
+constexpr size_t kMostLooseTasks = 100;
+
+absl::Status Crashed(const std::string& message) {
+  return WithReason(absl::InternalError(message), "WORKER_CRASHED");
+}
+
+}  // namespace
+
+absl::Status EngineImpl::WorkerConnected(const WorkerInfo& info, WorkerLink* link) {
+  absl::MutexLock hold(&mutex_);
+  if (draining_) return ServerStopping();
+  if (workers_.count(info.id) > 0) {
+    return absl::AlreadyExistsError(absl::StrCat("a worker '", info.id, "' is connected already"));
+  }
+  Worker& worker = workers_[info.id];
+  worker.info = info;
+  worker.link = std::make_shared<LinkHolder>();
+  {
+    absl::MutexLock hold_link(&worker.link->mutex);
+    worker.link->link = link;
+  }
+  worker.last_heard = clock_->Now();
+  log_->Info("worker_connected", {{"worker", info.id}, {"device", info.device_name}});
+  MarkAllStale();  // they may speculate more
+  Wake();
+  return absl::OkStatus();
+}
+
+void EngineImpl::WorkerProgress(const std::string& worker_id, const std::string& assignment_id,
+                                int64_t examples_done) {
+  absl::MutexLock hold(&mutex_);
+  auto worker = workers_.find(worker_id);
+  if (worker == workers_.end()) return;
+  worker->second.last_heard = clock_->Now();
+  auto attempt = attempts_.find(assignment_id);
+  if (attempt == attempts_.end() || attempt->second.worker != worker_id) return;
+  attempt->second.examples_done = examples_done;
+  for (auto& [name, job] : jobs_) {
+    if (job.run != nullptr && job.run->Wants(attempt->second.task.key)) job.progressed = true;
+  }
+}
+
+void EngineImpl::WorkerResult(const std::string& worker_id, const std::string& assignment_id,
+                              Fact fact) {
+  absl::MutexLock hold(&mutex_);
+  auto worker = workers_.find(worker_id);
+  if (worker == workers_.end()) return;
+  worker->second.last_heard = clock_->Now();
+  auto attempt = attempts_.find(assignment_id);
+  if (worker->second.assignment != assignment_id || attempt == attempts_.end() ||
+      attempt->second.ended()) {
+    log_->Warning("stale_result_ignored", {{"worker", worker_id}, {"assignment", assignment_id}});
+    return;
+  }
+  worker->second.assignment.clear();
+  attempt->second.fact = std::move(fact);
+  Wake();
+}
+
+void EngineImpl::WorkerLost(const std::string& worker_id) {
+  std::shared_ptr<LinkHolder> link;
+  {
+    absl::MutexLock hold(&mutex_);
+    auto found = workers_.find(worker_id);
+    if (found == workers_.end()) return;
+    link = found->second.link;
+    Lose(&found->second, Crashed("the worker died while it ran this"));
+    workers_.erase(found);
+    log_->Info("worker_lost", {{"worker", worker_id}});
+    MarkAllStale();
+    Wake();
+  }
+  // Outside mutex_: a call that is being made may be waiting for it.
+  absl::MutexLock hold(&link->mutex);
+  link->link = nullptr;
+}
+
+void EngineImpl::Lose(Worker* worker, const absl::Status& why) {
+  auto attempt = attempts_.find(worker->assignment);
+  worker->assignment.clear();
+  if (attempt != attempts_.end() && !attempt->second.ended()) attempt->second.lost = why;
+}
+
+std::vector<Engine::WorkerView> EngineImpl::Workers() {
+  absl::MutexLock hold(&mutex_);
+  std::vector<WorkerView> views;
+  for (const auto& [id, worker] : workers_) {
+    views.push_back({worker.info, !worker.assignment.empty()});
+  }
+  return views;
+}
+
+void EngineImpl::RunTask(const Task& task, std::function<void(const Fact&)> done) {
+  Fact refusal;
+  refusal.key = task.key;
+  {
+    absl::MutexLock hold(&mutex_);
+    if (!draining_ && loose_tasks_.size() < kMostLooseTasks) {
+      loose_tasks_.push_back({task, std::move(done)});
+      Wake();
+      return;
+    }
+    refusal.status =
+        draining_ ? ServerStopping()
+                  : absl::ResourceExhaustedError("too many inspections wait already: try later");
+  }
+  done(refusal);
+}
+
+void EngineImpl::CheckLeases() {
+  const absl::Time now = clock_->Now();
+  for (auto& [id, worker] : workers_) {
+    if (worker.assignment.empty()) continue;
+    if (now - worker.last_heard > options_.lease) {
+      log_->Warning("worker_hung", {{"worker", id}});
+      worker.hung = true;
+      Post(worker.link, [](WorkerLink* link) { link->Shutdown(); });
+      Lose(&worker, Crashed(absl::StrCat("the worker was silent for ",
+                                         absl::FormatDuration(options_.lease))));
+      continue;
+    }
+    auto attempt = attempts_.find(worker.assignment);
+    if (attempt == attempts_.end() || attempt->second.done != nullptr) continue;
+    // A third of the lease has passed since it was last made.
+    if (attempt->second.lease_until - now > options_.lease * 2 / 3) continue;
+    const absl::Time lease_until = worker.last_heard + options_.lease;
+    if (lease_until <= attempt->second.lease_until) continue;
+    const absl::Status status =
+        store_->RenewLease(attempt->second.task.key, attempt->second.claim.fence, lease_until);
+    if (status.ok()) attempt->second.lease_until = lease_until;
+  }
+}
+
+void EngineImpl::TellProgress() {
+  const absl::Time now = clock_->Now();
+  for (auto& [name, job] : jobs_) {
+    if (!job.progressed || now - job.progress_told < kProgressInterval) continue;
+    job.progressed = false;
+    job.progress_told = now;
+    to_notify_.insert(name);
+  }
+}
+
+void EngineImpl::ReportCounts() {
+  int queued = 0, running = 0, busy = 0;
+  for (const auto& [name, job] : jobs_) {
+    ++(job.record.state == JobState::kQueued ? queued : running);
+  }
+  for (const auto& [id, worker] : workers_) busy += worker.assignment.empty() ? 0 : 1;
+  observer_->JobCounts(queued, running);
+  observer_->WorkerCount(static_cast<int>(workers_.size()), busy);
+}
+
+void EngineImpl::Cancel(const std::string& assignment_id, Attempt* attempt) {
+  attempt->cancelled = true;
+  auto worker = workers_.find(attempt->worker);
+  if (worker == workers_.end()) return;
+  Post(worker->second.link, [id = assignment_id](WorkerLink* link) { link->Cancel(id); });
+}
+
+void EngineImpl::Post(const std::shared_ptr<LinkHolder>& link,
+                      std::function<void(WorkerLink*)> call) {
+  outbox_.push_back([link, call = std::move(call)] {
+    absl::MutexLock hold(&link->mutex);
+    if (link->link != nullptr) call(link->link);
+  });
+  Wake();
+}
+
+int EngineImpl::WorkerCount() const { return static_cast<int>(workers_.size()); }
+
+void EngineImpl::MarkAllStale() {
+  for (auto& [name, job] : jobs_) {
+    if (job.run != nullptr) job.run->MarkStale();
+  }
+}
+
+}  // namespace stockpot
