@@ -133,6 +133,7 @@ def main():
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(DATA / "torchscript.pt"))
     with tarfile.open(DATA / "legacy.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("storages"))
+    os.truncate(DATA / "legacy.tar", 1024)
 
 
 if __name__ == "__main__":
