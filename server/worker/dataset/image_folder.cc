@@ -25,10 +25,13 @@ constexpr int kMaxDepth = 32;
 constexpr absl::string_view kRead[] = {".jpg", ".jpeg", ".png", ".webp"};
 constexpr absl::string_view kNotRead[] = {".ppm", ".pgm", ".bmp", ".tif", ".tiff"};
 
+// "name: message" with the name as metadata "file".
+absl::Status AtFile(const absl::Status& status, absl::string_view reason, absl::string_view name) {
+  return WithMetadata(WithReason(Annotate(status, name), reason), "file", name);
+}
+
 absl::Status Invalid(absl::string_view name, absl::string_view message) {
-  return WithMetadata(
-      WithReason(absl::InvalidArgumentError(absl::StrCat(name, ": ", message)), "DATA_SET_INVALID"),
-      "file", name);
+  return AtFile(absl::InvalidArgumentError(message), "DATA_SET_INVALID", name);
 }
 
 absl::Status Empty(absl::string_view message) {
@@ -71,7 +74,7 @@ class Walker {
   absl::Status Walk(const std::string& folder, int64_t label, int depth) {
     if (depth > kMaxDepth) return Invalid(folder, "folders are nested too deeply");
     absl::StatusOr<std::vector<std::string>> names = ListNames(absl::StrCat(root_, "/", folder));
-    if (!names.ok()) return Annotate(names.status(), folder);
+    if (!names.ok()) return AtFile(names.status(), "DATA_SET_INVALID", folder);
     for (const std::string& entry : *names) {
       const std::string name = absl::StrCat(folder, "/", entry);
       struct stat info;
@@ -89,14 +92,16 @@ class Walker {
   // False: no folder or file whose content could matter. Follows links to files in the data set.
   absl::StatusOr<bool> Examine(const std::string& name, struct stat* info) const {
     const std::string path = absl::StrCat(root_, "/", name);
-    if (lstat(path.c_str(), info) != 0) return Annotate(ErrnoStatus(errno, "cannot read"), name);
+    if (lstat(path.c_str(), info) != 0) {
+      return AtFile(ErrnoStatus(errno, "cannot read"), "DATA_SET_INVALID", name);
+    }
     if (!S_ISLNK(info->st_mode)) return S_ISDIR(info->st_mode) || IsImage(name);
     const bool resolved = stat(path.c_str(), info) == 0;
     if (resolved && S_ISDIR(info->st_mode)) {
       return Invalid(name, "symbolic links to folders are not followed");
     }
     if (!IsImage(name)) return false;
-    if (!resolved) return Annotate(ErrnoStatus(errno, "cannot read"), name);
+    if (!resolved) return Invalid(name, "a symbolic link to nothing that can be read");
     if (!absl::StartsWith(RealPath(path), absl::StrCat(root_, "/"))) {
       return Invalid(name, "a symbolic link that leaves the data set");
     }
@@ -117,12 +122,14 @@ class Walker {
     if (!S_ISREG(info.st_mode)) return Invalid(name, "not a regular file");
     const auto size = static_cast<uint64_t>(info.st_size);
     if (size > limits_.max_file_bytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(name, ": ", size, " bytes, limit ", limits_.max_file_bytes));
+      return AtFile(absl::ResourceExhaustedError(
+                        absl::StrCat(size, " bytes, limit ", limits_.max_file_bytes)),
+                    "IMAGE_UNREADABLE", name);
     }
     if (files_.size() >= limits_.max_examples) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", limits_.max_examples, " examples"));
+      return WithReason(absl::ResourceExhaustedError(
+                            absl::StrCat("more than ", limits_.max_examples, " examples")),
+                        "DATA_SET_INVALID");
     }
     files_.push_back(
         {name, label, size, int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec});
@@ -152,7 +159,9 @@ absl::StatusOr<std::vector<std::string>> ClassesInLabelOrder(
     const std::vector<std::string>& names, const std::vector<std::string>& folders) {
   if (names.empty()) return folders;
   const std::set<std::string> known(names.begin(), names.end());
-  if (known.size() != names.size()) return Invalid("class_names", "a name comes twice");
+  if (known.size() != names.size()) {
+    return WithReason(absl::InvalidArgumentError("a class name comes twice"), "DATA_SET_INVALID");
+  }
   for (const std::string& folder : folders) {
     if (known.count(folder) == 0) {
       return Invalid(folder, "this class folder is not among the class names");
@@ -180,7 +189,8 @@ absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
   }
   struct stat info;
   if (stat(folder.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    return Invalid("path", "an image folder is expected, this is a file");
+    return WithReason(absl::InvalidArgumentError("an image folder is expected, this is a file"),
+                      "DATA_SET_INVALID");
   }
   Walker walker(folder.path, limits);
   ASSIGN_OR_RETURN(const std::vector<std::string> folders, ListClassFolders(folder.path, walker));

@@ -36,6 +36,8 @@ int32_t ToFixedPoint(double weight) {
   return static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * (1 << kFractionBits));
 }
 
+int RoundHalfUp(double value) { return static_cast<int>(std::floor(value + 0.5)); }
+
 std::vector<Taps<int32_t>> AntialiasedTaps(int from, int to, Interpolation interpolation) {
   const double scale = static_cast<double>(from) / to;
   const double stretch = std::max(scale, 1.0);  // only a reduction widens the filter
@@ -44,8 +46,8 @@ std::vector<Taps<int32_t>> AntialiasedTaps(int from, int to, Interpolation inter
   std::vector<double> weights;
   for (int i = 0; i < to; ++i) {
     const double center = (i + 0.5) * scale;
-    const int first = std::max(0, static_cast<int>(center - support + 0.5));
-    const int end = std::min(from, static_cast<int>(center + support + 0.5));
+    const int first = std::max(0, RoundHalfUp(center - support));
+    const int end = std::min(from, RoundHalfUp(center + support));
     double sum = 0;
     weights.clear();
     for (int j = first; j < end; ++j) {
@@ -157,7 +159,9 @@ Image ResizeInterpolated(const Image& image, int height, int width, Interpolatio
         const uint8_t* from = image.row(vertical.first + static_cast<int>(j)) +
                               static_cast<ptrdiff_t>(horizontal.first) * Image::kChannels;
         for (float weight : horizontal.weights) {
-          for (float& sum : sums) sum += vertical.weights[j] * weight * *from++;
+          for (float& sum : sums) {
+            sum += vertical.weights[j] * weight * static_cast<float>(*from++);
+          }
         }
       }
       for (float sum : sums)

@@ -38,7 +38,7 @@ absl::StatusOr<std::vector<int64_t>> ConvertLabels(absl::Span<const char> bytes)
   for (size_t i = 0; i < labels.size(); ++i) {
     Integer value;  // the file need not align it
     std::memcpy(&value, bytes.data() + i * sizeof(Integer), sizeof(Integer));
-    labels[i] = static_cast<int64_t>(value);
+    labels[i] = static_cast<int64_t>(value);  // NOLINT(bugprone-signed-char-misuse): a number
     if (labels[i] < 0 || labels[i] > kMaxLabel) {
       return WithMetadata(
           WithReason(absl::InvalidArgumentError(absl::StrCat("label of example ", i, " is ", value,
@@ -141,9 +141,7 @@ class TensorDataSet final : public DataSet {
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
   absl::Span<const int64_t> labels() const override { return labels_; }
-  int64_t class_count() const override {
-    return *std::max_element(labels_.begin(), labels_.end()) + 1;
-  }
+  int64_t class_count() const override { return class_count_; }
   const std::vector<std::string>& class_names() const override { return class_names_; }
   const char* example(size_t k, int64_t i) const override {
     return examples_[k] + static_cast<size_t>(i) * inputs_[k].byte_count;
@@ -161,14 +159,16 @@ class TensorDataSet final : public DataSet {
                         "DATA_SET_EMPTY");
     }
     if (static_cast<uint64_t>(info.shape[0]) > limits.max_examples) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(info.shape[0], " examples, limit ", limits.max_examples));
+      return WithReason(absl::ResourceExhaustedError(
+                            absl::StrCat(info.shape[0], " examples, limit ", limits.max_examples)),
+                        "DATA_SET_INVALID");
     }
     std::vector<char> scratch;
     ASSIGN_OR_RETURN(const absl::Span<const char> bytes, tensors_.Read(index, &scratch));
     absl::StatusOr<std::vector<int64_t>> labels = ReadLabels(info.dtype, bytes);
     if (!labels.ok()) return Annotate(labels.status(), absl::StrCat("tensor '", info.name, "'"));
     labels_ = *std::move(labels);
+    class_count_ = *std::max_element(labels_.begin(), labels_.end()) + 1;
     return absl::OkStatus();
   }
 
@@ -197,7 +197,8 @@ class TensorDataSet final : public DataSet {
   std::vector<InputInfo> inputs_;
   std::vector<const char*> examples_;
   std::vector<int64_t> labels_;
-  std::vector<std::string> class_names_;
+  int64_t class_count_ = 0;
+  const std::vector<std::string> class_names_;  // tensors have none
   std::string digest_;
 };
 
@@ -214,6 +215,13 @@ absl::StatusOr<std::string> DigestCacheKey(const DataSetSource& source) {
       .UpdateField(source.label_tensor);
   for (const std::string& input : source.inputs) key.UpdateField(input);
   return key.Finish();
+}
+
+// Whether the path still names the file that was there when `key` was made.
+absl::Status CheckUnchanged(const DataSetSource& source, const std::string& key) {
+  ASSIGN_OR_RETURN(const std::string key_now, DigestCacheKey(source));
+  if (key_now == key) return absl::OkStatus();
+  return Invalid("the file was changed while it was read; try again when it is at rest");
 }
 
 // "" when the cache has none that can be believed.
@@ -238,6 +246,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenTensorDataSet(const DataSetSo
   }
   auto data_set = std::make_shared<TensorDataSet>(Tensors(*std::move(file)));
   RETURN_IF_ERROR(data_set->Read(source, limits));
+  RETURN_IF_ERROR(CheckUnchanged(source, key));  // it may have been replaced before it was mapped
 
   const std::string name = key + ".digest", path = cache.PathOf(name);
   std::string digest = ReadCachedDigest(path, key);
@@ -254,8 +263,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenTensorDataSet(const DataSetSo
       return data_set;
     }
     data_set->ComputeDigest();
-    ASSIGN_OR_RETURN(const std::string key_now, DigestCacheKey(source));
-    if (key_now != key) return Invalid("the file was changed while it was read; try again");
+    RETURN_IF_ERROR(CheckUnchanged(source, key));
     RETURN_IF_ERROR(Annotate(
         WriteFileDurably(
             path, absl::StrCat(data_set->digest(), " ", Sha256Hex(key + data_set->digest()))),

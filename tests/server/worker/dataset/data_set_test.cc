@@ -3,15 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "tests/server/worker/dataset/fixtures.h"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wrange-loop-construct"
 #include "tests/support/shared_data.h"
-#pragma GCC diagnostic pop
 
 namespace stockpot {
 namespace {
@@ -90,6 +89,14 @@ TEST(ImageFolder, FollowsLinksInsideAndRefusesLinksThatLeave) {
   std::filesystem::create_directory_symlink("..", folder.path() + "/cat/loop");
   ExpectError(folder.Open().status(), absl::StatusCode::kInvalidArgument, "DATA_SET_INVALID",
               "cat/loop");
+}
+
+TEST(ImageFolder, RefusesALinkToNothing) {
+  DataSetFolder folder;
+  folder.WriteFixtures({{"cat/1.jpg", "444.jpg"}});
+  std::filesystem::create_symlink("gone.jpg", folder.path() + "/cat/2.jpg");
+  ExpectError(folder.Open().status(), absl::StatusCode::kInvalidArgument, "DATA_SET_INVALID",
+              "cat/2.jpg: a symbolic link to nothing");
 }
 
 TEST(ImageFolder, NamesTheFileAtFault) {
