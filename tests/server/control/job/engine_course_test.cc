@@ -1,0 +1,57 @@
+// The course of a job: the same result whoever works, in whatever order, through whatever crash.
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/digest.h"
+#include "server/base/files.h"
+#include "tests/server/control/job/engine_fixture.h"
+
+namespace stockpot {
+namespace {
+
+using EngineCourse = EngineTest;
+
+TEST_F(EngineCourse, OneAndThreeWorkersGiveTheSameResultBytes) {
+  std::string expected;
+  for (int workers : {1, 3}) {
+    for (unsigned seed : {1u, 2u, 3u}) {
+      MemoryStore store;
+      Server server(&store, &clock_, log_.get(), &observer_, folder_.path());
+      for (int i = 0; i < workers; ++i) {
+        ASSERT_TRUE(server.pool->Connect(absl::StrCat("w", i)).ok());
+      }
+      ASSERT_TRUE(server.engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(9)))).ok());
+      ASSERT_TRUE(server.pool->RunToEnd("jobs/a", seed));
+      const JobRecord job = *store.GetJob("jobs/a");
+      ASSERT_EQ(job.state, JobState::kSucceeded) << job.error;
+      const std::string result = Json::parse(job.report)["result"].dump();
+      if (expected.empty()) expected = result;
+      EXPECT_EQ(result, expected) << workers << " workers, seed " << seed;
+    }
+  }
+}
+
+TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
+  auto server = Start(2);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(5)))).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  const JobRecord job = *store_.GetJob("jobs/a");
+  ASSERT_EQ(job.state, JobState::kSucceeded) << job.error;
+  const Json artifacts = Json::parse(job.artifacts);
+  ASSERT_EQ(artifacts.size(), 3u);
+  EXPECT_EQ(artifacts[0]["file"], "soup.safetensors");
+  for (size_t i : {1u, 2u}) {
+    const std::string path = absl::StrCat(server->engine->ArtifactFolder("jobs/a"), "/",
+                                          artifacts[i]["file"].get<std::string>());
+    const std::string text = *ReadSmallFile(path, 1 << 20);
+    EXPECT_EQ(Sha256Hex(text), artifacts[i]["sha256"]);
+    EXPECT_EQ(text.size(), artifacts[i]["size_bytes"]);
+  }
+  EXPECT_EQ(*ReadSmallFile(absl::StrCat(server->engine->ArtifactFolder("a"), "/report.json"), 1 << 20),
+            Report("jobs/a").dump(2) + "\n");
+  EXPECT_EQ(EventKeys("jobs/a").back().substr(0, 15), "state/SUCCEEDED");
+}
+
+}  // namespace
+}  // namespace stockpot

@@ -1,0 +1,129 @@
+// What only a store on disk can promise: it outlives processes, and keeps others out.
+#include "server/control/store/sqlite/sqlite_store.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/files.h"
+#include "tests/support/fakes/fake_results.h"
+#include "tests/support/temporary_folder.h"
+
+namespace stockpot {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1700000000);
+
+JobRecord MakeJob() {
+  JobRecord job;
+  job.name = "jobs/a";
+  job.create_time = kNow;
+  return job;
+}
+
+TEST(SqliteStore, WhatWasStoredIsThereAfterReopening) {
+  TemporaryFolder folder;
+  const Task task = InspectCheckpointTask("s", "/m");
+  {
+    auto store = *OpenSqliteStore(folder / "data");
+    ASSERT_TRUE(store->CreateJob(MakeJob(), {"made", kNow, "{}"}).ok());
+    const TaskClaim claim = *store->ClaimTask("jobs/a", task, "o", kNow, kNow + absl::Hours(1));
+    ASSERT_TRUE(store->FinishTask(claim.fence, FakeResult(task)).ok());
+  }
+  auto store = *OpenSqliteStore(folder / "data");
+  EXPECT_EQ(store->ListUnfinishedJobs()->size(), 1u);
+  EXPECT_EQ(store->ReadEvents("jobs/a", 0, 10)->size(), 1u);
+  EXPECT_EQ(store->FindFacts("jobs/a", {task.key})->front().result, FakeResult(task).result);
+}
+
+TEST(SqliteStore, OpeningEndsTheClaimsOfTheDead) {
+  TemporaryFolder folder;
+  const Task task = InspectCheckpointTask("s", "/m");
+  TaskClaim old;
+  {
+    auto store = *OpenSqliteStore(folder.path());
+    old = *store->ClaimTask("jobs/a", task, "dead", kNow, kNow + absl::Hours(1));
+  }
+  auto store = *OpenSqliteStore(folder.path());
+  const absl::StatusOr<TaskClaim> claim =
+      store->ClaimTask("jobs/a", task, "alive", kNow, kNow + absl::Hours(1));
+  ASSERT_TRUE(claim.ok()) << claim.status();
+  EXPECT_GT(claim->fence, old.fence);
+  EXPECT_EQ(claim->attempt, 2);
+}
+
+TEST(SqliteStore, KeepsASecondServerOutAndNamesTheFolder) {
+  TemporaryFolder folder;
+  auto store = *OpenSqliteStore(folder.path());
+  const absl::Status status = OpenSqliteStore(folder.path()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find(folder.path()), absl::string_view::npos) << status;
+}
+
+TEST(SqliteStore, RefusesAStoreOfANewerServer) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(OpenSqliteStore(folder.path()).ok());
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "stockpot.db").c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 99", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const absl::Status status = OpenSqliteStore(folder.path()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("newer"), absl::string_view::npos) << status;
+}
+
+TEST(SqliteStore, SaysWhenTheFileIsNoStore) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileDurably(folder / "stockpot.db", std::string(5000, 'x')).ok());
+  EXPECT_EQ(OpenSqliteStore(folder.path()).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// A child writes events one by one and reports each that returned OK through a pipe; it is killed
+// in the middle. Everything reported must be there, and nothing out of sequence.
+TEST(SqliteStore, NothingThatReturnedOkIsLostByKill) {
+  TemporaryFolder folder;
+  for (int round = 0; round < 3; ++round) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      auto store = *OpenSqliteStore(folder.path());
+      JobRecord job = MakeJob();
+      store->CreateJob(job, {"made", kNow, "{}"}).status().IgnoreError();
+      for (int i = 0;; ++i) {
+        absl::StatusOr<int64_t> last =
+            store->UpdateJob(job, {{absl::StrCat(round, "/", i), kNow, std::string(500, 'x')}});
+        if (!last.ok() || write(ends[1], &*last, sizeof(*last)) != sizeof(*last)) _exit(1);
+      }
+    }
+    close(ends[1]);
+    int64_t reported = 0;
+    for (int i = 0; i < 25; ++i) {
+      ASSERT_EQ(read(ends[0], &reported, sizeof(reported)), static_cast<ssize_t>(sizeof(int64_t)));
+    }
+    kill(child, SIGKILL);
+    int64_t more = 0;
+    while (read(ends[0], &more, sizeof(more)) == static_cast<ssize_t>(sizeof(more)))
+      reported = more;
+    close(ends[0]);
+    waitpid(child, nullptr, 0);
+
+    auto store = *OpenSqliteStore(folder.path());
+    const std::vector<EventRecord> events = *store->ReadEvents("jobs/a", 0, 1000000);
+    ASSERT_GE(static_cast<int64_t>(events.size()), reported);
+    for (size_t i = 0; i < events.size(); ++i) {
+      ASSERT_EQ(events[i].sequence, static_cast<int64_t>(i) + 1);
+    }
+    EXPECT_EQ(store->GetJob("jobs/a")->last_sequence, static_cast<int64_t>(events.size()));
+  }
+}
+
+}  // namespace
+}  // namespace stockpot

@@ -1,0 +1,365 @@
+// The plan: whoever measures what, in whatever order, the report has the same bytes.
+#include "server/recipe/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <random>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "server/base/status.h"
+#include "tests/support/fakes/fake_results.h"
+
+namespace stockpot {
+namespace {
+
+class MapLedger final : public Ledger {
+ public:
+  const Fact* Find(const std::string& key) const override {
+    auto found = facts.find(key);
+    return found == facts.end() ? nullptr : &found->second;
+  }
+  std::map<std::string, Fact> facts;
+};
+
+JobSpec Parse(const Json& json) {
+  absl::StatusOr<JobSpec> spec = ParseJobSpec(json, "spec", {});
+  EXPECT_TRUE(spec.ok()) << spec.status();
+  return spec.value_or(JobSpec());
+}
+
+PlanOptions Options() { return {"jobs/a", "jobs/a@1", "/artifacts/a", "test"}; }
+
+struct Course {
+  PlanDecision end;
+  std::string report;  // of the result
+  std::map<std::string, std::string> milestones;
+  std::vector<std::string> order;  // keys of facts as they came
+};
+
+using MakeFact = std::function<Fact(const Task&)>;
+
+// From an empty ledger to the end: answers wanted tasks in batches and in an order that `seed`
+// decides, and checks that every decision is consistent with those before.
+Course Run(const Json& spec, unsigned seed, int speculation, const MakeFact& make = FakeResult) {
+  const Plan plan(Parse(spec), Options());
+  std::mt19937 random(seed);
+  MapLedger ledger;
+  Course course;
+  NextOptions options;
+  options.speculation = speculation;
+  while (true) {
+    PlanDecision decision = plan.Next(ledger, options);
+    for (const auto& [key, body] : course.milestones) {
+      const bool still = std::any_of(decision.milestones.begin(), decision.milestones.end(),
+                                     [&, &key = key](const Milestone& m) { return m.key == key; });
+      EXPECT_TRUE(still) << key << " was told and is no more";
+    }
+    for (const Milestone& milestone : decision.milestones) {
+      auto [told, is_new] = course.milestones.emplace(milestone.key, milestone.body.dump());
+      EXPECT_EQ(told->second, milestone.body.dump()) << milestone.key;
+    }
+    std::set<std::string> keys;
+    for (const Task& task : decision.wanted) {
+      EXPECT_TRUE(keys.insert(task.key).second) << task.description << " is wanted twice";
+      EXPECT_EQ(ledger.Find(task.key), nullptr) << task.description << " is known";
+    }
+    EXPECT_LE(decision.tasks_done, decision.tasks_total);
+    if (decision.finished || decision.wanted.empty()) {
+      EXPECT_TRUE(decision.finished) << "stuck";
+      course.end = std::move(decision);
+      course.report = plan.ReportResult(ledger).dump();
+      return course;
+    }
+    const size_t batch = 1 + random() % 4;
+    for (size_t i = 0; i < batch; ++i) {
+      const Task& task = decision.wanted[random() % decision.wanted.size()];
+      Fact fact = make(task);
+      fact.key = task.key;
+      if (ledger.facts.emplace(task.key, fact).second) course.order.push_back(task.key);
+    }
+  }
+}
+
+struct Case {
+  const char* name;
+  Json extra;
+};
+
+const Case kCases[] = {
+    {"Greedy", Json::object()},
+    {"NotWorse", {{"recipe", {{"greedy", {{"acceptance", "NOT_WORSE"}}}}}}},
+    {"Uniform", {{"recipe", {{"uniform", Json::object()}}}}},
+    {"CrossEntropy", {{"evaluation", {{"metric", "CROSS_ENTROPY"}}}}},
+    {"Top5", {{"evaluation", {{"metric", "TOP5"}}}}},
+    {"EveryIngredient", {{"evaluation", {{"report_every_ingredient", true}}}}},
+    {"NoReportSets", {{"evaluation", {{"report_sets", nullptr}}}}},
+    {"Skip", {{"on_bad_ingredient", "SKIP"}}},
+    {"HeldOutAlsoReported",
+     {{"evaluation",
+       {{"report_sets",
+         Json::array({{{"name", "again"}, {"uri", "/data/held_out.safetensors"}}})}}}}},
+};
+
+class PlanCourse : public testing::TestWithParam<Case> {};
+
+TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
+  std::vector<std::string> uris = FakeUris(7);
+  if (std::string(GetParam().name) == "Skip") {
+    for (const char* uri : {"/bad-1", "/misfit-1", "/nan-1", "/nan-2"})
+      uris.insert(uris.begin(), uri);
+  }
+  uris.push_back("/same-1.a");
+  uris.push_back("/same-1.b");
+  const Json spec = FakeSpec(uris, GetParam().extra);
+  const Course expected = Run(spec, 0, 1);
+  ASSERT_TRUE(expected.end.failure.ok()) << expected.end.failure;
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    const Course course = Run(spec, seed, 1 + static_cast<int>(seed % 5));
+    EXPECT_EQ(course.report, expected.report);
+    EXPECT_EQ(course.milestones, expected.milestones);
+    EXPECT_EQ(course.end.artifacts, expected.end.artifacts);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PlanCourse, testing::ValuesIn(kCases),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
+  const Json spec = FakeSpec(FakeUris(6));
+  const Course course = Run(spec, 5, 2);
+  // One plan sees the ledger shrink to every prefix; a fresh plan sees only that prefix.
+  const Plan used(Parse(spec), Options());
+  MapLedger all;
+  std::map<std::string, Task> tasks;
+  while (true) {
+    const PlanDecision decision = used.Next(all);
+    if (decision.finished) break;
+    for (const Task& task : decision.wanted) {
+      tasks[task.key] = task;
+      all.facts[task.key] = FakeResult(task);
+    }
+  }
+  std::set<std::string> before;
+  MapLedger prefix;
+  for (const std::string& key : course.order) {
+    if (all.Find(key) == nullptr) continue;  // speculation of that course
+    prefix.facts[key] = all.facts[key];
+    const PlanDecision from_used = used.Next(prefix);
+    const PlanDecision from_fresh = Plan(Parse(spec), Options()).Next(prefix);
+    std::set<std::string> told;
+    for (const Milestone& milestone : from_used.milestones) told.insert(milestone.key);
+    EXPECT_TRUE(std::includes(told.begin(), told.end(), before.begin(), before.end()));
+    ASSERT_EQ(from_used.wanted.size(), from_fresh.wanted.size());
+    for (size_t i = 0; i < from_used.wanted.size(); ++i) {
+      EXPECT_EQ(from_used.wanted[i].key, from_fresh.wanted[i].key);
+    }
+    EXPECT_EQ(from_used.milestones.size(), from_fresh.milestones.size());
+    before = std::move(told);
+  }
+}
+
+TEST(Plan, LeavesOutMilestonesThatWereTold) {
+  const Plan plan(Parse(FakeSpec(FakeUris(2))), Options());
+  MapLedger ledger;
+  for (const Task& task : plan.Next(ledger).wanted) ledger.facts[task.key] = FakeResult(task);
+  const PlanDecision all = plan.Next(ledger);
+  ASSERT_EQ(all.milestones.size(), 4u);
+  absl::flat_hash_set<std::string> told = {all.milestones[1].key};
+  NextOptions options;
+  options.told = &told;
+  EXPECT_EQ(plan.Next(ledger, options).milestones.size(), 3u);
+}
+
+TEST(Plan, IdenticalCheckpointsAreMeasuredOnceAndNamed) {
+  const Json spec = FakeSpec({"/m1", "/same-1.a", "/same-1.b"});
+  const Course course = Run(spec, 1, 1);
+  ASSERT_TRUE(course.end.failure.ok());
+  const Json report = Json::parse(course.report);
+  EXPECT_EQ(report["ingredients"][2]["identical_to"], "same-1.a");
+  EXPECT_EQ(report["ingredients"][2]["scores"], report["ingredients"][1]["scores"]);
+  EXPECT_FALSE(report["ingredients"][1].contains("identical_to"));
+}
+
+TEST(Plan, NamesEveryBadIngredientAndCountsTheRest) {
+  std::vector<std::string> uris;
+  for (int i = 0; i < 1000; ++i) {
+    uris.push_back(absl::StrCat(i % 2 == 0 ? "/ok-" : "/bad-", i));
+  }
+  const Course course = Run(FakeSpec(uris), 1, 1);
+  const absl::Status& failure = course.end.failure;
+  EXPECT_EQ(failure.code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(absl::StrContains(failure.message(), "500 of 1000 ingredients")) << failure;
+  const ErrorFacts facts = GetErrorFacts(failure);
+  EXPECT_EQ(facts.reason, "CHECKPOINT_NOT_FOUND");
+  EXPECT_EQ(facts.metadata.at("ingredient"), "bad-1");
+  ASSERT_EQ(facts.violations.size(), 100u);
+  EXPECT_EQ(facts.violations[1].field, "spec.ingredients[3]");
+  EXPECT_LT(SerializeStatus(failure).size(), 60000u);
+}
+
+TEST(Plan, SkipFailsOnlyWhenNothingIsLeft) {
+  const Json skip = {{"on_bad_ingredient", "SKIP"}};
+  const Course some = Run(FakeSpec({"/bad-1", "/m1", "/nan-1", "/misfit-1", "/m2"}, skip), 1, 2);
+  ASSERT_TRUE(some.end.failure.ok()) << some.end.failure;
+  const Json report = Json::parse(some.report);
+  EXPECT_EQ(report["ingredients"][0]["skipped_because"], "no such file");
+  EXPECT_FALSE(report["ingredients"][1].contains("skipped_because"));
+  EXPECT_EQ(report["ingredients"][2]["skipped_because"], "the model gives NaN");
+  EXPECT_TRUE(
+      absl::StrContains(report["ingredients"][3]["skipped_because"].get<std::string>(), "fc."));
+  EXPECT_EQ(report["order"].size(), 2u);
+
+  const Course none = Run(FakeSpec({"/bad-1", "/nan-1"}, skip), 1, 2);
+  EXPECT_FALSE(none.end.failure.ok());
+  EXPECT_EQ(GetErrorFacts(none.end.failure).violations.size(), 2u);
+}
+
+TEST(Plan, AFailedMeasureFailsTheJobTheSameInAnyOrder) {
+  const Json spec = FakeSpec({"/m1", "/nan-1", "/m2", "/nan-2"});
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const absl::Status failure = Run(spec, seed, 3).end.failure;
+    EXPECT_EQ(failure.message(), "ingredient 'nan-1' on held_out: the model gives NaN");
+    EXPECT_EQ(GetErrorFacts(failure).reason, "NON_FINITE_OUTPUT");
+    EXPECT_EQ(GetErrorFacts(failure).metadata.at("ingredient"), "nan-1");
+  }
+}
+
+// What was measured ahead and turned out not to matter must not matter when it failed, either.
+TEST(Plan, AFailedSpeculationDoesNotMatter) {
+  const Json spec =
+      FakeSpec(FakeUris(6), {{"recipe", {{"greedy", {{"acceptance", "NOT_WORSE"}}}}}});
+  const Course expected = Run(spec, 0, 1);
+  std::set<std::string> needed(expected.order.begin(), expected.order.end());
+  auto make = [&](const Task& task) {
+    Fact fact = FakeResult(task);
+    if (needed.count(task.key) == 0) fact.status = absl::InternalError("speculation failed");
+    return fact;
+  };
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const Course course = Run(spec, seed, 6, make);
+    EXPECT_TRUE(course.end.failure.ok()) << course.end.failure;
+    EXPECT_EQ(course.report, expected.report);
+  }
+}
+
+TEST(Plan, ArchitectureAndDataSetFailuresNameTheirField) {
+  for (const auto& [kind, field] :
+       {std::pair("inspect_architecture", "spec.model.architecture_uri"),
+        std::pair("inspect_data_set", "spec.evaluation.held_out")}) {
+    auto make = [kind = std::string(kind)](const Task& task) {
+      Fact fact = FakeResult(task);
+      if (task.kind() == kind) fact.status = WithReason(absl::NotFoundError("gone"), "GONE");
+      return fact;
+    };
+    const absl::Status failure = Run(FakeSpec(FakeUris(2)), 1, 1, make).end.failure;
+    EXPECT_EQ(failure.code(), absl::StatusCode::kNotFound);
+    ASSERT_EQ(GetErrorFacts(failure).violations.size(), 1u);
+    EXPECT_EQ(GetErrorFacts(failure).violations[0].field, field);
+  }
+}
+
+TEST(Plan, ResultsThatMakeNoSenseFailTheJob) {
+  const std::vector<std::pair<std::string, std::function<void(Json*)>>> cases = {
+      {"measure", [](Json* result) { result->clear(); }},
+      {"measure", [](Json* result) { (*result)["measured"]["top1_correct"] = 1001; }},
+      {"measure", [](Json* result) { (*result)["measured"]["top1_correct"] = -1; }},
+      {"measure", [](Json* result) { (*result)["measured"]["example_count"] = 0; }},
+      {"measure", [](Json* result) { (*result)["measured"]["cross_entropy_sum"] = "NaN"; }},
+      {"measure", [](Json* result) { (*result)["measured"]["top5_correct"] = "x"; }},
+      {"inspect_checkpoint", [](Json* result) { (*result)["checkpoint"]["digest"] = ""; }},
+      {"inspect_data_set", [](Json* result) { (*result)["data_set"].erase("digest"); }},
+      {"inspect_architecture", [](Json* result) { result->clear(); }},
+      {"write_soup", [](Json* result) { result->clear(); }},
+  };
+  for (const auto& [kind, spoil] : cases) {
+    auto make = [&, &kind = kind, &spoil = spoil](const Task& task) {
+      Fact fact = FakeResult(task);
+      if (task.kind() == kind) spoil(&fact.result);
+      return fact;
+    };
+    EXPECT_FALSE(Run(FakeSpec(FakeUris(3)), 1, 2, make).end.failure.ok()) << kind;
+  }
+}
+
+TEST(Plan, InspectionsBelongToOneScopeAndMeasuresToAll) {
+  const Json spec = FakeSpec(FakeUris(3));
+  PlanOptions other = Options();
+  other.scope = "jobs/a@2";
+  const Plan a(Parse(spec), Options());
+  const Plan b(Parse(spec), other);
+  MapLedger ledger_a, ledger_b;
+  const PlanDecision inspect_a = a.Next(ledger_a), inspect_b = b.Next(ledger_b);
+  for (size_t i = 0; i < inspect_a.wanted.size(); ++i) {
+    EXPECT_NE(inspect_a.wanted[i].key, inspect_b.wanted[i].key);
+    ledger_a.facts[inspect_a.wanted[i].key] = FakeResult(inspect_a.wanted[i]);
+    ledger_b.facts[inspect_b.wanted[i].key] = FakeResult(inspect_b.wanted[i]);
+  }
+  EXPECT_EQ(a.Next(ledger_a).wanted[0].key, b.Next(ledger_b).wanted[0].key);
+}
+
+TEST(Plan, MeasuresRunWhereTheirNumericsAre) {
+  const Plan plan(Parse(FakeSpec(FakeUris(2))), Options());
+  MapLedger ledger;
+  for (const Task& task : plan.Next(ledger).wanted) {
+    EXPECT_EQ(task.numerics, "");
+    ledger.facts[task.key] = FakeResult(task);
+  }
+  for (const Task& task : plan.Next(ledger).wanted) EXPECT_EQ(task.numerics, kFakeNumerics);
+}
+
+TEST(Plan, WantsAreCutWhereTheyWouldBeMany) {
+  const Plan plan(Parse(FakeSpec(FakeUris(30))), Options());
+  NextOptions options;
+  options.max_wanted = 10;
+  const PlanDecision decision = plan.Next(MapLedger(), options);
+  EXPECT_EQ(decision.wanted.size(), 10u);
+  EXPECT_EQ(decision.required, 10u);
+  EXPECT_TRUE(decision.truncated);
+  EXPECT_FALSE(plan.Next(MapLedger()).truncated);
+}
+
+// The engine asks after every fact: with a thousand ingredients that all join the soup, whole
+// courses must stay cheap. Printed, not asserted: machines differ.
+TEST(Plan, CostOfADecisionWithAThousandIngredients) {
+  const Json spec = FakeSpec(FakeUris(1000));
+  const Plan plan(Parse(spec), Options());
+  int accepted = 0;
+  auto make = [&](const Task& task) {
+    Fact fact = FakeResult(task);
+    if (task.kind() != "measure") return fact;
+    const size_t size = task.body["measure"]["blend"]["ingredients"].size();
+    if (size > 1) fact.result["measured"]["top1_correct"] = 600 + size / 3;
+    return fact;
+  };
+  MapLedger ledger;
+  absl::flat_hash_set<std::string> told;
+  NextOptions options;
+  options.told = &told;
+  absl::Duration slowest, total;
+  int calls = 0;
+  while (true) {
+    const absl::Time start = absl::Now();
+    const PlanDecision decision = plan.Next(ledger, options);
+    const absl::Duration took = absl::Now() - start;
+    slowest = std::max(slowest, took);
+    total += took;
+    ++calls;
+    for (const Milestone& milestone : decision.milestones) told.insert(milestone.key);
+    if (decision.finished) break;
+    for (const Task& task : decision.wanted) ledger.facts[task.key] = make(task);
+  }
+  accepted = static_cast<int>(plan.ReportResult(ledger)["blends"][2]["ingredients"].size());
+  EXPECT_GT(accepted, 200);
+  std::printf("%d decisions, mean %s, slowest %s, soup of %d\n", calls,
+              absl::FormatDuration(total / calls).c_str(), absl::FormatDuration(slowest).c_str(),
+              accepted);
+}
+
+}  // namespace
+}  // namespace stockpot

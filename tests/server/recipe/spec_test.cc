@@ -1,0 +1,161 @@
+// Reading a job's specification: defaults, and every violation with its path.
+#include "server/recipe/spec.h"
+
+#include <gtest/gtest.h>
+
+#include "server/base/status.h"
+#include "tests/support/fakes/fake_results.h"
+
+namespace stockpot {
+namespace {
+
+TEST(JobSpec, FillsInDefaults) {
+  const absl::StatusOr<JobSpec> spec = ParseJobSpec(FakeSpec({"/a/m.pt", "/b/n.pt"}), "spec", {});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->metric, Metric::kTop1);
+  EXPECT_EQ(spec->recipe, RecipeKind::kGreedy);
+  EXPECT_EQ(spec->acceptance, Acceptance::kStrictImprovement);
+  EXPECT_EQ(spec->dtype, "STORED");
+  EXPECT_EQ(spec->batch_size, 250);
+  EXPECT_FALSE(spec->skip_bad_ingredients);
+  EXPECT_EQ(spec->ingredients[0].display_name, "m.pt");
+  EXPECT_EQ(spec->data_sets[0].name, "held_out");
+  EXPECT_EQ(spec->data_sets[0].format, "TENSORS");
+}
+
+TEST(JobSpec, EqualLastPartsAreToldApartByTheWholeUri) {
+  const absl::StatusOr<JobSpec> spec = ParseJobSpec(
+      FakeSpec({"/run_0/model.pt", "/run_1/model.pt", "/x/other.pt", "/y/"}), "spec", {});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->ingredients[0].display_name, "/run_0/model.pt");
+  EXPECT_EQ(spec->ingredients[1].display_name, "/run_1/model.pt");
+  EXPECT_EQ(spec->ingredients[2].display_name, "other.pt");
+  EXPECT_EQ(spec->ingredients[3].display_name, "/y/");
+}
+
+TEST(JobSpec, ReadsTheJsonMappingsSpellings) {
+  Json extra = {{"compute", {{"batch_size", "16"}, {"speculation", 3}}},
+                {"on_bad_ingredient", "ON_BAD_INGREDIENT_UNSPECIFIED"},
+                {"evaluation", {{"metric", "METRIC_UNSPECIFIED"}}}};
+  const absl::StatusOr<JobSpec> spec = ParseJobSpec(FakeSpec({"/m"}, extra), "spec", {});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->batch_size, 16);
+  EXPECT_EQ(spec->speculation, 3);
+}
+
+struct Case {
+  const char* field;
+  Json extra;  // merged into a good spec; null removes
+};
+
+TEST(JobSpec, NamesTheFieldAtFault) {
+  auto held_out = [](Json fields) {
+    Json data_set = {{"uri", "/data/images"}};
+    data_set.merge_patch(fields);
+    return Json{{"evaluation", {{"held_out", data_set}}}};
+  };
+  auto inputs = [](Json binding) { return Json{{"model", {{"inputs", Json::array({binding})}}}}; };
+  const Case cases[] = {
+      {"spec.model.architecture_uri", {{"model", nullptr}}},
+      {"spec.model.architecture_uri", {{"model", {{"architecture_uri", 7}}}}},
+      {"spec.model.architecture_uri", {{"model", {{"architecture_uri", std::string(5000, 'a')}}}}},
+      {"spec.model.architecture_uri", {{"model", {{"architecture_uri", std::string("/a\0b", 4)}}}}},
+      {"spec.model.inputs[0].standard_deviation", inputs({{"mean", {0.5}}})},
+      {"spec.model.inputs[0].standard_deviation",
+       inputs({{"mean", {0.5}}, {"standard_deviation", {0}}})},
+      {"spec.model.inputs[0].standard_deviation",
+       inputs({{"mean", {0.5}}, {"standard_deviation", {"NaN"}}})},
+      {"spec.model.inputs[0].mean", inputs({{"mean", {"Infinity"}}, {"standard_deviation", {1}}})},
+      {"spec.ingredients", {{"ingredients", nullptr}}},
+      {"spec.ingredients", {{"ingredients", "x"}}},
+      {"spec.ingredients[0].uri", {{"ingredients", Json::array({Json::object()})}}},
+      {"spec.ingredients[1].display_name",
+       {{"ingredients", Json::array({{{"uri", "/m"}}, {{"uri", "/m"}}})}}},
+      {"spec.ingredients[1].display_name",
+       {{"ingredients", Json::array({{{"uri", "/a"}, {"display_name", "x"}},
+                                     {{"uri", "/b"}, {"display_name", "x"}}})}}},
+      {"spec.ingredients[0].display_name",
+       {{"ingredients", Json::array({{{"uri", "/a"}, {"display_name", std::string(201, 'x')}}})}}},
+      {"spec.evaluation.held_out", {{"evaluation", {{"held_out", nullptr}}}}},
+      {"spec.evaluation.held_out.uri", {{"evaluation", {{"held_out", {{"uri", ""}}}}}}},
+      {"spec.evaluation.held_out.name", held_out({{"name", "Upper"}})},
+      {"spec.evaluation.held_out.format", held_out({{"format", "PARQUET"}})},
+      {"spec.evaluation.held_out.input_tensors", held_out({{"input_tensors", {"x"}}})},
+      {"spec.evaluation.held_out.image_transform",
+       held_out({{"format", "TENSORS"}, {"image_transform", {{"crop_height", 3}}}})},
+      {"spec.evaluation.held_out.class_names",
+       held_out({{"format", "TENSORS"}, {"class_names", {"a"}}})},
+      {"spec.evaluation.held_out.image_transform.crop_width",
+       held_out({{"image_transform", {{"crop_height", 32}}}})},
+      {"spec.evaluation.held_out.image_transform.resize_height",
+       held_out({{"image_transform", {{"resize_width", 32}}}})},
+      {"spec.evaluation.held_out.image_transform.resize_shorter_side",
+       held_out({{"image_transform",
+                  {{"resize_shorter_side", 8}, {"resize_height", 8}, {"resize_width", 8}}}})},
+      {"spec.evaluation.held_out.image_transform.resize_shorter_side",
+       held_out({{"image_transform", {{"resize_shorter_side", -1}}}})},
+      {"spec.evaluation.held_out.image_transform.interpolation",
+       held_out({{"image_transform", {{"interpolation", "NEAREST"}}}})},
+      {"spec.evaluation.metric", {{"evaluation", {{"metric", "F1"}}}}},
+      {"spec.evaluation.report_sets[0].name",
+       {{"evaluation", {{"report_sets", Json::array({{{"uri", "/t"}}})}}}}},
+      {"spec.evaluation.report_sets[0].name",
+       {{"evaluation", {{"report_sets", Json::array({{{"uri", "/t"}, {"name", "held_out"}}})}}}}},
+      {"spec.recipe.uniform",
+       {{"recipe", {{"greedy", Json::object()}, {"uniform", Json::object()}}}}},
+      {"spec.recipe.greedy.acceptance", {{"recipe", {{"greedy", {{"acceptance", "MAYBE"}}}}}}},
+      {"spec.output.dtype", {{"output", {{"dtype", "INT8"}}}}},
+      {"spec.compute.batch_size", {{"compute", {{"batch_size", -1}}}}},
+      {"spec.compute.batch_size", {{"compute", {{"batch_size", 65537}}}}},
+      {"spec.compute.batch_size", {{"compute", {{"batch_size", 1.5}}}}},
+      {"spec.compute.speculation", {{"compute", {{"speculation", -1}}}}},
+      {"spec.on_bad_ingredient", {{"on_bad_ingredient", "IGNORE"}}},
+  };
+  for (const Case& c : cases) {
+    const absl::Status status = ParseJobSpec(FakeSpec({"/m"}, c.extra), "spec", {}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.field << c.extra;
+    const ErrorFacts facts = GetErrorFacts(status);
+    EXPECT_EQ(facts.reason, "INVALID_FIELD");
+    bool named = false;
+    for (const FieldViolation& violation : facts.violations) named |= violation.field == c.field;
+    EXPECT_TRUE(named) << c.field << " in " << status << " of " << c.extra;
+  }
+}
+
+TEST(JobSpec, TellsEveryViolationAtOnce) {
+  const Json extra = {{"model", nullptr},
+                      {"output", {{"dtype", "INT8"}}},
+                      {"compute", {{"batch_size", -1}, {"speculation", -1}}}};
+  const absl::Status status = ParseJobSpec(FakeSpec({"/m"}, extra), "spec", {}).status();
+  EXPECT_EQ(GetErrorFacts(status).violations.size(), 4u) << status;
+}
+
+TEST(JobSpec, RefusesWhatIsNoObject) {
+  for (const Json& json : {Json(), Json(7), Json::array(), Json("x")}) {
+    EXPECT_FALSE(ParseJobSpec(json, "spec", {}).ok());
+  }
+}
+
+TEST(JobSpec, KeepsItsLimits) {
+  SpecLimits limits;
+  limits.max_ingredients = 2;
+  limits.max_report_sets = 0;
+  const absl::Status status = ParseJobSpec(FakeSpec({"/a", "/b", "/c"}), "spec", limits).status();
+  EXPECT_EQ(GetErrorFacts(status).violations.size(), 2u) << status;
+}
+
+TEST(DataSetSpec, RoundTripsThroughItsJson) {
+  const Json json = {
+      {"uri", "/d"},
+      {"name", "x"},
+      {"class_names", {"a", "b"}},
+      {"image_transform", {{"resize_shorter_side", 40}, {"crop_height", 32}, {"crop_width", 32}}}};
+  const absl::StatusOr<DataSetSpec> spec = ParseDataSetSpec(json, "data_set");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  const absl::StatusOr<DataSetSpec> again = ParseDataSetSpec(ToJson(*spec), "data_set");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(ToJson(*again), ToJson(*spec));
+}
+
+}  // namespace
+}  // namespace stockpot
