@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -15,20 +16,26 @@
 #include "client/cli/errors.h"
 #include "client/cli/field_check.h"
 #include "client/cli/paths.h"
+#include "google/api/field_behavior.pb.h"
 
 namespace stockpot::cli {
 namespace {
 
 constexpr uintmax_t kMaxFileBytes = 16 << 20;
 
-// Leaves what CreateJob reads of a job.
-void KeepInputs(v1::Job& job) {
-  v1::Job inputs;
-  inputs.mutable_spec()->Swap(job.mutable_spec());
-  inputs.set_display_name(job.display_name());
-  inputs.mutable_labels()->swap(*job.mutable_labels());
-  inputs.set_priority(job.priority());
-  job.Swap(&inputs);
+// What the server sets (name, state, report, …) is not the client's to give.
+void RemoveOutputs(nlohmann::json& job) {
+  const google::protobuf::Descriptor* type = v1::Job::descriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const google::protobuf::FieldDescriptor* field = type->field(i);
+    const auto& behaviors = field->options().GetRepeatedExtension(google::api::field_behavior);
+    const bool output = std::any_of(behaviors.begin(), behaviors.end(), [](int behavior) {
+      return behavior == google::api::OUTPUT_ONLY || behavior == google::api::IDENTIFIER;
+    });
+    if (!output) continue;
+    job.erase(field->name());
+    job.erase(field->json_name());
+  }
 }
 
 void ResolvePaths(v1::JobSpec& spec, const std::string& folder) {
@@ -46,8 +53,9 @@ void ResolvePaths(v1::JobSpec& spec, const std::string& folder) {
   }
 }
 
-absl::StatusOr<v1::Job> ToJob(const Document& document) {
+absl::StatusOr<v1::Job> ToJob(Document document) {
   const bool whole_job = document.root.is_object() && document.root.contains("spec");
+  if (whole_job) RemoveOutputs(document.root);
   v1::Job job;
   google::protobuf::Message& target =
       whole_job ? static_cast<google::protobuf::Message&>(job) : *job.mutable_spec();
@@ -61,7 +69,6 @@ absl::StatusOr<v1::Job> ToJob(const Document& document) {
       document.root.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const auto status = google::protobuf::util::JsonStringToMessage(canonical, &target);
   if (!status.ok()) return absl::InvalidArgumentError(std::string(status.message()));
-  KeepInputs(job);
   return job;
 }
 
@@ -69,10 +76,10 @@ absl::StatusOr<v1::Job> ToJob(const Document& document) {
 
 absl::StatusOr<v1::Job> ParseJobFile(const std::string& text, JobFileFormat format,
                                      const std::string& folder) {
-  const absl::StatusOr<Document> document =
+  absl::StatusOr<Document> document =
       format == JobFileFormat::kJson ? ParseJson(text) : ParseYaml(text);
   if (!document.ok()) return document.status();
-  absl::StatusOr<v1::Job> job = ToJob(*document);
+  absl::StatusOr<v1::Job> job = ToJob(std::move(*document));
   if (job.ok()) ResolvePaths(*job->mutable_spec(), folder);
   return job;
 }

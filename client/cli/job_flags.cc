@@ -209,18 +209,20 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   add("--architecture", flags.architecture, "TorchScript module that runs the weights");
   add("--ingredients", flags.ingredients,
       "Checkpoints: paths, or quoted globs that expand here in byte order")
-      ->type_name("GLOB ...");
+      ->type_name("GLOB");
   add("--held-out", flags.held_out,
       "Data set that decides: a folder of CLASS/image, or a .safetensors file");
   add("--report-set", flags.report_sets, "Data set that is measured for the report only")
-      ->type_name("NAME=PATH ...");
+      ->type_name("NAME=PATH");
   add("--label-tensor", flags.label_tensor, "Tensor with the labels (data sets of tensors)");
   add("--input", flags.input, "Data-set input given to the model (default: images)");
   add("--mean", flags.mean, "Per channel, such as 0.485,0.456,0.406; with --std")->delimiter(',');
   add("--std", flags.standard_deviation, "Per channel, such as 0.229,0.224,0.225")->delimiter(',');
   command
-      .add_flag("--scale-to-unit,!--no-scale-to-unit", flags.scale_to_unit,
-                "Divide by 255 before normalising (default for images)")
+      .add_flag_function(
+          "--scale-to-unit,!--no-scale-to-unit",
+          [&flags](int64_t count) { flags.scale_to_unit = count > 0; },
+          "Divide by 255 before normalising (default for images)")
       ->group(job);
   add("--resize", flags.resize, "Images: the shorter side, or the exact size HxW");
   add("--crop", flags.crop, "Images: centre crop, a square's side or HxW");
@@ -245,7 +247,7 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   add("--batch-size", flags.batch_size, "Examples per forward pass");
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");
   add("--name", flags.display_name, "For people");
-  add("--label", flags.labels, "For filters")->type_name("KEY=VALUE ...");
+  add("--label", flags.labels, "For filters")->type_name("KEY=VALUE");
   add("--priority", flags.priority, "-100 to 100, higher runs first");
 }
 

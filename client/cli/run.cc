@@ -78,7 +78,7 @@ int Run(const std::vector<std::string>& arguments, Environment& environment) {
   const Style style(environment.error_colour);
   if (!parsed.ok()) {
     environment.error << FormatError(parsed.status(), style)
-                      << "For the flags there are: stockpot [COMMAND] --help\n";
+                      << "See: stockpot --help, and stockpot COMMAND --help\n";
     return kExitBadInput;
   }
   if (!parsed->words.empty()) {

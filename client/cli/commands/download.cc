@@ -24,7 +24,7 @@ void AddDownloadCommand(CLI::App& app, Command& chosen) {
       ->add_option("-o,--out", flags->out, "Made when missing; files of the same name are replaced")
       ->required()
       ->type_name("DIR");
-  command->add_option("--file", flags->files, "Only these (default: all)")->type_name("FILE ...");
+  command->add_option("--file", flags->files, "Only these (default: all)")->type_name("FILE");
   command->callback([flags, &chosen] {
     chosen = [flags](CommandContext& context) -> absl::StatusOr<int> {
       const absl::StatusOr<v1::Job> job = context.connection.GetJob(JobName(flags->job));

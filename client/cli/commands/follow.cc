@@ -59,6 +59,9 @@ absl::StatusOr<int> FollowJob(CommandContext& context, const v1::Job& job, int64
   if (!folder.empty() && ended->state() == v1::Job::SUCCEEDED) {
     const absl::Status status = DownloadFiles(context, *ended, folder, {});
     if (!status.ok()) return status;
+  } else if (!ended->artifacts().empty() && !context.flags.json && !context.flags.quiet) {
+    environment.out << "get the soup with: stockpot download " << JobId(job.name()) << " --out DIR"
+                    << std::endl;
   }
   return ReportOutcome(context, *ended);
 }

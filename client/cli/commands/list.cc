@@ -84,7 +84,7 @@ void AddListCommand(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"queued", "running", "suspended", "succeeded", "failed", "cancelled"},
                             CLI::ignore_case));
   command->add_option("--label", flags->labels, "Only jobs with this label")
-      ->type_name("KEY=VALUE ...");
+      ->type_name("KEY=VALUE");
   command->add_option("--limit", flags->limit, "At most so many (default 50; 0: all)")
       ->check(CLI::NonNegativeNumber);
   command->callback([flags, &chosen] {

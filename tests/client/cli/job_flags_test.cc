@@ -1,0 +1,171 @@
+#include "client/cli/job_flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "client/cli/paths.h"
+#include "tests/client/cli/fake_soup_service.h"
+
+namespace stockpot::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// The request that a command line sends.
+v1::CreateJobRequest Submitted(ClientHarness& client, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "submit");
+  const auto outcome = client.Run(arguments);
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  const auto created = client.service.created();
+  return created.empty() ? v1::CreateJobRequest() : created.back();
+}
+
+TEST(Submit, MakesTheSpecOfItsFlags) {
+  ClientHarness client;
+  for (const char* name : {"b.safetensors", "a.safetensors", "B.safetensors"}) {
+    std::ofstream(client.folder / name) << "x";
+  }
+  const v1::CreateJobRequest request = Submitted(client, {"--architecture",
+                                                          "/arch.pt",
+                                                          "--ingredients",
+                                                          client.folder / "*.safetensors",
+                                                          "s3://b/c",
+                                                          "--held-out",
+                                                          "/data/held_out",
+                                                          "--report-set",
+                                                          "test=/data/test",
+                                                          "noise=/n.safetensors",
+                                                          "--mean",
+                                                          "0.5,0.25,0.125",
+                                                          "--std",
+                                                          "1,2,3",
+                                                          "--resize",
+                                                          "40",
+                                                          "--crop",
+                                                          "32x24",
+                                                          "--metric",
+                                                          "cross-entropy",
+                                                          "--acceptance",
+                                                          "not-worse",
+                                                          "--dtype",
+                                                          "bfloat16",
+                                                          "--batch-size",
+                                                          "64",
+                                                          "--on-bad-ingredient",
+                                                          "skip",
+                                                          "--name",
+                                                          "My sweep",
+                                                          "--label",
+                                                          "team=vision",
+                                                          "--label",
+                                                          "try=2",
+                                                          "--priority",
+                                                          "-5",
+                                                          "--job-id",
+                                                          "mine"});
+  const v1::JobSpec& spec = request.job().spec();
+  EXPECT_EQ(spec.model().architecture_uri(), "/arch.pt");
+  ASSERT_EQ(spec.ingredients_size(), 4);
+  EXPECT_EQ(spec.ingredients(0).uri(), client.folder / "B.safetensors") << "byte order";
+  EXPECT_EQ(spec.ingredients(1).uri(), client.folder / "a.safetensors");
+  EXPECT_EQ(spec.ingredients(3).uri(), "s3://b/c");
+  ASSERT_EQ(spec.model().inputs_size(), 1);
+  EXPECT_EQ(spec.model().inputs(0).data_set_input(), "images");
+  EXPECT_TRUE(spec.model().inputs(0).scale_to_unit());
+  EXPECT_THAT(spec.model().inputs(0).mean(), ElementsAre(0.5f, 0.25f, 0.125f));
+  EXPECT_THAT(spec.model().inputs(0).standard_deviation(), ElementsAre(1, 2, 3));
+  EXPECT_EQ(spec.evaluation().held_out().image_transform().resize_shorter_side(), 40);
+  EXPECT_EQ(spec.evaluation().held_out().image_transform().crop_height(), 32);
+  EXPECT_EQ(spec.evaluation().held_out().image_transform().crop_width(), 24);
+  ASSERT_EQ(spec.evaluation().report_sets_size(), 2);
+  EXPECT_EQ(spec.evaluation().report_sets(0).name(), "test");
+  EXPECT_EQ(spec.evaluation().report_sets(0).image_transform().resize_shorter_side(), 40);
+  EXPECT_FALSE(spec.evaluation().report_sets(1).has_image_transform())
+      << "tensors stay as they are";
+  EXPECT_EQ(spec.evaluation().metric(), v1::EvaluationPlan::CROSS_ENTROPY);
+  EXPECT_EQ(spec.recipe().greedy().acceptance(), v1::GreedyRecipe::NOT_WORSE);
+  EXPECT_EQ(spec.output().dtype(), v1::Output::BFLOAT16);
+  EXPECT_EQ(spec.compute().batch_size(), 64);
+  EXPECT_EQ(spec.on_bad_ingredient(), v1::JobSpec::SKIP);
+  EXPECT_EQ(request.job().display_name(), "My sweep");
+  EXPECT_EQ(request.job().labels().at("team"), "vision");
+  EXPECT_EQ(request.job().labels().at("try"), "2");
+  EXPECT_EQ(request.job().priority(), -5);
+  EXPECT_EQ(request.job_id(), "mine");
+  EXPECT_EQ(request.request_id().size(), 36u) << "a UUID of its own: " << request.request_id();
+}
+
+TEST(Submit, LeavesToTheServerWhatNobodyGave) {
+  ClientHarness client;
+  const v1::JobSpec spec =
+      Submitted(client, {"--architecture", "a.pt", "--held-out", "h"}).job().spec();
+  EXPECT_EQ(spec.model().inputs_size(), 0);
+  EXPECT_FALSE(spec.has_recipe());
+  EXPECT_FALSE(spec.has_output());
+  EXPECT_FALSE(spec.has_compute());
+  EXPECT_EQ(spec.model().architecture_uri(), AbsolutePath("a.pt"));
+}
+
+TEST(Submit, FlagsOverrideTheFile) {
+  ClientHarness client;
+  std::ofstream(client.folder / "job.yaml") << R"(
+spec:
+  model: {architecture_uri: arch.pt, inputs: [{data_set_input: pixels}]}
+  ingredients: [{uri: a}, {uri: b}]
+  evaluation: {held_out: {uri: h, label_tensor: y, format: TENSORS}, metric: TOP5}
+labels: {team: vision, stage: draft}
+)";
+  const v1::Job job =
+      Submitted(client, {"--file", client.folder / "job.yaml", "--ingredients", "/c", "--label",
+                         "stage=final", "--mean", "1", "--std", "2"})
+          .job();
+  EXPECT_EQ(job.spec().model().architecture_uri(), client.folder / "arch.pt");
+  ASSERT_EQ(job.spec().ingredients_size(), 1);
+  EXPECT_EQ(job.spec().ingredients(0).uri(), "/c");
+  EXPECT_EQ(job.spec().evaluation().metric(), v1::EvaluationPlan::TOP5);
+  EXPECT_EQ(job.spec().evaluation().held_out().label_tensor(), "y");
+  EXPECT_EQ(job.spec().model().inputs(0).data_set_input(), "pixels");
+  EXPECT_FALSE(job.spec().model().inputs(0).scale_to_unit()) << "the file binds it without";
+  EXPECT_THAT(job.spec().model().inputs(0).mean(), ElementsAre(1.0f));
+  EXPECT_EQ(job.labels().at("team"), "vision");
+  EXPECT_EQ(job.labels().at("stage"), "final");
+}
+
+TEST(Submit, RefusesFlagsThatContradict) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--recipe", "uniform", "--acceptance", "strict"}, "--acceptance"},
+      {{"--mean", "1,2"}, "--mean and --std"},
+      {{"--resize", "12x"}, "--resize: expected a size"},
+      {{"--resize", "-3"}, "--resize"},
+      {{"--report-set", "test"}, "--report-set: expected NAME=VALUE"},
+      {{"--label", "=x"}, "--label"},
+      {{"--ingredients", "/no/such/*.pt"}, "no file matches '/no/such/*.pt'"},
+      {{"--metric", "accuracy"}, "--metric"},
+      {{"--batch-size", "many"}, "--batch-size"},
+      {{"--nonsense"}, "--nonsense"},
+  };
+  ClientHarness client;
+  for (auto [arguments, expected] : cases) {
+    arguments.insert(arguments.begin(), {"submit", "--held-out", "/images"});
+    const auto outcome = client.Run(arguments);
+    EXPECT_EQ(outcome.code, 2) << expected;
+    EXPECT_THAT(outcome.error, HasSubstr(expected));
+  }
+  EXPECT_TRUE(client.service.created().empty());
+}
+
+TEST(Paths, OnlyNamesBelowTheFolderAreSafe) {
+  for (const char* safe : {"soup.safetensors", "a/b", "..a"}) {
+    EXPECT_TRUE(IsSafeRelativePath(safe)) << safe;
+  }
+  for (const char* unsafe : {"", ".", "..", "/etc/passwd", "../a", "a/../../b", "a/"}) {
+    EXPECT_FALSE(IsSafeRelativePath(unsafe)) << unsafe;
+  }
+}
+
+}  // namespace
+}  // namespace stockpot::cli
