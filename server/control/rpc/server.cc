@@ -47,7 +47,9 @@ void StopServer(std::unique_ptr<grpc::Server>* server, absl::Duration grace) {
 bool IsLoopbackAddress(absl::string_view address) {
   if (absl::StartsWith(address, "unix:")) return true;
   const std::string host = HostOf(address);
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
+  // Digits and dots only, so that "127.example.org" is a name like any other.
+  const bool is_number = host.find_first_not_of("0123456789.") == std::string::npos;
+  return host == "localhost" || host == "[::1]" || (is_number && absl::StartsWith(host, "127."));
 }
 
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options& options,
