@@ -20,7 +20,7 @@ double CrossEntropy(absl::Span<const float> logits, size_t label) {
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - largest);
-  return std::log(sum) + largest - logits[label];
+  return std::log(sum) + (largest - logits[label]);
 }
 
 }  // namespace
