@@ -58,11 +58,11 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& path) {
 absl::StatusOr<std::shared_ptr<const StateDict>> OpenMapped(std::shared_ptr<const MappedFile> file,
                                                             const CheckpointLimits& limits) {
   const absl::string_view bytes = file->bytes();
-  if (bytes.empty()) return TruncatedCheckpoint("the file is empty");
-  RETURN_IF_ERROR(CheckFormatIsRead(bytes));
-  if (LooksLikeTorchSave(bytes)) return OpenTorchSave(std::move(file), limits);
-  if (LooksLikeSafetensors(bytes)) return OpenSafetensors(std::move(file), limits);
   if (bytes.size() <= 8) return TruncatedCheckpoint("the file ends within its first 8 bytes");
+  // First: the size of a safetensors header may begin with any byte, a pickle's 0x80 as well.
+  if (LooksLikeSafetensors(bytes)) return OpenSafetensors(std::move(file), limits);
+  if (LooksLikeTorchSave(bytes)) return OpenTorchSave(std::move(file), limits);
+  RETURN_IF_ERROR(CheckFormatIsRead(bytes));
   return InvalidCheckpoint("not a checkpoint: neither safetensors nor torch.save");
 }
 

@@ -17,7 +17,7 @@ constexpr absl::string_view kStateDictKeys[] = {
     "state_dict", "model_state_dict", "model", "module", "net", "network", "params", "weights"};
 // What DistributedDataParallel and torch.compile put before every name.
 constexpr absl::string_view kWrapperPrefixes[] = {"module.", "_orig_mod."};
-constexpr int kMaxSearchDepth = 3;
+constexpr int kMaxSearchDepth = 2;
 constexpr size_t kMaxIgnoredNotes = 100;
 
 class Search {
@@ -27,7 +27,9 @@ class Search {
   absl::StatusOr<FoundStateDict> Run(PickleRef root) {
     if (heap_[root].kind != PickleKind::kDict) return NoStateDict(root);
     const PickleRef found = Descend(root, kMaxSearchDepth);
-    if (!HasTensors(found)) return NoStateDict(root);
+    // An object where the weights should be is an error, whatever tensors lie beside it.
+    const bool misplaced = found == root && FindObject(root) != nullptr;
+    if (!HasTensors(found) || misplaced) return NoStateDict(root);
     RETURN_IF_ERROR(TakeTensors(found));
     for (bool removed = true; removed;) {
       removed = false;
@@ -60,6 +62,15 @@ class Search {
       if (candidate.kind == PickleKind::kText && candidate.text == key) found = &items[i + 1];
     }
     return found;
+  }
+
+  // An object below a known key: its key is the item before it. Null when there is none.
+  const PickleRef* FindObject(PickleRef dict) const {
+    for (absl::string_view key : kStateDictKeys) {
+      const PickleRef* value = Find(dict, key);
+      if (value != nullptr && heap_[*value].kind == PickleKind::kObject) return value;
+    }
+    return nullptr;
   }
 
   // A dict below a known key wins over tensors beside it: those are things like a best accuracy.
@@ -151,13 +162,10 @@ class Search {
       return heap_[root].kind == PickleKind::kObject ? UnsupportedCheckpoint(message)
                                                      : InvalidCheckpoint(message);
     }
-    for (absl::string_view key : kStateDictKeys) {
-      const PickleRef* value = Find(root, key);
-      if (value != nullptr && heap_[*value].kind == PickleKind::kObject) {
-        return UnsupportedCheckpoint(absl::StrCat("key ", Quote(key), " holds ",
-                                                  DescribePickleValue(heap_, *value),
-                                                  ", not a state dict", kAdvice));
-      }
+    if (const PickleRef* object = FindObject(root); object != nullptr) {
+      return UnsupportedCheckpoint(absl::StrCat("key ", KeyText(object[-1]), " holds ",
+                                                DescribePickleValue(heap_, *object),
+                                                ", not a state dict", kAdvice));
     }
     constexpr size_t kMaxKeysSaid = 8;
     std::vector<std::string> keys;

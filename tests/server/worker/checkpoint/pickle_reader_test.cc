@@ -240,6 +240,15 @@ TEST(TorchSaveReader, RefusesNamesThatCannotBeWritten) {
               HasSubstr("tensor 'w': is named twice"));
 }
 
+TEST(TorchSaveReader, RefusesAnObjectWhereTheWeightsShouldBe) {
+  const std::string tensor = Tensor(Storage("FloatStorage", "0", 4), 0, Int(3), Int(1));
+  const std::string module = absl::StrCat(Global("vit", "Net"), ")\x81}b");
+  EXPECT_THAT(
+      FileError(absl::StrCat(kStart, "}(", Text("model"), module, Text("best"), tensor, "u.")),
+      AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
+            HasSubstr("key 'model' holds an object of vit.Net")));
+}
+
 TEST(TorchSaveReader, RefusesBigEndian) {
   const std::string pickle =
       StateDictOf(Tensor(Storage("FloatStorage", "0", 4), 0, Int(4), Int(1)));

@@ -55,6 +55,13 @@ TEST(SafetensorsReader, AcceptsLeadingWhiteSpaceAndEmptyTensors) {
       StartsWith("OK"));
 }
 
+// The first byte of a header's size may be that of another format.
+TEST(SafetensorsReader, IsNotTakenForAPickle) {
+  std::string header = absl::StrCat("{", Entry("a", "[1]", 0, 4), "}");
+  header.resize(0x80, ' ');
+  EXPECT_THAT(Error(header, 4), StartsWith("OK"));
+}
+
 TEST(SafetensorsReader, KnowsEveryDType) {
   for (int i = 0; i <= static_cast<int>(DType::kFloat64); ++i) {
     const auto dtype = static_cast<DType>(i);
