@@ -22,7 +22,11 @@ if(STOCKPOT_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
-set(STOCKPOT_DEPENDENCIES "$ENV{HOME}/.cache/stockpot/deps" CACHE PATH
+set(dependencies "$ENV{STOCKPOT_DEPENDENCIES}")
+if(NOT dependencies)
+  set(dependencies "$ENV{HOME}/.cache/stockpot/deps")
+endif()
+set(STOCKPOT_DEPENDENCIES "${dependencies}" CACHE PATH
     "Where deploy/install-dependencies unpacked LibTorch")
 if(STOCKPOT_WITH_TORCH)
   # libtorch_cpu and libc10 only: the GPU is opened at run time where its libraries are found, so one
