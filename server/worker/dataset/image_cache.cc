@@ -68,7 +68,9 @@ absl::StatusOr<Image> LoadImage(const ImageFolder& folder, const ImageFile& file
   absl::StatusOr<std::string> encoded = ReadSmallFile(path, limits.max_file_bytes);
   if (!encoded.ok()) return WithReason(encoded.status(), "IMAGE_UNREADABLE");
   ASSIGN_OR_RETURN(Image image, DecodeImage(*encoded, limits.max_image_pixels));
-  return ApplyGeometry(std::move(image), geometry, limits.max_image_pixels);
+  absl::StatusOr<Image> shaped = ApplyGeometry(std::move(image), geometry, limits.max_image_pixels);
+  if (!shaped.ok()) return WithReason(shaped.status(), "DATA_SET_INVALID");
+  return shaped;
 }
 
 // One build: the decoded images of a folder on their way into a file.
