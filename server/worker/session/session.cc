@@ -44,9 +44,10 @@ class Session {
 
     std::thread tasks([this] { RunTasks(); });
     std::thread heartbeat([this] { SendHeartbeats(); });
-    const absl::Status read = ReadMessages();
+    const absl::StatusOr<bool> stream_ended = ReadMessages();
     desk_.Stop();
-    context_.TryCancel();
+    // Frees a write that waits. A stream that has ended keeps the status it ended with.
+    if (!stream_ended.ok() || !*stream_ended) context_.TryCancel();
     if (!desk_.WaitUntilIdle(options_.abandon_after)) {
       log_->Warning("task_abandoned", {{"worker", options_.worker_id}});
       // Nothing of this process outlives it but files, whose writers are ready for that.
@@ -56,10 +57,8 @@ class Session {
     heartbeat.join();
     const grpc::Status ended = stream_->Finish();
     if (!device_lost_.ok()) return device_lost_;
-    if (!read.ok()) return read;
-    // Our own TryCancel is an orderly end as well.
-    if (ended.error_code() == grpc::StatusCode::CANCELLED) return absl::OkStatus();
-    return FromGrpc(ended);
+    if (!stream_ended.ok()) return stream_ended.status();
+    return *stream_ended ? FromGrpc(ended) : absl::OkStatus();
   }
 
  private:
@@ -75,8 +74,8 @@ class Session {
     Write(message);
   }
 
-  // Until the stream ends or the server says shutdown.
-  absl::Status ReadMessages() {
+  // True when the stream has ended, false when the server said shutdown.
+  absl::StatusOr<bool> ReadMessages() {
     ServerMessage message;
     while (stream_->Read(&message)) {
       switch (message.message_case()) {
@@ -87,12 +86,12 @@ class Session {
           desk_.Cancel(message.cancel());
           break;
         case ServerMessage::kShutdown:
-          return absl::OkStatus();
+          return false;
         case ServerMessage::MESSAGE_NOT_SET:
           break;
       }
     }
-    return absl::OkStatus();
+    return true;
   }
 
   void RunTasks() {

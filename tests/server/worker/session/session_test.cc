@@ -1,0 +1,197 @@
+#include "server/worker/session/session.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+#include "server/base/status.h"
+#include "stockpot/worker/v1/worker_service.grpc.pb.h"
+#include "tests/server/worker/session/worker_tasks.h"
+
+namespace stockpot {
+namespace {
+
+using worker::v1::ServerMessage;
+using worker::v1::WorkerMessage;
+using Stream = grpc::ServerReaderWriter<ServerMessage, WorkerMessage>;
+
+// A server whose side of the one stream is a function.
+class ScriptedServer final : public worker::v1::WorkerService::Service {
+ public:
+  using Script = std::function<grpc::Status(Stream*)>;
+
+  ScriptedServer(std::string address, Script script) : script_(std::move(script)) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~ScriptedServer() override { server_->Shutdown(); }
+
+  grpc::Status Work(grpc::ServerContext*, Stream* stream) override { return script_(stream); }
+
+ private:
+  const Script script_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+void Assign(Stream* stream, const std::string& id, const worker::v1::Task& task) {
+  ServerMessage message;
+  message.mutable_assignment()->set_assignment_id(id);
+  *message.mutable_assignment()->mutable_task() = task;
+  stream->Write(message);
+}
+
+void Cancel(Stream* stream, const std::string& id) {
+  ServerMessage message;
+  message.set_cancel(id);
+  stream->Write(message);
+}
+
+// The next result; `progress` counts what came before it.
+worker::v1::Result NextResult(Stream* stream, int* progress = nullptr) {
+  WorkerMessage message;
+  while (stream->Read(&message)) {
+    if (message.has_result()) return message.result();
+    if (message.has_progress() && progress != nullptr) ++*progress;
+  }
+  ADD_FAILURE() << "the stream ended without a result";
+  return {};
+}
+
+worker::v1::Hello ReadHello(Stream* stream) {
+  WorkerMessage message;
+  EXPECT_TRUE(stream->Read(&message));
+  return message.hello();
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  absl::Status Serve(const ScriptedServer::Script& script) {
+    ScriptedServer server(options_.server, script);
+    return RunSession(options_, {"cpu", "a processor", "some numerics"}, runner_.get(), log_.get());
+  }
+
+  TinySweep sweep_{/*repeats=*/5000};
+  std::unique_ptr<TaskRunner> runner_ = MakeRunner(sweep_);
+  std::unique_ptr<Log> log_ = Log::Silent();
+  SessionOptions options_{.server = "unix:" + (sweep_ / "socket"), .worker_id = "worker-1"};
+};
+
+TEST_F(SessionTest, SaysHelloThenAnswersOneTaskAfterTheOther) {
+  const auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+  const absl::Status ended = Serve([&](Stream* stream) {
+    const worker::v1::Hello hello = ReadHello(stream);
+    EXPECT_EQ(hello.protocol_version(), 1);
+    EXPECT_EQ(hello.worker_id(), "worker-1");
+    EXPECT_EQ(hello.device_kind(), "cpu");
+    EXPECT_EQ(hello.numerics(), "some numerics");
+    EXPECT_EQ(hello.process_id(), getpid());
+    for (const std::string id : {"1", "2"}) {
+      Assign(stream, id, measure);
+      const worker::v1::Result result = NextResult(stream);
+      EXPECT_EQ(result.assignment_id(), id);
+      EXPECT_EQ(result.code(), 0);
+      EXPECT_EQ(result.result().measured().top1_correct(), 30000);
+      EXPECT_GE(result.seconds(), 0.0);
+    }
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(SessionTest, AFailureTravelsWithItsFactsAndTheNextTaskRuns) {
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", InspectCheckpointTaskOf(sweep_ / "none"));
+    const worker::v1::Result failed = NextResult(stream);
+    const absl::Status status = ParseSerializedStatus(failed.status());
+    EXPECT_EQ(failed.code(), static_cast<int>(absl::StatusCode::kNotFound));
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(GetErrorFacts(status).reason, "CHECKPOINT_NOT_FOUND");
+    Assign(stream, "2", InspectCheckpointTaskOf(sweep_ / "good_0.safetensors"));
+    EXPECT_EQ(NextResult(stream).code(), 0);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(SessionTest, CancelGivesUpTheTaskAndNoOther) {
+  auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+  measure.mutable_measure()->set_batch_size(1);  // thousands of chances to hear of it
+  options_.progress_interval = absl::ZeroDuration();
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", measure);
+    WorkerMessage message;
+    EXPECT_TRUE(stream->Read(&message));  // it runs
+    EXPECT_EQ(message.progress().assignment_id(), "1");
+    EXPECT_EQ(message.progress().examples_total(), 30000);
+    Cancel(stream, "0");
+    Cancel(stream, "1");
+    const worker::v1::Result result = NextResult(stream);
+    EXPECT_EQ(result.code(), static_cast<int>(absl::StatusCode::kCancelled));
+    Cancel(stream, "1");
+    Assign(stream, "2", InspectCheckpointTaskOf(sweep_ / "good_0.safetensors"));
+    EXPECT_EQ(NextResult(stream).code(), 0);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(SessionTest, HeartbeatsGoOnWhileATaskSaysNothing) {
+  auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+  measure.mutable_measure()->set_batch_size(1);
+  options_.progress_interval = absl::Hours(1);
+  options_.heartbeat_interval = absl::Milliseconds(1);
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", measure);
+    int progress = 0;
+    EXPECT_EQ(NextResult(stream, &progress).code(), 0);
+    EXPECT_GT(progress, 0);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(SessionTest, ShutdownEndsItInTheMiddleOfATask) {
+  auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+  measure.mutable_measure()->set_batch_size(1);
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", measure);
+    ServerMessage shutdown;
+    shutdown.set_shutdown(true);
+    stream->Write(shutdown);
+    WorkerMessage message;
+    while (stream->Read(&message)) {
+    }
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(SessionTest, TheStreamsEndEndsIt) {
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "another protocol version");
+  });
+  EXPECT_EQ(ended.code(), absl::StatusCode::kFailedPrecondition) << ended;
+  EXPECT_EQ(ended.message(), "another protocol version");
+}
+
+TEST_F(SessionTest, NoServerIsUnavailable) {
+  options_.connect_timeout = absl::Milliseconds(1);
+  EXPECT_EQ(RunSession(options_, {}, runner_.get(), log_.get()).code(),
+            absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace stockpot

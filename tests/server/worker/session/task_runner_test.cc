@@ -1,0 +1,210 @@
+#include "server/worker/session/task_runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "server/base/digest.h"
+#include "server/base/status.h"
+#include "tests/server/worker/session/worker_tasks.h"
+
+namespace stockpot {
+namespace {
+
+using testing::HasSubstr;
+
+class TaskRunnerTest : public testing::Test {
+ protected:
+  TaskOutcome Run(const worker::v1::Task& task) {
+    auto outcome = runner_->Run(task, NoProgress);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    return outcome.ok() ? *std::move(outcome) : TaskOutcome();
+  }
+
+  // The reason of a failure that must be of `code`.
+  std::string ReasonOf(const worker::v1::Task& task, absl::StatusCode code) {
+    const auto outcome = runner_->Run(task, NoProgress);
+    EXPECT_EQ(outcome.status().code(), code) << outcome.status();
+    return GetErrorFacts(outcome.status()).reason;
+  }
+
+  static std::string Content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  worker::v1::Task WriteTask(const std::vector<int>& ingredients) {
+    worker::v1::Task task;
+    *task.mutable_write_soup()->mutable_blend() =
+        MeasureTaskOf(sweep_, runner_.get(), ingredients).measure().blend();
+    task.mutable_write_soup()->set_folder(out_.path());
+    (*task.mutable_write_soup()->mutable_metadata())["made_by"] = "a test";
+    return task;
+  }
+
+  TinySweep sweep_;
+  TemporaryFolder out_;
+  std::unique_ptr<TaskRunner> runner_ = MakeRunner(sweep_);
+};
+
+TEST_F(TaskRunnerTest, InspectionsSayWhatSourcesHold) {
+  const auto checkpoint =
+      Run(InspectCheckpointTaskOf(sweep_ / "good_0.safetensors")).result.checkpoint();
+  EXPECT_EQ(checkpoint.digest().size(), 64u);
+  EXPECT_EQ(checkpoint.format(), "safetensors");
+  EXPECT_EQ(checkpoint.byte_count(), 15 * 4);
+  ASSERT_EQ(checkpoint.tensors_size(), 2);
+  EXPECT_EQ(checkpoint.tensors(1).name(), "weight");
+  EXPECT_EQ(checkpoint.tensors(1).dtype(), "F32");
+  EXPECT_THAT(checkpoint.tensors(1).shape(), testing::ElementsAre(3, 4));
+
+  const auto architecture =
+      Run(InspectArchitectureTaskOf(sweep_ / "models/batch_norm.pt")).result.architecture();
+  EXPECT_EQ(architecture.digest(), Sha256Hex(Content(sweep_ / "models/batch_norm.pt")));
+  EXPECT_EQ(architecture.tensors_size(), 7);
+  EXPECT_EQ(architecture.buffers_size(), 3);
+  EXPECT_THAT(architecture.numerics(), HasSubstr("LibTorch"));
+
+  const auto data_set = Run(InspectDataSetTaskOf(sweep_ / "data.safetensors")).result.data_set();
+  EXPECT_EQ(data_set.example_count(), 6);
+  EXPECT_EQ(data_set.class_count(), 3);
+  ASSERT_EQ(data_set.inputs_size(), 1);
+  EXPECT_EQ(data_set.inputs(0).name(), "x");
+}
+
+TEST_F(TaskRunnerTest, MeasuresGiveCountsBitsAndMargins) {
+  const TaskOutcome outcome = Run(MeasureTaskOf(sweep_, runner_.get(), {0}));
+  const worker::v1::Measured& measured = outcome.result.measured();
+  EXPECT_EQ(measured.example_count(), 6);
+  EXPECT_EQ(measured.top1_correct(), 6);
+  ASSERT_EQ(outcome.examples.size(), 1u + 6 * sizeof(float));
+  EXPECT_EQ(outcome.examples[0], '\x3f');
+  float first = 0;
+  std::memcpy(&first, outcome.examples.data() + 1, sizeof(first));
+  EXPECT_EQ(first, 1.0f);
+}
+
+TEST_F(TaskRunnerTest, ResultsDoNotDependOnWhatRanBefore) {
+  const auto one = MeasureTaskOf(sweep_, runner_.get(), {0});
+  const auto all = MeasureTaskOf(sweep_, runner_.get(), {0, 1, 2});
+  const auto counter = MeasureTaskOf(sweep_, runner_.get(), {0}, "dropout.pt");
+  const auto fresh = MakeRunner(sweep_);
+  for (const auto& task : {one, counter, all, one, counter, all}) {
+    const TaskOutcome expected = *MakeRunner(sweep_)->Run(task, NoProgress);
+    const TaskOutcome found = *fresh->Run(task, NoProgress);
+    EXPECT_EQ(found.result.SerializeAsString(), expected.result.SerializeAsString());
+    EXPECT_EQ(found.examples, expected.examples);
+  }
+}
+
+TEST_F(TaskRunnerTest, ProgressCoversAllExamplesAndCanCancel) {
+  const auto task = MeasureTaskOf(sweep_, runner_.get(), {0});
+  std::vector<int64_t> seen;
+  EXPECT_TRUE(runner_
+                  ->Run(task,
+                        [&](int64_t done, int64_t total) {
+                          EXPECT_EQ(total, 6);
+                          seen.push_back(done);
+                          return absl::OkStatus();
+                        })
+                  .ok());
+  EXPECT_THAT(seen, testing::ElementsAre(0, 4, 6));
+  const auto cancelled =
+      runner_->Run(task, [](int64_t, int64_t) { return absl::CancelledError("enough"); });
+  EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(TaskRunnerTest, SourcesThatChangedAreNoticed) {
+  const auto task = MeasureTaskOf(sweep_, runner_.get(), {0, 1});
+  const auto other = TinySweep::Checkpoint(std::vector<float>(12, 7.0f), {3, 4});
+  std::filesystem::remove(sweep_ / "good_1.safetensors");
+  WriteSafetensors(sweep_ / "good_1.safetensors", other);
+  EXPECT_EQ(ReasonOf(task, absl::StatusCode::kFailedPrecondition), "CHECKPOINT_CHANGED");
+
+  auto changed = MeasureTaskOf(sweep_, runner_.get(), {0});
+  changed.mutable_measure()->set_data_set_digest(std::string(64, '0'));
+  EXPECT_EQ(ReasonOf(changed, absl::StatusCode::kFailedPrecondition), "CHECKPOINT_CHANGED");
+  changed = MeasureTaskOf(sweep_, runner_.get(), {0});
+  changed.mutable_measure()->set_architecture_digest(std::string(64, '0'));
+  EXPECT_EQ(ReasonOf(changed, absl::StatusCode::kFailedPrecondition), "CHECKPOINT_CHANGED");
+}
+
+TEST_F(TaskRunnerTest, BadSourcesHaveTheirReason) {
+  using Code = absl::StatusCode;
+  std::ofstream(sweep_ / "models/text.pt") << "no architecture";
+  const struct {
+    worker::v1::Task task;
+    Code code;
+    std::string reason;
+  } cases[] = {
+      {InspectCheckpointTaskOf(sweep_ / "none"), Code::kNotFound, "CHECKPOINT_NOT_FOUND"},
+      {InspectCheckpointTaskOf("/etc/passwd"), Code::kPermissionDenied, "PATH_NOT_ALLOWED"},
+      {InspectArchitectureTaskOf(sweep_ / "models/none.pt"), Code::kNotFound,
+       "ARCHITECTURE_INVALID"},
+      {InspectArchitectureTaskOf(sweep_ / "models/text.pt"), Code::kInvalidArgument,
+       "ARCHITECTURE_INVALID"},
+      {InspectArchitectureTaskOf(sweep_ / "good_0.safetensors"), Code::kPermissionDenied,
+       "ARCHITECTURE_NOT_ALLOWED"},
+      {InspectDataSetTaskOf(sweep_ / "none"), Code::kNotFound, "DATA_SET_NOT_FOUND"},
+      {MeasureTaskOf(sweep_, runner_.get(), {0}, "throws.pt"), Code::kInternal, "MODEL_FAILED"},
+      {worker::v1::Task(), Code::kInvalidArgument, ""},
+  };
+  for (const auto& bad : cases) {
+    EXPECT_EQ(ReasonOf(bad.task, bad.code), bad.reason) << bad.task.ShortDebugString();
+  }
+}
+
+TEST_F(TaskRunnerTest, SoupFileIsReadBackAndAnEarlierAttemptIsReplaced) {
+  std::ofstream(out_ / "soup.safetensors") << "left by an attempt that died";
+  std::ofstream(out_ / "soup.safetensors.part") << "half";
+  const worker::v1::SoupFiles soup = Run(WriteTask({0, 2})).result.soup();
+  ASSERT_EQ(soup.files_size(), 1);
+  EXPECT_EQ(soup.files(0).file(), "soup.safetensors");
+  const std::string content = Content(out_ / "soup.safetensors");
+  EXPECT_EQ(soup.files(0).size_bytes(), static_cast<int64_t>(content.size()));
+  EXPECT_EQ(soup.files(0).sha256(), Sha256Hex(content));
+  EXPECT_THAT(content, HasSubstr("made_by"));
+  EXPECT_FALSE(std::filesystem::exists(out_ / "soup.safetensors.part"));
+  const auto opened = OpenCheckpoint(out_ / "soup.safetensors", {});
+  EXPECT_EQ(SummarizeContent(**opened)->digest, soup.content_digest());
+  EXPECT_EQ(Run(WriteTask({0, 2})).result.soup().SerializeAsString(), soup.SerializeAsString());
+}
+
+TEST_F(TaskRunnerTest, SoupOfOneIsThatOne) {
+  const auto soup = Run(WriteTask({1})).result.soup();
+  EXPECT_EQ(
+      soup.content_digest(),
+      Run(InspectCheckpointTaskOf(sweep_ / "good_1.safetensors")).result.checkpoint().digest());
+}
+
+TEST_F(TaskRunnerTest, ACancelledWriteLeavesNothing) {
+  const auto cancelled = runner_->Run(
+      WriteTask({0, 1}), [](int64_t, int64_t) { return absl::CancelledError("enough"); });
+  EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(std::filesystem::is_empty(out_.path()));
+}
+
+TEST_F(TaskRunnerTest, ScoreOfTheShippedFileIsTheScoreOfTheBlend) {
+  auto blend = MeasureTaskOf(sweep_, runner_.get(), {0, 1, 2});
+  blend.mutable_measure()->mutable_blend()->set_dtype(v1::Output::BFLOAT16);
+  auto write = WriteTask({0, 1, 2});
+  write.mutable_write_soup()->mutable_blend()->set_dtype(v1::Output::BFLOAT16);
+  write.mutable_write_soup()->set_folder(sweep_.folder().path());
+  const auto soup = Run(write).result.soup();
+  auto shipped = blend;
+  worker::v1::Blend* single = shipped.mutable_measure()->mutable_blend();
+  single->Clear();
+  single->add_ingredients()->set_uri(sweep_ / "soup.safetensors");
+  single->mutable_ingredients(0)->set_digest(soup.content_digest());
+  const TaskOutcome expected = Run(blend), found = Run(shipped);
+  EXPECT_EQ(found.result.SerializeAsString(), expected.result.SerializeAsString());
+  EXPECT_EQ(found.examples, expected.examples);
+}
+
+}  // namespace
+}  // namespace stockpot
