@@ -4,6 +4,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace stockpot::cli {
@@ -14,6 +15,8 @@ constexpr int kMaxMessageBytes = 64 << 20;
 
 std::unique_ptr<v1::SoupService::StubInterface> MakeStub(const std::string& server) {
   grpc::ChannelArguments arguments;
+  // http_proxy is for the web: a server on this host or network is not reached through it.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // gRPC's own default grows to two minutes; the client paces its attempts itself.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
@@ -38,13 +41,14 @@ absl::StatusOr<v1::Job> Connection::GetJob(const std::string& name) {
 }
 
 absl::Status Connection::WithAddress(const absl::Status& status) const {
+  std::string context;
   if (absl::IsUnavailable(status)) {
-    return Annotate(status, absl::StrCat("cannot reach the server at ", server_));
+    context = absl::StrCat("cannot reach the server at ", server_);
+  } else if (absl::IsDeadlineExceeded(status)) {
+    context = absl::StrCat("the server at ", server_, " did not answer in time");
   }
-  if (absl::IsDeadlineExceeded(status)) {
-    return Annotate(status, absl::StrCat("the server at ", server_, " did not answer in time"));
-  }
-  return status;
+  const bool said = absl::StartsWith(status.message(), context);
+  return said ? status : Annotate(status, context);
 }
 
 }  // namespace stockpot::cli

@@ -5,6 +5,8 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/hints.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -20,6 +22,13 @@ void ForEachDetail(const google::rpc::Status& status, const Use& use) {
     Detail detail;
     if (any.Is<Detail>() && any.UnpackTo(&detail)) use(detail);
   }
+}
+
+// A message may have lines of its own, such as a model's stack trace: they stay, indented.
+std::string PrintableLines(absl::string_view text) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  for (std::string& line : lines) line = Printable(line);
+  return absl::StrJoin(lines, "\n  ");
 }
 
 }  // namespace
@@ -103,7 +112,7 @@ int ExitCode(const absl::Status& status) {
 std::string FormatError(const absl::Status& status, const Style& style) {
   const google::rpc::Status details = ToRpc(status);
   const std::string message = status.message().empty() ? absl::StatusCodeToString(status.code())
-                                                       : Printable(details.message());
+                                                       : PrintableLines(details.message());
   std::string text = absl::StrCat(style.Red("error:"), " ", message, "\n");
   ForEachDetail<google::rpc::BadRequest>(details, [&](const google::rpc::BadRequest& detail) {
     for (const auto& violation : detail.field_violations()) {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/reconnection.h"
 
 namespace stockpot::cli {
@@ -25,8 +26,7 @@ class Follower {
   absl::StatusOr<v1::Job> Run() {
     while (true) {
       absl::Status status = ReadStream();
-      // The stream's own life, not the server's silence.
-      if (absl::IsDeadlineExceeded(status)) continue;
+      if (absl::IsDeadlineExceeded(status) && absl::Now() >= stream_ends_) continue;
       // OUT_OF_RANGE: nothing comes after the last sequence of an ended job.
       if (status.ok() || absl::IsOutOfRange(status)) {
         absl::StatusOr<v1::Job> job = connection_.GetJob(name_);
@@ -50,7 +50,8 @@ class Follower {
     request.set_after_sequence(last_sequence_);
     grpc::ClientContext context;
     const Interruption::CallScope scope(environment_.interruption, context);
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kStreamLife));
+    stream_ends_ = absl::Now() + kStreamLife;
+    context.set_deadline(absl::ToChronoTime(stream_ends_));
     const auto reader = connection_.stub().WatchJob(&context, request);
     absl::Status lost;
     v1::JobEvent event;
@@ -81,6 +82,7 @@ class Follower {
   WatchView& view_;
   Reconnection reconnection_;
   int64_t last_sequence_;
+  absl::Time stream_ends_;
 };
 
 }  // namespace

@@ -17,7 +17,6 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 const grpc::Status kLost(grpc::StatusCode::UNAVAILABLE, "lost");
 
@@ -167,10 +166,10 @@ TEST(Errors, NameFieldsReasonMetadataAndWhatToDo) {
 
 TEST(Errors, DetailsThatAreNotDetailsDoNoHarm) {
   ClientHarness client;
-  client.service.create_status = {grpc::StatusCode::INTERNAL, "oops", "\xff\xff\xff"};
+  client.service.create_status = {grpc::StatusCode::INTERNAL, "oops\nat line\t3", "\xff\xff\xff"};
   const auto outcome = client.Run({"submit", "--architecture", "/a"});
   EXPECT_EQ(outcome.code, 5);
-  EXPECT_EQ(outcome.error, "error: oops\n");
+  EXPECT_EQ(outcome.error, "error: oops\n  at line?3\n");
 }
 
 TEST(Run, ExitCodesOfUsageAndUnreachableServers) {
