@@ -273,8 +273,10 @@ TEST_F(SoupServiceTest, InspectSourceEndsWithItsClientAndDropsTheLateResult) {
 }
 
 TEST_F(SoupServiceTest, GetCapabilitiesSaysWhatThisServerCanDo) {
-  engine_.workers = {
-      {.info = {.id = "w", .device_kind = "cpu", .numerics = "cpu, 2.11"}, .busy = true}};
+  Engine::WorkerView worker;
+  worker.info.device_kind = "cpu";
+  worker.busy = true;
+  engine_.workers = {worker};
   v1::Capabilities capabilities;
   ASSERT_TRUE(Call(&Stub::GetCapabilities, v1::GetCapabilitiesRequest(), &capabilities).ok());
   EXPECT_EQ(capabilities.server_version(), "1.2.3");

@@ -1,0 +1,119 @@
+#include "server/control/metrics/metrics.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/control/metrics/metrics_server.h"
+
+namespace stockpot {
+namespace {
+
+using testing::HasSubstr;
+
+// What an HTTP client gets from this machine.
+std::string Fetch(int port, const std::string& path) {
+  const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string response;
+  if (connect(handle, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request =
+        absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(write(handle, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    char buffer[4096];
+    ssize_t count;
+    while ((count = read(handle, buffer, sizeof(buffer))) > 0) {
+      response.append(buffer, static_cast<size_t>(count));
+    }
+  }
+  close(handle);
+  return response;
+}
+
+TEST(Metrics, CountsUnderTheDocumentedNames) {
+  Metrics metrics("1.2.3", absl::FromUnixSeconds(1000));
+  metrics.SetJobs(3, 2);
+  metrics.CountJobEnded("SUCCEEDED");
+  metrics.CountTaskEnded("measure", "ok", 2.5);
+  metrics.CountTaskEnded("measure", "lost", 0.5);
+  metrics.CountExamples(1000);
+  metrics.SetWorkers(4, 1);
+  metrics.CountCallStarted({"unary", "stockpot.v1.SoupService", "GetJob"});
+  metrics.CountCallEnded({"unary", "stockpot.v1.SoupService", "GetJob"}, "NotFound", 0.002);
+  const std::string text = metrics.Text();
+  for (const char* line :
+       {"stockpot_jobs{state=\"queued\"} 3", "stockpot_jobs{state=\"running\"} 2",
+        "stockpot_jobs_ended_total{state=\"succeeded\"} 1",
+        "stockpot_jobs_ended_total{state=\"failed\"} 0",
+        "stockpot_tasks_ended_total{kind=\"measure\",outcome=\"ok\"} 1",
+        "stockpot_tasks_ended_total{kind=\"measure\",outcome=\"lost\"} 1",
+        "stockpot_task_duration_seconds_count{kind=\"measure\"} 2",
+        "stockpot_task_duration_seconds_sum{kind=\"measure\"} 3",
+        "stockpot_examples_evaluated_total 1000", "stockpot_workers{state=\"idle\"} 3",
+        "stockpot_workers{state=\"busy\"} 1", "stockpot_build_info{version=\"1.2.3\"} 1",
+        "process_start_time_seconds 1000",
+        "grpc_server_started_total{grpc_method=\"GetJob\",grpc_service=\"stockpot.v1.SoupService\","
+        "grpc_type=\"unary\"} 1",
+        "grpc_server_handled_total{grpc_code=\"NotFound\",grpc_method=\"GetJob\","
+        "grpc_service=\"stockpot.v1.SoupService\",grpc_type=\"unary\"} 1",
+        "grpc_server_handling_seconds_count{grpc_method=\"GetJob\","}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+// What Prometheus' own lint asks for: help, base units, _total on counters and only there.
+TEST(Metrics, NamesFollowTheConventions) {
+  Metrics metrics("1", absl::UnixEpoch());
+  std::istringstream lines(metrics.Text());
+  std::string line;
+  std::smatch match;
+  const std::regex type_line("# TYPE ([a-z0-9_]+) ([a-z]+)");
+  int families = 0;
+  while (std::getline(lines, line)) {
+    if (!std::regex_match(line, match, type_line)) continue;
+    ++families;
+    const std::string name = match[1], type = match[2];
+    EXPECT_EQ(name.size() > 6 && name.substr(name.size() - 6) == "_total", type == "counter")
+        << name;
+    EXPECT_THAT(metrics.Text(), HasSubstr(absl::StrCat("# HELP ", name, " "))) << name;
+  }
+  EXPECT_GE(families, 5);
+}
+
+TEST(MetricsServer, ServesOnAFreePort) {
+  Metrics metrics("1", absl::UnixEpoch());
+  const auto server = MetricsServer::Start("127.0.0.1:0", metrics);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string response = Fetch((*server)->port(), "/metrics");
+  EXPECT_THAT(response, HasSubstr("200 OK"));
+  EXPECT_THAT(response, HasSubstr("stockpot_build_info"));
+  EXPECT_THAT(Fetch((*server)->port(), "/etc/passwd"), HasSubstr("404"));
+}
+
+TEST(MetricsServer, SaysThatThePortIsTaken) {
+  Metrics metrics("1", absl::UnixEpoch());
+  const auto first = MetricsServer::Start("127.0.0.1:0", metrics);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = MetricsServer::Start(absl::StrCat("127.0.0.1:", (*first)->port()), metrics);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--metrics_listen"));
+}
+
+TEST(MetricsServer, RefusesNonsense) {
+  Metrics metrics("1", absl::UnixEpoch());
+  EXPECT_FALSE(MetricsServer::Start("nonsense", metrics).ok());
+}
+
+}  // namespace
+}  // namespace stockpot
