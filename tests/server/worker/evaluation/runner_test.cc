@@ -300,6 +300,13 @@ TEST_F(RunnerTest, FailuresOfModelsAreShortAndHaveTheirReason) {
   }
 }
 
+// What the end-to-end tests of crashing workers stand on.
+TEST_F(RunnerTest, TheCrashingModelCrashes) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const MemoryDataSet data = Units(1);
+  EXPECT_DEATH(Measure(Load("crash.pt").get(), data).status().IgnoreError(), "");
+}
+
 TEST_F(RunnerTest, NanWeightsGiveNoNumbers) {
   const auto runner = Load("linear.pt");
   ASSERT_TRUE(Set(runner.get(), Diagonal(1, std::nanf(""))).ok());
