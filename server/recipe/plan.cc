@@ -86,9 +86,9 @@ class DecisionBuilder {
 
   // Tells of a measure when it is known; else wants it, when `want`.
   void Consider(int data_set, const Blend& blend, bool want) {
-    const std::string key = state_.KeyOf(data_set, blend);
-    const std::optional<Score> score = state_.Find(data_set, blend);
-    if (score.has_value()) {
+    const PlanState::Measure measure = state_.Look(data_set, blend);
+    const std::string& key = measure.key;
+    if (measure.score.has_value()) {
       // Equal content under two names is told under both.
       Tell(
           absl::StrCat("measured/", data_set, "/", blend.ingredients.back(), "/", key),
@@ -96,10 +96,10 @@ class DecisionBuilder {
           [&] {
             return Json{{"ingredients", state_.NamesOf(blend)},
                         {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
-                        {"score", ScoreJson(*score)}};
+                        {"score", ScoreJson(*measure.score)}};
           },
           key);
-    } else if (!want || state_.IsKnown(data_set, blend)) {
+    } else if (!want || measure.known) {
       return;
     } else {
       Want(key, [&] { return state_.MeasureTaskFor(data_set, blend); });
@@ -108,7 +108,7 @@ class DecisionBuilder {
     const int64_t examples = state_.data_set(data_set)->example_count;
     ++result_.tasks_total;
     result_.examples_total += examples;
-    if (!score.has_value()) return;
+    if (!measure.known) return;
     ++result_.tasks_done;
     result_.examples_done += examples;
   }

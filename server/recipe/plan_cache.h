@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "server/recipe/plan.h"
 
 namespace stockpot {
@@ -41,7 +42,8 @@ class PlanCache {
     std::string key;
     std::optional<absl::StatusOr<Score>> score;
   };
-  // The cached measure of a blend on a data set; `make_key` is called when it is new.
+  // The cached measure of a blend on a data set; `make_key` is called when it is new. Stays where
+  // it is.
   template <typename MakeKey>
   Measure& FindMeasure(int data_set, const Blend& blend, MakeKey make_key) {
     auto& of_data_set = measures_[static_cast<size_t>(data_set)];
@@ -60,7 +62,7 @@ class PlanCache {
   std::vector<InspectedIngredient> ingredients_;  // the first ones, as far as read
   absl::flat_hash_map<std::string, int> first_with_digest_;
   int first_usable_ = -1;
-  std::vector<absl::flat_hash_map<Blend, Measure>> measures_;  // by data set
+  std::vector<absl::node_hash_map<Blend, Measure>> measures_;  // by data set
 };
 
 }  // namespace stockpot

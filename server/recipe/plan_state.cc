@@ -137,7 +137,7 @@ void PlanState::FindFailure() {
   for (size_t i = 0; i < decision_.required; ++i) needed.emplace_back(0, decision_.wanted[i]);
   if (decision_.done) needed = ReportMeasures();
   for (const auto& [data_set, blend] : needed) {
-    if (!IsKnown(data_set, blend)) return;
+    if (!Look(data_set, blend).known) return;
     const absl::Status status = MeasureFailure(data_set, blend);
     if (status.ok()) continue;
     ErrorFacts facts;
@@ -183,37 +183,30 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend) const {
   return inputs;
 }
 
-const PlanCache::Measure& PlanState::MeasureOf(int data_set, const Blend& blend,
-                                               const Fact** fact) const {
+const PlanCache::Measure& PlanState::Cached(int data_set, const Blend& blend, bool* known) const {
   PlanCache::Measure& measure =
       cache_->FindMeasure(data_set, blend, [&] { return MeasureKey(InputsFor(data_set, blend)); });
-  *fact = ledger_.Find(measure.key);
-  if (*fact != nullptr && !measure.score.has_value()) measure.score = ReadScore(**fact);
+  const Fact* fact = ledger_.Find(measure.key);
+  *known = fact != nullptr;
+  if (*known && !measure.score.has_value()) measure.score = ReadScore(*fact);
   return measure;
 }
 
-std::string PlanState::KeyOf(int data_set, const Blend& blend) const {
-  const Fact* fact = nullptr;
-  return MeasureOf(data_set, blend, &fact).key;
-}
-
-bool PlanState::IsKnown(int data_set, const Blend& blend) const {
-  const Fact* fact = nullptr;
-  MeasureOf(data_set, blend, &fact);
-  return fact != nullptr;
-}
-
-absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
-  const Fact* fact = nullptr;
-  const PlanCache::Measure& measure = MeasureOf(data_set, blend, &fact);
-  return fact == nullptr ? absl::OkStatus() : measure.score->status();
+PlanState::Measure PlanState::Look(int data_set, const Blend& blend) const {
+  bool known = false;
+  const PlanCache::Measure& measure = Cached(data_set, blend, &known);
+  if (!known || !measure.score->ok()) return {measure.key, known, std::nullopt};
+  return {measure.key, known, **measure.score};
 }
 
 std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
-  const Fact* fact = nullptr;
-  const PlanCache::Measure& measure = MeasureOf(data_set, blend, &fact);
-  if (fact == nullptr || !measure.score->ok()) return std::nullopt;
-  return **measure.score;
+  return Look(data_set, blend).score;
+}
+
+absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
+  bool known = false;
+  const PlanCache::Measure& measure = Cached(data_set, blend, &known);
+  return known ? measure.score->status() : absl::OkStatus();
 }
 
 Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
@@ -242,7 +235,7 @@ std::vector<std::pair<int, Blend>> PlanState::ReportMeasures() const {
   std::vector<std::pair<int, Blend>> measures;
   absl::flat_hash_set<std::string> seen;
   auto add = [&](int data_set, const Blend& blend) {
-    if (seen.insert(KeyOf(data_set, blend)).second) measures.emplace_back(data_set, blend);
+    if (seen.insert(Look(data_set, blend).key).second) measures.emplace_back(data_set, blend);
   };
   for (int data_set = 0; data_set < static_cast<int>(spec_.data_sets.size()); ++data_set) {
     for (const NamedBlend& named : NamedBlends()) add(data_set, named.blend);

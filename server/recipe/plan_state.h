@@ -26,9 +26,12 @@ class PlanState final : public HeldOutScores {
   std::optional<Score> Find(const Blend& blend) const override { return Find(0, blend); }
   // Null when not measured, or when the measure failed (see failure()).
   std::optional<Score> Find(int data_set, const Blend& blend) const;
-  std::string KeyOf(int data_set, const Blend& blend) const;
-  // Measured, well or not.
-  bool IsKnown(int data_set, const Blend& blend) const;
+  struct Measure {
+    const std::string& key;
+    bool known;                  // well or not
+    std::optional<Score> score;  // when well
+  };
+  Measure Look(int data_set, const Blend& blend) const;
   Task MeasureTaskFor(int data_set, const Blend& blend) const;
   std::string NameOf(int ingredient) const { return spec_.ingredients[ingredient].display_name; }
   std::vector<std::string> NamesOf(const Blend& blend) const;
@@ -73,7 +76,8 @@ class PlanState final : public HeldOutScores {
   void FindFailure();
   // The status of a measure; OK while not known.
   absl::Status MeasureFailure(int data_set, const Blend& blend) const;
-  const PlanCache::Measure& MeasureOf(int data_set, const Blend& blend, const Fact** fact) const;
+  // Reads the fact into the cache when there is one; `known` says whether there is.
+  const PlanCache::Measure& Cached(int data_set, const Blend& blend, bool* known) const;
   MeasureInputs InputsFor(int data_set, const Blend& blend) const;
 
   const JobSpec& spec_;

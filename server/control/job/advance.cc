@@ -144,22 +144,24 @@ void EngineImpl::ResumeSuspended() {
   }
 }
 
+const std::string* EngineImpl::JobThatWants(const std::string& key) const {
+  for (const auto& [name, job] : jobs_) {
+    if (job.run != nullptr && job.run->Wants(key)) return &name;
+  }
+  return nullptr;
+}
+
 void EngineImpl::CancelUnwanted(const std::string& job) {
-  auto wanting = [&](const std::string& key) -> const std::string* {
-    for (const auto& [name, other] : jobs_) {
-      // A decision that is cut short, or not of all that is known, does not tell what is unwanted.
-      if (other.run != nullptr && other.run->Wants(key)) return &name;
-    }
-    return nullptr;
-  };
   auto found = jobs_.find(job);
+  // A decision that is cut short does not tell what is unwanted.
   if (found != jobs_.end() &&
       (found->second.run == nullptr || found->second.run->decision().truncated)) {
     return;
   }
   for (auto& [id, attempt] : attempts_) {
     if (attempt.job != job || attempt.ended() || attempt.cancelled) continue;
-    if (const std::string* other = wanting(attempt.task.key)) {
+    if (found != jobs_.end() && found->second.run->Wants(attempt.task.key)) continue;
+    if (const std::string* other = JobThatWants(attempt.task.key)) {
       attempt.job = *other;
     } else {
       Cancel(id, &attempt);

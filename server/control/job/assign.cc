@@ -27,7 +27,11 @@ void EngineImpl::AssignTasks() {
 // True: something was done; the worker may still be idle.
 bool EngineImpl::AssignTo(Worker* worker) {
   if (AssignFromJobs(worker)) return true;
-  if (loose_tasks_.empty()) return false;
+  // A job that has not been asked what it wants may still want this worker.
+  const bool undecided = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+    return entry.second.run != nullptr && entry.second.run->stale();
+  });
+  if (loose_tasks_.empty() || undecided) return false;
   Attempt attempt;
   attempt.task = std::move(loose_tasks_.front().task);
   attempt.done = std::move(loose_tasks_.front().done);
@@ -40,15 +44,12 @@ bool EngineImpl::AssignTo(Worker* worker) {
 // the client with the fewest running tasks; then age.
 bool EngineImpl::AssignFromJobs(Worker* worker) {
   const std::vector<std::string> order = JobsInClaimOrder();
-  auto priority_of = [&](size_t i) { return jobs_.at(order[i]).record.priority; };
   for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    const int priority = priority_of(begin);
+    const int priority = jobs_.at(order[begin]).record.priority;
     for (bool required : {true, false}) {
       for (end = begin; end < order.size(); ++end) {
-        auto found = jobs_.find(order[end]);
-        if (found == jobs_.end()) continue;  // it ended just now
-        if (found->second.record.priority != priority) break;
-        Job& job = found->second;
+        Job& job = jobs_.at(order[end]);
+        if (job.record.priority != priority) break;
         if (job.run == nullptr) {
           Advance(order[end]);
           return store_retry_at_ == absl::InfinitePast();  // the order may have changed

@@ -122,6 +122,9 @@ class EngineImpl final : public Engine {
   void ResumeSuspended() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels attempts made for `job` whose task it does not want any more.
   void CancelUnwanted(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null: none.
+  const std::string* JobThatWants(const std::string& key) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // assign.cc: idle workers.
   void AssignTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <random>
@@ -46,7 +48,8 @@ using MakeFact = std::function<Fact(const Task&)>;
 
 // From an empty ledger to the end: answers wanted tasks in batches and in an order that `seed`
 // decides, and checks that every decision is consistent with those before.
-Course Run(const Json& spec, unsigned seed, int speculation, const MakeFact& make = FakeResult) {
+Course RunCourse(const Json& spec, unsigned seed, int speculation,
+                 const MakeFact& make = FakeResult) {
   const Plan plan(Parse(spec), Options());
   std::mt19937 random(seed);
   MapLedger ledger;
@@ -117,10 +120,10 @@ TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
   uris.push_back("/same-1.a");
   uris.push_back("/same-1.b");
   const Json spec = FakeSpec(uris, GetParam().extra);
-  const Course expected = Run(spec, 0, 1);
+  const Course expected = RunCourse(spec, 0, 1);
   ASSERT_TRUE(expected.end.failure.ok()) << expected.end.failure;
   for (unsigned seed = 1; seed <= 12; ++seed) {
-    const Course course = Run(spec, seed, 1 + static_cast<int>(seed % 5));
+    const Course course = RunCourse(spec, seed, 1 + static_cast<int>(seed % 5));
     EXPECT_EQ(course.report, expected.report);
     EXPECT_EQ(course.milestones, expected.milestones);
     EXPECT_EQ(course.end.artifacts, expected.end.artifacts);
@@ -128,11 +131,11 @@ TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PlanCourse, testing::ValuesIn(kCases),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& instance) { return instance.param.name; });
 
 TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
   const Json spec = FakeSpec(FakeUris(6));
-  const Course course = Run(spec, 5, 2);
+  const Course course = RunCourse(spec, 5, 2);
   // One plan sees the ledger shrink to every prefix; a fresh plan sees only that prefix.
   const Plan used(Parse(spec), Options());
   MapLedger all;
@@ -178,7 +181,7 @@ TEST(Plan, LeavesOutMilestonesThatWereTold) {
 
 TEST(Plan, IdenticalCheckpointsAreMeasuredOnceAndNamed) {
   const Json spec = FakeSpec({"/m1", "/same-1.a", "/same-1.b"});
-  const Course course = Run(spec, 1, 1);
+  const Course course = RunCourse(spec, 1, 1);
   ASSERT_TRUE(course.end.failure.ok());
   const Json report = Json::parse(course.report);
   EXPECT_EQ(report["ingredients"][2]["identical_to"], "same-1.a");
@@ -191,7 +194,7 @@ TEST(Plan, NamesEveryBadIngredientAndCountsTheRest) {
   for (int i = 0; i < 1000; ++i) {
     uris.push_back(absl::StrCat(i % 2 == 0 ? "/ok-" : "/bad-", i));
   }
-  const Course course = Run(FakeSpec(uris), 1, 1);
+  const Course course = RunCourse(FakeSpec(uris), 1, 1);
   const absl::Status& failure = course.end.failure;
   EXPECT_EQ(failure.code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(absl::StrContains(failure.message(), "500 of 1000 ingredients")) << failure;
@@ -205,7 +208,8 @@ TEST(Plan, NamesEveryBadIngredientAndCountsTheRest) {
 
 TEST(Plan, SkipFailsOnlyWhenNothingIsLeft) {
   const Json skip = {{"on_bad_ingredient", "SKIP"}};
-  const Course some = Run(FakeSpec({"/bad-1", "/m1", "/nan-1", "/misfit-1", "/m2"}, skip), 1, 2);
+  const Course some =
+      RunCourse(FakeSpec({"/bad-1", "/m1", "/nan-1", "/misfit-1", "/m2"}, skip), 1, 2);
   ASSERT_TRUE(some.end.failure.ok()) << some.end.failure;
   const Json report = Json::parse(some.report);
   EXPECT_EQ(report["ingredients"][0]["skipped_because"], "no such file");
@@ -215,7 +219,7 @@ TEST(Plan, SkipFailsOnlyWhenNothingIsLeft) {
       absl::StrContains(report["ingredients"][3]["skipped_because"].get<std::string>(), "fc."));
   EXPECT_EQ(report["order"].size(), 2u);
 
-  const Course none = Run(FakeSpec({"/bad-1", "/nan-1"}, skip), 1, 2);
+  const Course none = RunCourse(FakeSpec({"/bad-1", "/nan-1"}, skip), 1, 2);
   EXPECT_FALSE(none.end.failure.ok());
   EXPECT_EQ(GetErrorFacts(none.end.failure).violations.size(), 2u);
 }
@@ -223,7 +227,7 @@ TEST(Plan, SkipFailsOnlyWhenNothingIsLeft) {
 TEST(Plan, AFailedMeasureFailsTheJobTheSameInAnyOrder) {
   const Json spec = FakeSpec({"/m1", "/nan-1", "/m2", "/nan-2"});
   for (unsigned seed = 0; seed < 20; ++seed) {
-    const absl::Status failure = Run(spec, seed, 3).end.failure;
+    const absl::Status failure = RunCourse(spec, seed, 3).end.failure;
     EXPECT_EQ(failure.message(), "ingredient 'nan-1' on held_out: the model gives NaN");
     EXPECT_EQ(GetErrorFacts(failure).reason, "NON_FINITE_OUTPUT");
     EXPECT_EQ(GetErrorFacts(failure).metadata.at("ingredient"), "nan-1");
@@ -234,7 +238,7 @@ TEST(Plan, AFailedMeasureFailsTheJobTheSameInAnyOrder) {
 TEST(Plan, AFailedSpeculationDoesNotMatter) {
   const Json spec =
       FakeSpec(FakeUris(6), {{"recipe", {{"greedy", {{"acceptance", "NOT_WORSE"}}}}}});
-  const Course expected = Run(spec, 0, 1);
+  const Course expected = RunCourse(spec, 0, 1);
   std::set<std::string> needed(expected.order.begin(), expected.order.end());
   auto make = [&](const Task& task) {
     Fact fact = FakeResult(task);
@@ -242,7 +246,7 @@ TEST(Plan, AFailedSpeculationDoesNotMatter) {
     return fact;
   };
   for (unsigned seed = 0; seed < 10; ++seed) {
-    const Course course = Run(spec, seed, 6, make);
+    const Course course = RunCourse(spec, seed, 6, make);
     EXPECT_TRUE(course.end.failure.ok()) << course.end.failure;
     EXPECT_EQ(course.report, expected.report);
   }
@@ -257,7 +261,7 @@ TEST(Plan, ArchitectureAndDataSetFailuresNameTheirField) {
       if (task.kind() == kind) fact.status = WithReason(absl::NotFoundError("gone"), "GONE");
       return fact;
     };
-    const absl::Status failure = Run(FakeSpec(FakeUris(2)), 1, 1, make).end.failure;
+    const absl::Status failure = RunCourse(FakeSpec(FakeUris(2)), 1, 1, make).end.failure;
     EXPECT_EQ(failure.code(), absl::StatusCode::kNotFound);
     ASSERT_EQ(GetErrorFacts(failure).violations.size(), 1u);
     EXPECT_EQ(GetErrorFacts(failure).violations[0].field, field);
@@ -283,7 +287,7 @@ TEST(Plan, ResultsThatMakeNoSenseFailTheJob) {
       if (task.kind() == kind) spoil(&fact.result);
       return fact;
     };
-    EXPECT_FALSE(Run(FakeSpec(FakeUris(3)), 1, 2, make).end.failure.ok()) << kind;
+    EXPECT_FALSE(RunCourse(FakeSpec(FakeUris(3)), 1, 2, make).end.failure.ok()) << kind;
   }
 }
 
@@ -324,17 +328,18 @@ TEST(Plan, WantsAreCutWhereTheyWouldBeMany) {
   EXPECT_FALSE(plan.Next(MapLedger()).truncated);
 }
 
-// The engine asks after every fact: with a thousand ingredients that all join the soup, whole
+// The engine asks after every fact: with hundreds of ingredients that all join the soup, whole
 // courses must stay cheap. Printed, not asserted: machines differ.
-TEST(Plan, CostOfADecisionWithAThousandIngredients) {
-  const Json spec = FakeSpec(FakeUris(1000));
+TEST(Plan, CostOfADecisionWithManyIngredients) {
+  const Json spec = FakeSpec(FakeUris(300));
   const Plan plan(Parse(spec), Options());
   int accepted = 0;
   auto make = [&](const Task& task) {
     Fact fact = FakeResult(task);
     if (task.kind() != "measure") return fact;
     const size_t size = task.body["measure"]["blend"]["ingredients"].size();
-    if (size > 1) fact.result["measured"]["top1_correct"] = 600 + size / 3;
+    if (size > 1)
+      fact.result["measured"]["top1_correct"] = std::min<size_t>(600 + size, kFakeExampleCount);
     return fact;
   };
   MapLedger ledger;
@@ -355,7 +360,7 @@ TEST(Plan, CostOfADecisionWithAThousandIngredients) {
     for (const Task& task : decision.wanted) ledger.facts[task.key] = make(task);
   }
   accepted = static_cast<int>(plan.ReportResult(ledger)["blends"][2]["ingredients"].size());
-  EXPECT_GT(accepted, 200);
+  EXPECT_EQ(accepted, 300);
   std::printf("%d decisions, mean %s, slowest %s, soup of %d\n", calls,
               absl::FormatDuration(total / calls).c_str(), absl::FormatDuration(slowest).c_str(),
               accepted);

@@ -48,8 +48,9 @@ TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
     EXPECT_EQ(Sha256Hex(text), artifacts[i]["sha256"]);
     EXPECT_EQ(text.size(), artifacts[i]["size_bytes"]);
   }
-  EXPECT_EQ(*ReadSmallFile(absl::StrCat(server->engine->ArtifactFolder("a"), "/report.json"), 1 << 20),
-            Report("jobs/a").dump(2) + "\n");
+  EXPECT_EQ(
+      *ReadSmallFile(absl::StrCat(server->engine->ArtifactFolder("a"), "/report.json"), 1 << 20),
+      Report("jobs/a").dump(2) + "\n");
   EXPECT_EQ(EventKeys("jobs/a").back().substr(0, 15), "state/SUCCEEDED");
 }
 

@@ -173,7 +173,8 @@ TEST_P(StoreConformance, ListsNewestFirstByPageStateAndLabel) {
 
   auto names = [&](const JobQuery& query) {
     std::vector<std::string> found;
-    for (const JobRecord& job : *store_->ListJobs(query)) {
+    const std::vector<JobRecord> records = *store_->ListJobs(query);
+    for (const JobRecord& job : records) {
       EXPECT_EQ(job.report, "");
       found.push_back(job.name);
     }
@@ -195,7 +196,8 @@ TEST_P(StoreConformance, ListsNewestFirstByPageStateAndLabel) {
   EXPECT_TRUE(names(query).empty());
 
   Names unfinished;
-  for (const JobRecord& job : *store_->ListUnfinishedJobs()) unfinished.push_back(job.name);
+  const std::vector<JobRecord> records = *store_->ListUnfinishedJobs();
+  for (const JobRecord& job : records) unfinished.push_back(job.name);
   EXPECT_EQ(unfinished, (Names{"jobs/old", "jobs/a", "jobs/b"}));
 }
 
@@ -316,7 +318,7 @@ const Kind kKinds[] = {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, StoreConformance, testing::ValuesIn(kKinds),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace stockpot
