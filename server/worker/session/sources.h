@@ -27,8 +27,10 @@ class Sources {
     std::string cache_folder;  // of decoded data sets; must exist or be makeable
     CheckpointLimits checkpoint_limits;
     DataSetLimits data_set_limits;
-    size_t kept_checkpoints = 256;  // memory-mapped: address space and a file handle's worth each
-    size_t kept_data_sets = 32;     // memory-mapped as well
+    // Memory-mapped, so that they cost address space. As many as a job may have ingredients: a soup
+    // of all of them would else read every one again for each measure.
+    size_t kept_checkpoints = 1024;
+    size_t kept_data_sets = 32;  // memory-mapped as well
     size_t kept_architecture_digests = 32;
   };
 
