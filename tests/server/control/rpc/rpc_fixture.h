@@ -57,15 +57,15 @@ class RpcTest : public ::testing::Test {
       : allowed_(*AllowList::Create({"/data"}, {"/arch"})),
         log_(Log::Silent()),
         service_(Options(), &engine_, &allowed_, &clock_, log_.get()) {
-    StartServer(nullptr);
+    StartServer(&service_, nullptr);
   }
 
-  void StartServer(CallObserver* observer) {
+  void StartServer(SoupService* service, CallObserver* observer) {
     server_.reset();
     PublicServer::Options options;
     options.listen = "127.0.0.1:0";
     options.tick = absl::InfiniteDuration();  // tests tick by themselves
-    auto server = PublicServer::Start(options, &service_, observer);
+    auto server = PublicServer::Start(options, service, observer);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());

@@ -105,9 +105,19 @@ class RecordingObserver final : public CallObserver {
   std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
 };
 
-TEST_F(PublicServerTest, TellsItsObserverOfEveryCallAndItsCode) {
-  RecordingObserver observer;
-  StartServer(&observer);
+// Stopping a server ends the streams of its service for good, so this one has a service of its own.
+class ObservedServerTest : public RpcTest {
+ protected:
+  ObservedServerTest() : observed_service_(Options(), &engine_, &allowed_, &clock_, log_.get()) {
+    StartServer(&observed_service_, &observer_);
+  }
+  ~ObservedServerTest() override { server_.reset(); }
+
+  RecordingObserver observer_;
+  SoupService observed_service_;
+};
+
+TEST_F(ObservedServerTest, TellsOfEveryCallAndItsCode) {
   PutJob("jobs/a", JobState::kSucceeded);
   v1::GetJobRequest request;
   request.set_name("jobs/a");
@@ -123,16 +133,14 @@ TEST_F(PublicServerTest, TellsItsObserverOfEveryCallAndItsCode) {
   EXPECT_FALSE(stream->Read(&event));
   EXPECT_TRUE(stream->Finish().ok());
   server_.reset();
-  EXPECT_THAT(observer.lines(),
+  EXPECT_THAT(observer_.lines(),
               testing::ElementsAre(
                   "start unary stockpot.v1.SoupService GetJob", "end GetJob OK",
                   "start unary stockpot.v1.SoupService GetJob", "end GetJob NotFound",
                   "start server_stream stockpot.v1.SoupService WatchJob", "end WatchJob OK"));
 }
 
-TEST_F(PublicServerTest, CountsACancelledCallOnce) {
-  RecordingObserver observer;
-  StartServer(&observer);
+TEST_F(ObservedServerTest, CountsACancelledCallOnce) {
   PutJob("jobs/a");
   v1::WatchJobRequest watch;
   watch.set_name("jobs/a");
@@ -141,8 +149,9 @@ TEST_F(PublicServerTest, CountsACancelledCallOnce) {
   engine_.WaitForSubscriptions(1);
   context.TryCancel();
   stream->Finish();
+  engine_.WaitForNoSubscription();
   server_.reset();
-  EXPECT_THAT(observer.lines(),
+  EXPECT_THAT(observer_.lines(),
               testing::ElementsAre("start server_stream stockpot.v1.SoupService WatchJob",
                                    "end WatchJob Canceled"));
 }
