@@ -76,6 +76,7 @@ void SpinBriefly(char** argv) {
 }
 
 void SetUpProcess() {
+  prctl(PR_SET_NAME, "stockpot-worker");  // starting again by /proc/self/exe made it "exe"
   KeepFreedMemory();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGINT, SIG_IGN);
