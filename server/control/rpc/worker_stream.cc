@@ -58,10 +58,6 @@ absl::Status WorkerStream::HandleHello(const worker::v1::Hello& hello) {
   const absl::Status status = engine_->WorkerConnected(ToWorkerInfo(hello), this);
   if (!status.ok()) return status;
   connected_ = true;
-  log_->Info("worker_connected", {{"worker", worker_id_},
-                                  {"process", absl::StrCat(hello.process_id())},
-                                  {"device", hello.device_name()},
-                                  {"numerics", hello.numerics()}});
   return absl::OkStatus();
 }
 
@@ -128,9 +124,7 @@ void WorkerStream::End(const absl::Status& status) {
 void WorkerStream::OnDone() {
   // Not on gRPC's thread: the engine may wait for the store.
   executor_->Run([self = std::move(self_)] {
-    if (!self->connected_) return;
-    self->log_->Info("worker_disconnected", {{"worker", self->worker_id_}});
-    self->engine_->WorkerLost(self->worker_id_);
+    if (self->connected_) self->engine_->WorkerLost(self->worker_id_);
   });
 }
 
