@@ -39,13 +39,13 @@ constexpr Training kSweep[] = {
      .seed = 22},
 };
 
-// "03-rate0.03-mixup0.3": what reports call the model.
+// "08-lr0.03-mixup0.3": what reports call the model.
 std::string FileName(size_t index, const Training& training) {
   const auto part = [](const char* name, double value) {
     return value == 0 ? "" : absl::StrCat("-", name, value);
   };
-  return absl::StrCat(absl::Dec(index, absl::kZeroPad2), part("rate", training.learning_rate),
-                      part("smoothing", training.label_smoothing), part("mixup", training.mixup),
+  return absl::StrCat(absl::Dec(index, absl::kZeroPad2), part("lr", training.learning_rate),
+                      part("smooth", training.label_smoothing), part("mixup", training.mixup),
                       ".safetensors");
 }
 
