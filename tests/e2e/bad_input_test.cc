@@ -116,8 +116,8 @@ std::vector<Case> BadCases() {
        "tensor 'head' is not in the architecture", ingredient("extra.safetensors")},
       {"weights that hold NaN", Code::INVALID_ARGUMENT, "CHECKPOINT_NOT_FINITE",
        "spec.ingredients[1]", "tensor 'weight' holds NaN", ingredient("nan.safetensors")},
-      {"a pickle that would run a program", Code::INVALID_ARGUMENT, "CHECKPOINT_INVALID",
-       "spec.ingredients[1]", "malicious.pt", ingredient("malicious.pt")},
+      {"a pickle that would run a program", Code::UNIMPLEMENTED, "CHECKPOINT_UNSUPPORTED",
+       "spec.ingredients[1]", "posix.system", ingredient("malicious.pt")},
       {"a checkpoint outside the allowed folders", Code::PERMISSION_DENIED, "PATH_NOT_ALLOWED",
        "job.spec.ingredients[1].uri", "allowed_root",
        [](v1::JobSpec* spec, const TinySweep&) {
@@ -185,7 +185,9 @@ TEST_F(BadInputTest, EachIsNamedAndTheServerGoesOn) {
     EXPECT_THAT(job.error().message(), HasSubstr(bad.message));
     const ErrorDetails details = DetailsOf(job.error());
     EXPECT_EQ(details.reason, bad.reason);
-    if (*bad.field != '\0') EXPECT_THAT(details.fields, Contains(std::string(bad.field)));
+    if (*bad.field != '\0') {
+      EXPECT_THAT(details.fields, Contains(std::string(bad.field)));
+    }
   }
   EXPECT_EQ(server_->Run(sweep_->Spec()).state(), v1::Job::SUCCEEDED);
 }

@@ -1,8 +1,7 @@
 // The greedy soup of a real sweep, against what today's script says of it (shared/data/README.md).
-#include <google/protobuf/util/json_util.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
