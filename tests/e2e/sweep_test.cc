@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,7 @@ class SweepTest : public testing::Test {
   void SetUp() override {
     folder_ = SharedData();
     if (folder_.empty()) GTEST_SKIP() << "no shared sweep: set STOCKPOT_SHARED to its folder";
+    folder_ = std::filesystem::canonical(folder_).string();
     std::ifstream file(folder_ + "/reference.json");
     reference_ = json::parse(file);
   }

@@ -69,11 +69,12 @@ void EngineImpl::Succeed(Job* job) {
     EndJob(job, JobState::kFailed, Annotate(artifacts.status(), "writing the report"),
            Json::array());
   } else {
-    EndJob(job, JobState::kSucceeded, absl::OkStatus(), *std::move(artifacts));
+    EndJob(job, JobState::kSucceeded, absl::OkStatus(), *artifacts);
   }
 }
 
-bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error, Json artifacts) {
+bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error,
+                        const Json& artifacts) {
   const absl::Time now = clock_->Now();
   const JobRecord before = job->record;
   job->record.error = error;

@@ -110,7 +110,7 @@ class EngineImpl final : public Engine {
   void Advance(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Succeed(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stores the end of the job and forgets it; false: the store could not, it is tried again.
-  bool EndJob(Job* job, JobState state, const absl::Status& error, Json artifacts)
+  bool EndJob(Job* job, JobState state, const absl::Status& error, const Json& artifacts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One transaction: the record with `state`, and `events` after the event of the state.
   absl::Status SetState(Job* job, JobState state, const std::string& message,

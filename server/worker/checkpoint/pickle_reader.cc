@@ -208,6 +208,7 @@ class Machine {
   absl::Status Reduce() {
     ASSIGN_OR_RETURN(const PickleRef arguments, Pop());
     ASSIGN_OR_RETURN(const PickleRef callable, Pop());
+    if (const auto same = PassedThrough(heap_, callable, arguments)) return Push(*same);
     ASSIGN_OR_RETURN(PickleValue value, RebuildCall(heap_, callable, arguments));
     return PushNew(std::move(value));
   }

@@ -138,6 +138,16 @@ absl::StatusOr<PickleValue> RebuildCall(const PickleHeap& heap, PickleRef callab
   return PickleValue{PickleKind::kObject, 0, {}, {callable}};
 }
 
+std::optional<PickleRef> PassedThrough(const PickleHeap& heap, PickleRef callable,
+                                       PickleRef arguments) {
+  const std::vector<PickleRef>& items = heap[arguments].items;
+  if (!IsGlobal(heap, callable, "torch.jit._pickle", "restore_type_tag") ||
+      !IsKind(heap, arguments, PickleKind::kTuple) || items.size() != 2) {
+    return std::nullopt;
+  }
+  return items[0];
+}
+
 absl::StatusOr<PickleValue> RebuildStorage(const PickleHeap& heap, PickleRef persistent_id) {
   const std::vector<PickleRef>& id = heap[persistent_id].items;
   if (!IsKind(heap, persistent_id, PickleKind::kTuple) || id.size() != 5 ||

@@ -3,7 +3,8 @@
     python make_fixtures.py        (needs torch and safetensors; the tests need neither)
 
 The files are committed: run this only to add one. Every *.pt with weights holds those of
-weights.safetensors, or of dtypes.safetensors where its name begins with dtypes.
+weights.safetensors, or of dtypes.safetensors where its name begins with dtypes. cpp_pickle_save.pt is not
+from here: tests/support/torch_save wrote it, with LibTorch's torch::pickle_save.
 """
 
 import argparse

@@ -38,7 +38,8 @@ TEST(TorchSaveReader, GivesTheBytesOfSafetensors) {
   for (const char* name :
        {"plain.pt", "ordered_metadata.pt", "protocol4.pt", "protocol5.pt", "nested_state_dict.pt",
         "nested_model.pt", "module_prefix.pt", "parameters.pt", "strided.pt", "shared_storage.pt",
-        "namespace.pt", "optimizer.pt", "malicious_beside.pt", "sparse_beside.pt"}) {
+        "namespace.pt", "optimizer.pt", "malicious_beside.pt", "sparse_beside.pt",
+        "cpp_pickle_save.pt"}) {
     EXPECT_EQ(Digest(name), expected) << name;
   }
   EXPECT_EQ(Open("plain.pt")->format(), "torch.save");
