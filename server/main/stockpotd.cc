@@ -76,12 +76,14 @@ struct Server {
 };
 
 std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std::string& socket,
-                                         const std::string& id) {
+                                         const std::string& id, int slot) {
+  // Workers share out the cards of the host.
+  const std::string device = flags.device == "auto" ? absl::StrCat("auto:", slot) : flags.device;
   std::vector<std::string> arguments = {
       flags.worker_binary,
       absl::StrCat("--server=unix:", socket),
       absl::StrCat("--worker_id=", id),
-      absl::StrCat("--device=", flags.device),
+      absl::StrCat("--device=", device),
       absl::StrCat("--threads=", flags.threads_per_worker),
       absl::StrCat("--cache_folder=", flags.data_folder, "/cache"),
   };
@@ -118,8 +120,8 @@ absl::Status AssembleWorkers(const StockpotdFlags& flags, Server* server) {
   Supervisor::Options options;
   options.count = flags.workers;
   options.stop_grace = kWorkerGrace;
-  options.arguments = [flags, socket](const std::string& id) {
-    return WorkerArguments(flags, socket, id);
+  options.arguments = [flags, socket](const std::string& id, int slot) {
+    return WorkerArguments(flags, socket, id, slot);
   };
   server->supervisor =
       std::make_unique<Supervisor>(std::move(options), &server->clock, server->log.get());

@@ -69,7 +69,9 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--workers", flags->workers, "Worker processes; 0: none, jobs wait")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app.add_option("--device", flags->device, "Where workers compute: auto, cpu, cuda or cuda:N")
+  app.add_option("--device", flags->device,
+                 "Where workers compute: auto (a card for each where cards are found, else the "
+                 "CPU), cpu, cuda or cuda:N")
       ->capture_default_str();
   app.add_option("--threads_per_worker", flags->threads_per_worker,
                  "CPU threads of a worker; 0: the cores shared out evenly")

@@ -51,7 +51,7 @@ void WaitUntilEvaluating(ServerProcess& server, const std::string& name) {
 }
 
 TEST(Lifecycle, AWorkerKilledInATaskCostsThatAttemptAndNothingElse) {
-  const TinySweep sweep(100);
+  const TinySweep sweep(40);
   ServerProcess server({});
   const std::string name = Create(server, SlowSpec(sweep));
   WaitUntilEvaluating(server, name);
@@ -74,7 +74,7 @@ TEST(Lifecycle, AWorkerKilledInATaskCostsThatAttemptAndNothingElse) {
 }
 
 TEST(Lifecycle, AServerKilledInAJobGoesOnWhereItWas) {
-  const TinySweep sweep(100);
+  const TinySweep sweep(40);
   TemporaryFolder data;
   std::string name;
   std::vector<v1::JobEvent> events;

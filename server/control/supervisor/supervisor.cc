@@ -89,7 +89,7 @@ bool Supervisor::RunOnce(int slot) {
     absl::MutexLock lock(&mutex_);
     if (stopping_) return true;
     absl::StatusOr<std::unique_ptr<ChildProcess>> started =
-        ChildProcess::Start(options_.arguments(id));
+        ChildProcess::Start(options_.arguments(id, slot));
     if (!started.ok()) {
       log_->Error("worker_not_started", {{"slot", absl::StrCat(slot)},
                                          {"error", std::string(started.status().message())}});

@@ -32,8 +32,9 @@ class Supervisor {
  public:
   struct Options {
     int count = 1;  // processes kept running
-    // The argument list of a worker with this id; the first is the program's path.
-    std::function<std::vector<std::string>(const std::string& id)> arguments;
+    // The argument list of a worker with this id in this slot, 0 … count - 1; the first is the
+    // program's path.
+    std::function<std::vector<std::string>(const std::string& id, int slot)> arguments;
     Backoff backoff;
     // One that ran this long was healthy: its end is not counted with earlier ones.
     absl::Duration healthy_after = absl::Seconds(60);

@@ -59,8 +59,8 @@ struct DeviceInfo {
 
 class Runner {
  public:
-  // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", or "auto": a GPU
-  // where its libraries and a card are found).
+  // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", "auto": a GPU
+  // where its libraries and a card are found, or "auto:N": the Nth card, counted round).
   // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID); those of
   // ProbeDevice.
   static absl::StatusOr<std::unique_ptr<Runner>> Load(const std::string& path,

@@ -81,14 +81,16 @@ absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device) {
     }
     int index = 0;
     absl::string_view number = device;
-    const bool automatic = device == "auto";
-    const bool numbered = absl::ConsumePrefix(&number, "cuda:");
-    if (!automatic && device != "cuda" &&
-        !(numbered && absl::SimpleAtoi(number, &index) && index >= 0)) {
+    const bool numbered_automatic = absl::ConsumePrefix(&number, "auto:");
+    const bool numbered = numbered_automatic || absl::ConsumePrefix(&number, "cuda:");
+    const bool automatic = numbered_automatic || device == "auto";
+    if (numbered ? !absl::SimpleAtoi(number, &index) || index < 0
+                 : !automatic && device != "cuda") {
       return absl::InvalidArgumentError(
-          absl::StrCat("unknown device '", device, "': auto, cpu, cuda or cuda:N"));
+          absl::StrCat("unknown device '", device, "': auto, auto:N, cpu, cuda or cuda:N"));
     }
     const int count = CardCount();
+    if (numbered_automatic && count > 0) index %= count;
     if (index < count) return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
     if (automatic) return c10::Device(c10::kCPU);
     return absl::FailedPreconditionError(

@@ -52,7 +52,7 @@ class SupervisorTest : public ::testing::Test {
     options.count = count;
     options.backoff.first = options.backoff.longest = absl::ZeroDuration();
     options.stop_grace = absl::Seconds(20);
-    options.arguments = [script, pipe = lines_.path()](const std::string& id) {
+    options.arguments = [script, pipe = lines_.path()](const std::string& id, int) {
       return std::vector<std::string>{"/bin/sh", "-c", script, id, pipe};
     };
     return std::make_unique<Supervisor>(std::move(options), &clock_, log_.get());
@@ -109,7 +109,7 @@ TEST_F(SupervisorTest, KillsWhatIgnoresSigterm) {
   mkfifo((lines_.path() + ".never").c_str(), 0600);
   Supervisor::Options options;
   options.stop_grace = absl::Milliseconds(1);
-  options.arguments = [pipe = lines_.path()](const std::string& id) {
+  options.arguments = [pipe = lines_.path()](const std::string& id, int) {
     return std::vector<std::string>{"/bin/sh", "-c", std::string("trap '' TERM; ") + kWaits, id,
                                     pipe};
   };
@@ -123,7 +123,7 @@ TEST_F(SupervisorTest, KillsWhatIgnoresSigterm) {
 TEST_F(SupervisorTest, StopsWhileAProgramCannotBeStarted) {
   Supervisor::Options options;
   options.backoff.first = options.backoff.longest = absl::Hours(1);
-  options.arguments = [](const std::string&) {
+  options.arguments = [](const std::string&, int) {
     return std::vector<std::string>{"/nonexistent/program"};
   };
   Supervisor supervisor(std::move(options), &clock_, log_.get());

@@ -341,6 +341,8 @@ TEST(ProbeDevice, KnowsItsNames) {
   EXPECT_EQ(ProbeDevice("cuda:x").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ProbeDevice("cuda:99").status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(ProbeDevice("auto").ok());
+  EXPECT_TRUE(ProbeDevice("auto:3").ok());
+  EXPECT_EQ(ProbeDevice("auto:x").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ProbeDevice("cpu")->kind, "cpu");
 }
 
