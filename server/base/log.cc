@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace stockpot {
 namespace {
@@ -23,7 +24,9 @@ std::string Line(absl::string_view event, Log::Fields fields) {
   std::string line(event);
   for (const auto& [key, value] : fields) {
     if (NeedsQuotes(value)) {
-      absl::StrAppend(&line, " ", key, "=\"", absl::Utf8SafeCEscape(value), "\"");
+      // Within double quotes a single quote needs no escape, and errors are full of them.
+      absl::StrAppend(&line, " ", key, "=\"",
+                      absl::StrReplaceAll(absl::Utf8SafeCEscape(value), {{"\\'", "'"}}), "\"");
     } else {
       absl::StrAppend(&line, " ", key, "=", value);
     }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/http_fetch.h"
 #include "tests/support/server_process/server_process.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
@@ -132,6 +133,19 @@ TEST(Lifecycle, SigtermEndsTheServerCleanlyAndItsWorkersWithIt) {
   const std::vector<pid_t> workers = server.WorkerProcessIds();
   EXPECT_EQ(server.Terminate(), 0);
   for (const pid_t worker : workers) EXPECT_NE(kill(worker, 0), 0) << "a worker outlived it";
+}
+
+TEST(Lifecycle, MetricsTellOfJobsTasksAndCalls) {
+  const std::string port = std::to_string(FreePort());
+  ServerProcess server({.metrics_listen = "127.0.0.1:" + port});
+  ASSERT_EQ(server.Run(TinySweep().Spec()).state(), v1::Job::SUCCEEDED);
+  const std::string metrics = HttpFetch(std::stoi(port), "/metrics");
+  for (const char* line : {"stockpot_jobs_ended_total{state=\"succeeded\"} 1\n",
+                           "stockpot_tasks_ended_total{kind=\"write_soup\",outcome=\"ok\"} 1\n",
+                           "stockpot_workers{state=\"idle\"} 1\n"}) {
+    EXPECT_THAT(metrics, HasSubstr(line));
+  }
+  EXPECT_THAT(metrics, HasSubstr("grpc_method=\"CreateJob\""));
 }
 
 class CommandLine : public testing::Test {

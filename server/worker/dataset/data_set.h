@@ -83,7 +83,8 @@ class DataSet {
 // (path, size, time of change and geometry), is built under a temporary name and renamed, and is
 // shared by all processes of the host.
 // Errors, each naming the file at fault: NOT_FOUND; INVALID_ARGUMENT empty, unreadable image, label
-// out of range (negative), sizes that differ, missing tensors; RESOURCE_EXHAUSTED over the limits.
+// out of range (negative), sizes that differ, missing tensors, over the limits; RESOURCE_EXHAUSTED
+// out of memory or disk, which may pass.
 // Reasons: DATA_SET_NOT_FOUND, DATA_SET_EMPTY, IMAGE_UNREADABLE, LABEL_OUT_OF_RANGE,
 // DATA_SET_INVALID.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const DataSetSource& source,

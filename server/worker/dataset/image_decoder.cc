@@ -27,9 +27,8 @@ absl::StatusOr<Image> DecodeImage(absl::string_view encoded, uint64_t max_pixels
 
 absl::Status CheckPixelCount(uint64_t width, uint64_t height, uint64_t max_pixels) {
   if (height != 0 && width > max_pixels / height) {
-    return absl::ResourceExhaustedError(absl::StrCat("the image declares ", width, " x ", height,
-                                                     " pixels, more than the limit of ",
-                                                     max_pixels));
+    return absl::InvalidArgumentError(absl::StrCat("the image declares ", width, " x ", height,
+                                                   " pixels, more than the limit of ", max_pixels));
   }
   return absl::OkStatus();
 }

@@ -23,8 +23,8 @@
 
 namespace stockpot {
 
-// Errors: INVALID_ARGUMENT not an image, damaged or truncated; RESOURCE_EXHAUSTED more pixels than
-// allowed (known before any are decoded). Reason IMAGE_UNREADABLE; the caller names the file.
+// Errors: INVALID_ARGUMENT not an image, damaged, truncated, or more pixels than allowed (known
+// before any are decoded). Reason IMAGE_UNREADABLE; the caller names the file.
 absl::StatusOr<Image> DecodeImage(absl::string_view encoded, uint64_t max_pixels);
 
 // One decoder each; DecodeImage chooses.
@@ -32,7 +32,7 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view encoded, uint64_t max_pixels)
 absl::StatusOr<Image> DecodePng(absl::string_view encoded, uint64_t max_pixels);
 absl::StatusOr<Image> DecodeWebp(absl::string_view encoded, uint64_t max_pixels);
 
-// For the decoders: RESOURCE_EXHAUSTED when an image declares too many pixels.
+// For the decoders: INVALID_ARGUMENT when an image declares too many pixels.
 absl::Status CheckPixelCount(uint64_t width, uint64_t height, uint64_t max_pixels);
 
 }  // namespace stockpot

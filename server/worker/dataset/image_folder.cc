@@ -121,14 +121,14 @@ class Walker {
     if (!S_ISREG(info.st_mode)) return Invalid(name, "not a regular file");
     const auto size = static_cast<uint64_t>(info.st_size);
     if (size > limits_.max_file_bytes) {
-      return AtFile(absl::ResourceExhaustedError(
-                        absl::StrCat(size, " bytes, limit ", limits_.max_file_bytes)),
-                    "IMAGE_UNREADABLE", name);
+      return AtFile(
+          absl::InvalidArgumentError(absl::StrCat(size, " bytes, limit ", limits_.max_file_bytes)),
+          "IMAGE_UNREADABLE", name);
     }
     if (files_.size() >= limits_.max_examples) {
-      return WithReason(absl::ResourceExhaustedError(
-                            absl::StrCat("more than ", limits_.max_examples, " examples")),
-                        "DATA_SET_INVALID");
+      return WithReason(
+          absl::InvalidArgumentError(absl::StrCat("more than ", limits_.max_examples, " examples")),
+          "DATA_SET_INVALID");
     }
     files_.push_back(
         {name, label, size, int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec});

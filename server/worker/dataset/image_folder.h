@@ -35,8 +35,8 @@ struct ImageFolder {
 // `class_names`: label order; every class folder must be among them, and a name without a folder is
 // a class without examples. Empty: the folders' names in byte order.
 // Errors: NOT_FOUND (DATA_SET_NOT_FOUND); INVALID_ARGUMENT: no class folder (DATA_SET_EMPTY), a
-// class without images (DATA_SET_EMPTY, names the class), else DATA_SET_INVALID; RESOURCE_EXHAUSTED
-// over the limits.
+// class without images (DATA_SET_EMPTY, names the class), a file over the limits
+// (IMAGE_UNREADABLE), else DATA_SET_INVALID.
 absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
                                             const std::vector<std::string>& class_names,
                                             const DataSetLimits& limits);

@@ -22,7 +22,7 @@ namespace stockpot {
 absl::Status CheckGeometry(const ImageGeometry& geometry);
 
 // Resizes, then crops. `geometry` has been checked.
-// Errors: RESOURCE_EXHAUSTED when the result of a step would have more than `max_pixels`.
+// Errors: INVALID_ARGUMENT when the result of a step would have more than `max_pixels`.
 absl::StatusOr<Image> ApplyGeometry(Image image, const ImageGeometry& geometry,
                                     uint64_t max_pixels);
 

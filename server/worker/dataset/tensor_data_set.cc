@@ -159,7 +159,7 @@ class TensorDataSet final : public DataSet {
                         "DATA_SET_EMPTY");
     }
     if (static_cast<uint64_t>(info.shape[0]) > limits.max_examples) {
-      return WithReason(absl::ResourceExhaustedError(
+      return WithReason(absl::InvalidArgumentError(
                             absl::StrCat(info.shape[0], " examples, limit ", limits.max_examples)),
                         "DATA_SET_INVALID");
     }

@@ -85,7 +85,7 @@ ServerProcess::ServerProcess(Options options) {
       ProgramPath("stockpotd"),
       "--listen=127.0.0.1:0",
       "--port_file=" + port_file,
-      "--metrics_listen=off",
+      "--metrics_listen=" + options.metrics_listen,
       "--data_folder=" + (options.data_folder.empty() ? folder_ / "data" : options.data_folder),
       "--workers=" + std::to_string(options.workers),
       "--threads_per_worker=" + std::to_string(options.threads_per_worker)};
@@ -95,8 +95,6 @@ ServerProcess::ServerProcess(Options options) {
   for (const std::string& prefix : options.allowed_architecture_prefixes) {
     arguments.push_back("--allowed_architecture_prefix=" + prefix);
   }
-  // Flags given twice: the last one counts.
-  arguments.insert(arguments.end(), options.more_flags.begin(), options.more_flags.end());
   process_id_ = Spawn(arguments, -1);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while ((address_ = FirstLine(port_file)).empty()) {

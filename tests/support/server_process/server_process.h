@@ -40,7 +40,7 @@ class ServerProcess {
     std::vector<std::string> allowed_architecture_prefixes = {"/"};
     // Kept by the caller to start a second server on the same data; "" is a folder of its own.
     std::string data_folder;
-    std::vector<std::string> more_flags;
+    std::string metrics_listen = "off";
   };
   explicit ServerProcess(Options options);
   ~ServerProcess();  // SIGTERM, and waits

@@ -1,11 +1,7 @@
 #include "server/control/metrics/metrics.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <regex>
 #include <sstream>
@@ -13,33 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/control/metrics/metrics_server.h"
+#include "tests/support/http_fetch.h"
 
 namespace stockpot {
 namespace {
 
 using testing::HasSubstr;
-
-// What an HTTP client gets from this machine.
-std::string Fetch(int port, const std::string& path) {
-  const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string response;
-  if (connect(handle, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request =
-        absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    EXPECT_EQ(write(handle, request.data(), request.size()), static_cast<ssize_t>(request.size()));
-    char buffer[4096];
-    ssize_t count;
-    while ((count = read(handle, buffer, sizeof(buffer))) > 0) {
-      response.append(buffer, static_cast<size_t>(count));
-    }
-  }
-  close(handle);
-  return response;
-}
 
 TEST(Metrics, CountsUnderTheDocumentedNames) {
   Metrics metrics("1.2.3", absl::FromUnixSeconds(1000));
@@ -95,10 +70,10 @@ TEST(MetricsServer, ServesOnAFreePort) {
   Metrics metrics("1", absl::UnixEpoch());
   const auto server = MetricsServer::Start("127.0.0.1:0", metrics);
   ASSERT_TRUE(server.ok()) << server.status();
-  const std::string response = Fetch((*server)->port(), "/metrics");
+  const std::string response = HttpFetch((*server)->port(), "/metrics");
   EXPECT_THAT(response, HasSubstr("200 OK"));
   EXPECT_THAT(response, HasSubstr("stockpot_build_info"));
-  EXPECT_THAT(Fetch((*server)->port(), "/etc/passwd"), HasSubstr("404"));
+  EXPECT_THAT(HttpFetch((*server)->port(), "/etc/passwd"), HasSubstr("404"));
 }
 
 TEST(MetricsServer, SaysThatThePortIsTaken) {

@@ -144,14 +144,14 @@ TEST(ImageFolder, KeepsTheLimits) {
   folder.WriteFixtures({{"cat/1.jpg", "444.jpg"}, {"cat/2.jpg", "420.jpg"}});
   DataSetLimits limits;
   limits.max_examples = 1;
-  EXPECT_TRUE(absl::IsResourceExhausted(folder.Open(folder.Source(), limits).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(folder.Open(folder.Source(), limits).status()));
   limits = {};
   limits.max_file_bytes = 100;
-  EXPECT_TRUE(absl::IsResourceExhausted(folder.Open(folder.Source(), limits).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(folder.Open(folder.Source(), limits).status()));
   limits = {};
   limits.max_image_pixels = 100;
   const absl::Status status = folder.Open(folder.Source(), limits).status();
-  ExpectError(status, absl::StatusCode::kResourceExhausted, "IMAGE_UNREADABLE", "cat/1.jpg");
+  ExpectError(status, absl::StatusCode::kInvalidArgument, "IMAGE_UNREADABLE", "cat/1.jpg");
 }
 
 // ---- Tensors ----
