@@ -18,17 +18,27 @@ absl::Status WriteJson(const std::string& folder, const std::string& file, const
   return absl::OkStatus();
 }
 
+// The soup's ingredients as they were added: the order is part of the arithmetic.
+Json SoupIngredients(const Json& result) {
+  Json ingredients = Json::array();
+  for (const Json& blend : result["blends"]) {
+    if (blend["kind"] != result["chosen"]) continue;
+    for (const Json& name : blend["ingredients"]) {
+      for (const Json& ingredient : result["ingredients"]) {
+        if (ingredient["display_name"] != name) continue;
+        ingredients.push_back({{"display_name", name},
+                               {"uri", ingredient["uri"]},
+                               {"digest", ingredient["digest"]},
+                               {"coefficient", ingredient["coefficient"]}});
+      }
+    }
+  }
+  return ingredients;
+}
+
 Json Manifest(const JobRecord& job, const Json& result, const Json& artifacts,
               const std::string& software) {
-  Json ingredients = Json::array();
-  for (const Json& ingredient : result["ingredients"]) {
-    if (!ingredient.value("in_soup", false)) continue;
-    ingredients.push_back({{"display_name", ingredient["display_name"]},
-                           {"uri", ingredient["uri"]},
-                           {"digest", ingredient["digest"]},
-                           {"coefficient", ingredient["coefficient"]}});
-  }
-  Json soup = {{"ingredients", std::move(ingredients)},
+  Json soup = {{"ingredients", SoupIngredients(result)},
                {"content_digest", result.value("soup_digest", "")}};
   if (!artifacts.empty()) soup["sha256"] = artifacts[0]["sha256"];
   const absl::StatusOr<Json> spec = ParseJson(job.spec);

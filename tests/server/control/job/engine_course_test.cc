@@ -54,5 +54,25 @@ TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
   EXPECT_EQ(EventKeys("jobs/a").back().substr(0, 15), "state/SUCCEEDED");
 }
 
+TEST_F(EngineCourse, TheManifestListsIngredientsInTheOrderTheyWereAdded) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(9)))).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  const Json manifest = Json::parse(*ReadSmallFile(
+      absl::StrCat(server->engine->ArtifactFolder("jobs/a"), "/manifest.json"), 1 << 20));
+  const Json result = Report("jobs/a")["result"];
+  Json added = Json::array();
+  for (const Json& step : result["steps"]) {
+    if (step["accepted"]) added.push_back(step["candidate"]);
+  }
+  ASSERT_FALSE(std::is_sorted(added.begin(), added.end())) << "the spec's order would pass too";
+  Json listed = Json::array();
+  for (const Json& ingredient : manifest["soup"]["ingredients"]) {
+    listed.push_back(ingredient["display_name"]);
+    EXPECT_EQ(ingredient["coefficient"], 1.0 / static_cast<double>(added.size()));
+  }
+  EXPECT_EQ(listed, added);
+}
+
 }  // namespace
 }  // namespace stockpot
