@@ -70,14 +70,15 @@ class CrashTest : public testing::Test {
     EXPECT_FALSE(measured.empty());
   }
 
-  const TinySweep sweep_{40};
+  const int kills_ = FromEnvironment("STOCKPOT_CRASH_KILLS", 8);
+  // Tasks short enough to end between two kills, and enough of them to last.
+  const TinySweep sweep_{40, 3 + kills_};
   const TemporaryFolder data_;
   std::string name_;
   std::vector<v1::JobEvent> events_;
 };
 
 TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
-  const int kills = FromEnvironment("STOCKPOT_CRASH_KILLS", 8);
   const int seed = FromEnvironment("STOCKPOT_CRASH_SEED", 1);
   std::mt19937 random(static_cast<unsigned>(seed));
   // A worker is up after about a second, so some moments are before it and some in the middle.
@@ -87,7 +88,7 @@ TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
   while (!ended) {
     ServerProcess server({.data_folder = data_.path() + "/d"});
     ASSERT_NO_FATAL_FAILURE(CreateOrFind(server));
-    const bool last = killed >= kills;
+    const bool last = killed >= kills_;
     ended = WatchFor(server,
                      last ? std::chrono::minutes(2) : std::chrono::milliseconds(moment(random)));
     ASSERT_TRUE(ended || !last) << "does not end";
@@ -96,7 +97,7 @@ TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
     ++killed;
   }
   RecordProperty("kills", killed);
-  EXPECT_GT(killed, 0) << "it was over before it could be disturbed";
+  EXPECT_GE(killed, kills_ / 2) << "it was over before it was disturbed much";
 
   ServerProcess server({.data_folder = data_.path() + "/d"});
   const v1::Job job = server.Follow(name_, &events_);

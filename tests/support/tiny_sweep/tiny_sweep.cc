@@ -26,9 +26,9 @@ void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& t
   Check((*writer)->Finish().status());
 }
 
-TinySweep::TinySweep(int repeats) {
-  // The second and third checkpoint blur the classes more and more.
-  for (int i = 0; i < 3; ++i) {
+TinySweep::TinySweep(int repeats, int ingredients) : ingredients_(ingredients) {
+  // Each checkpoint blurs the classes more than the one before.
+  for (int i = 0; i < ingredients_; ++i) {
     std::vector<float> weight(12, 0.1f * static_cast<float>(i));
     for (int c = 0; c < 3; ++c) weight[static_cast<size_t>(c * 4 + c)] = 1.0f;
     WriteSafetensors(folder_ / ("good_" + std::to_string(i) + ".safetensors"),
@@ -50,7 +50,7 @@ TinySweep::TinySweep(int repeats) {
 v1::JobSpec TinySweep::Spec(const std::string& model) const {
   v1::JobSpec spec;
   spec.mutable_model()->set_architecture_uri(folder_ / ("models/" + model));
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < ingredients_; ++i) {
     spec.add_ingredients()->set_uri(folder_ / ("good_" + std::to_string(i) + ".safetensors"));
   }
   spec.mutable_evaluation()->mutable_held_out()->set_uri(folder_ / "data.safetensors");

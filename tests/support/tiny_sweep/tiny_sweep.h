@@ -1,4 +1,4 @@
-// A sweep that takes no time: three checkpoints of a linear classifier with 4 inputs and 3 classes,
+// A sweep that takes no time: checkpoints of a linear classifier with 4 inputs and 3 classes,
 // and a held-out set, written to a folder of its own. Needs no torch and no shared data.
 // Thread safety: thread-compatible.
 #ifndef STOCKPOT_TESTS_SUPPORT_TINY_SWEEP_TINY_SWEEP_H_
@@ -33,13 +33,13 @@ class TinySweep {
   static constexpr int kExamples = 6;
 
   // The held-out set repeats its six examples this many times.
-  explicit TinySweep(int repeats = 1);
+  explicit TinySweep(int repeats = 1, int ingredients = 3);
 
-  // In it: models/*.pt, good_0.safetensors … good_2.safetensors, data.safetensors.
+  // In it: models/*.pt, good_0.safetensors, good_1.safetensors …, data.safetensors.
   const TemporaryFolder& folder() const { return folder_; }
   std::string operator/(const std::string& name) const { return folder_ / name; }
 
-  // A greedy job over the three, with models/{model}.
+  // A greedy job over them, with models/{model}.
   v1::JobSpec Spec(const std::string& model = "linear.pt") const;
 
   // The tensors of a checkpoint, with these weights.
@@ -47,6 +47,7 @@ class TinySweep {
                                              std::vector<int64_t> shape);
 
  private:
+  const int ingredients_;
   TemporaryFolder folder_;
 };
 
