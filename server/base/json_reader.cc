@@ -52,6 +52,10 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
   return json;
 }
 
+std::string DumpJson(const Json& json, int indent) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
 JsonReader::JsonReader(const Json& json, std::string path)
     : JsonReader(json, std::move(path), std::make_shared<std::vector<FieldViolation>>()) {}
 

@@ -28,6 +28,10 @@ using Json = nlohmann::json;
 // Parses text without exceptions. INVALID_ARGUMENT when it is not JSON or nested over 100 deep.
 absl::StatusOr<Json> ParseJson(absl::string_view text);
 
+// The text of `json` without exceptions: bytes that are not UTF-8 become U+FFFD. On one line, or
+// with `indent` spaces a level.
+std::string DumpJson(const Json& json, int indent = -1);
+
 class JsonReader {
  public:
   // `json` must outlive the reader. A value that is no object is a violation.

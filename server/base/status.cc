@@ -11,10 +11,6 @@ namespace {
 
 constexpr absl::string_view kFactsUrl = "stockpot.dev/error-facts";
 
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 Json FactsJson(const ErrorFacts& facts) {
   Json json = Json::object();
   if (!facts.reason.empty()) json["reason"] = facts.reason;
@@ -54,7 +50,7 @@ ErrorFacts FactsFromJson(const Json& json) {
 }
 
 absl::Status SetFacts(absl::Status status, const ErrorFacts& facts) {
-  if (!status.ok()) status.SetPayload(kFactsUrl, absl::Cord(Dump(FactsJson(facts))));
+  if (!status.ok()) status.SetPayload(kFactsUrl, absl::Cord(DumpJson(FactsJson(facts))));
   return status;
 }
 
@@ -98,10 +94,10 @@ ErrorFacts GetErrorFacts(const absl::Status& status) {
 }
 
 std::string SerializeStatus(const absl::Status& status) {
-  if (status.ok()) return Dump({{"code", 0}});
-  return Dump({{"code", static_cast<int>(status.code())},
-               {"message", std::string(status.message())},
-               {"facts", FactsJson(GetErrorFacts(status))}});
+  if (status.ok()) return DumpJson({{"code", 0}});
+  return DumpJson({{"code", static_cast<int>(status.code())},
+                   {"message", std::string(status.message())},
+                   {"facts", FactsJson(GetErrorFacts(status))}});
 }
 
 absl::Status ParseSerializedStatus(absl::string_view serialized) {

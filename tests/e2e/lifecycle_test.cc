@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -37,18 +38,27 @@ std::string Create(ServerProcess& server, const v1::JobSpec& spec) {
   return job.name();
 }
 
-// Returns once the job evaluates something.
-void WaitUntilEvaluating(ServerProcess& server, const std::string& name) {
+// Watches from the beginning until `stop` likes an event; gives all that are in the sequence.
+std::vector<v1::JobEvent> WatchUntil(ServerProcess& server, const std::string& name,
+                                     const std::function<bool(const v1::JobEvent&)>& stop) {
   grpc::ClientContext context;
   v1::WatchJobRequest request;
   request.set_name(name);
   auto reader = server.stub().WatchJob(&context, request);
+  std::vector<v1::JobEvent> events;
   v1::JobEvent event;
   while (reader->Read(&event)) {
-    ASSERT_FALSE(event.has_soup_written()) << "over before it could be disturbed";
-    if (event.has_progress() && event.progress().examples_done() > 0) break;
+    EXPECT_FALSE(event.has_soup_written()) << "over before it could be disturbed";
+    if (event.sequence() > 0) events.push_back(event);
+    if (stop(event)) break;
   }
   context.TryCancel();
+  return events;
+}
+
+void WaitUntilEvaluating(ServerProcess& server, const std::string& name) {
+  WatchUntil(server, name,
+             [](const v1::JobEvent& event) { return event.progress().examples_done() > 0; });
 }
 
 TEST(Lifecycle, AWorkerKilledInATaskCostsThatAttemptAndNothingElse) {
@@ -83,15 +93,8 @@ TEST(Lifecycle, AServerKilledInAJobGoesOnWhereItWas) {
     ServerProcess server({.data_folder = data / "d"});
     name = Create(server, SlowSpec(sweep));
     WaitUntilEvaluating(server, name);
-    grpc::ClientContext context;
-    v1::WatchJobRequest request;
-    request.set_name(name);
-    auto reader = server.stub().WatchJob(&context, request);
-    v1::JobEvent event;
-    while (reader->Read(&event)) {
-      if (event.sequence() > 0) events.push_back(event);
-      if (event.has_blend_measured()) break;
-    }
+    events = WatchUntil(server, name,
+                        [](const v1::JobEvent& event) { return event.has_blend_measured(); });
     server.Kill();
   }
   ASSERT_FALSE(events.empty());

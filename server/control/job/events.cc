@@ -6,10 +6,6 @@
 
 namespace stockpot {
 
-std::string DumpJson(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 NewEvent StateEvent(const JobRecord& job, absl::Time now, const std::string& message) {
   const std::string state(JobStateName(job.state));
   return {absl::StrCat("state/", state, "/", job.last_sequence), now,

@@ -30,9 +30,6 @@ bool IsRequeued(const std::string& event_key);                                //
 std::optional<std::string> LostTaskOf(const std::string& event_key);          // attempt/…
 std::optional<std::string> MeasuredFactOf(const std::string& milestone_key);  // measured/…
 
-// JSON as it is stored; text that is not UTF-8 is mended, never an exception.
-std::string DumpJson(const Json& json);
-
 }  // namespace stockpot
 
 #endif  // STOCKPOT_SERVER_CONTROL_JOB_EVENTS_H_

@@ -11,8 +11,7 @@ namespace {
 
 absl::Status WriteJson(const std::string& folder, const std::string& file, const Json& json,
                        Json* artifacts) {
-  const std::string text =
-      json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+  const std::string text = DumpJson(json, /*indent=*/2) + "\n";
   RETURN_IF_ERROR(Annotate(WriteFileDurably(absl::StrCat(folder, "/", file), text), file));
   artifacts->push_back({{"file", file}, {"size_bytes", text.size()}, {"sha256", Sha256Hex(text)}});
   return absl::OkStatus();

@@ -70,9 +70,7 @@ void InspectCall::End(const absl::Status& status, const Fact* fact) {
   absl::Status result = status;
   if (result.ok() && fact != nullptr) {
     // TaskResult and InspectSourceResponse have the same members for what can be inspected.
-    const std::string json =
-        fact->result.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-    result = JsonToMessage(json, response_);
+    result = JsonToMessage(DumpJson(fact->result), response_);
   }
   Finish(ToGrpcStatus(result));
 }

@@ -39,9 +39,7 @@ WorkerInfo ToWorkerInfo(const worker::v1::Hello& hello) {
 absl::StatusOr<worker::v1::Assignment> ToAssignmentMessage(const Assignment& assignment) {
   worker::v1::Assignment message;
   message.set_assignment_id(assignment.id);
-  const std::string json =
-      assignment.task.body.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-  RETURN_IF_ERROR(JsonToMessage(json, message.mutable_task()));
+  RETURN_IF_ERROR(JsonToMessage(DumpJson(assignment.task.body), message.mutable_task()));
   if (message.task().task_case() == worker::v1::Task::TASK_NOT_SET) {
     return absl::InternalError(
         absl::StrCat("a task of kind '", assignment.task.kind(), "' has no message"));

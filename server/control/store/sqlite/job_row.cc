@@ -61,7 +61,7 @@ void BindIdentity(Statement& statement, const JobRecord& job) {
   statement.Bind(1, job.name);
   statement.Bind(2, job.spec);
   statement.Bind(3, job.display_name);
-  statement.Bind(4, Json(job.labels).dump(-1, ' ', false, Json::error_handler_t::replace));
+  statement.Bind(4, DumpJson(job.labels));
   statement.Bind(5, int64_t{job.priority});
   statement.Bind(6, job.client);
   statement.Bind(7, job.request_id);

@@ -14,10 +14,6 @@
 namespace stockpot {
 namespace {
 
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 absl::Status JobNotFound(const std::string& name) {
   return WithReason(absl::NotFoundError(absl::StrCat("no job '", name, "'")), "JOB_NOT_FOUND");
 }
@@ -227,7 +223,7 @@ class SqliteStore final : public Store {
       insert.Bind(2, fact.status.ok() ? "" : fact.job);
       insert.Bind(3, fact.job);
       insert.Bind(4, fact.status.ok() ? "" : SerializeStatus(fact.status));
-      insert.Bind(5, fact.result.is_null() ? "{}" : Dump(fact.result));
+      insert.Bind(5, fact.result.is_null() ? "{}" : DumpJson(fact.result));
       insert.BindBlob(6, fact.examples);
       insert.Bind(7, fact.seconds);
       RETURN_IF_ERROR(insert.Run());
