@@ -101,7 +101,7 @@ absl::Status AssembleEngine(const StockpotdFlags& flags, Server* server) {
   RETURN_IF_ERROR(Annotate(MakeFolders(flags.data_folder, /*only_owner=*/true), "--data_folder"));
   Engine::Options options;
   options.artifact_folder = absl::StrCat(flags.data_folder, "/artifacts");
-  options.max_unfinished_jobs = flags.max_unfinished_jobs;
+  options.limits.max_unfinished_jobs = flags.max_unfinished_jobs;
   options.software = "stockpotd " STOCKPOT_VERSION;
   RETURN_IF_ERROR(MakeFolders(options.artifact_folder));
   RETURN_IF_ERROR(MakeFolders(absl::StrCat(flags.data_folder, "/cache")));
@@ -139,7 +139,7 @@ absl::Status AssembleWorkers(const StockpotdFlags& flags, Server* server) {
 absl::Status AssembleListeners(const StockpotdFlags& flags, Server* server) {
   SoupService::Options service;
   service.version = STOCKPOT_VERSION;
-  service.max_unfinished_jobs = flags.max_unfinished_jobs;
+  service.limits.max_unfinished_jobs = flags.max_unfinished_jobs;
   service.max_request_bytes = flags.max_message_bytes;
   server->soup_service =
       std::make_unique<SoupService>(std::move(service), server->engine.get(), server->allowed.get(),

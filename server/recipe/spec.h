@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/base/json_reader.h"
 
 namespace stockpot {
@@ -54,8 +55,16 @@ struct JobSpec {
   RecipeKind recipe = RecipeKind::kGreedy;
   Acceptance acceptance = Acceptance::kStrictImprovement;
   std::string dtype = "STORED";
+  std::string output_format = "SAFETENSORS";  // or "TORCH_SAVE"
+  int64_t max_shard_bytes = 5'000'000'000;
+  std::string output_uri;  // "": the server's data folder
   int batch_size = 250;
   int speculation = 0;
+  bool measure_again = false;
+  absl::Duration timeout = absl::InfiniteDuration();
+  absl::Duration task_timeout = absl::InfiniteDuration();
+  int64_t max_evaluations = 0;  // 0: no budget
+  absl::Duration max_worker_time = absl::InfiniteDuration();
   bool skip_bad_ingredients = false;
 };
 

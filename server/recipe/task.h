@@ -64,6 +64,9 @@ struct MeasureInputs {
 std::string MeasureKey(const MeasureInputs& inputs);
 Task MeasureTask(const MeasureInputs& inputs);
 
+// A budget of workers' time that ran out: the engine, not a worker, finds the fact.
+Task EndBudgetTask(const std::string& scope);
+
 struct WriteSoupInputs {
   std::string scope;
   std::vector<CheckpointReference> ingredients;
@@ -71,6 +74,8 @@ struct WriteSoupInputs {
   std::string dtype;
   std::string folder;
   std::map<std::string, std::string> metadata;
+  std::string format = "SAFETENSORS";
+  int64_t max_shard_bytes = 0;
 };
 Task WriteSoupTask(const WriteSoupInputs& inputs);
 

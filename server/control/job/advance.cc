@@ -23,7 +23,7 @@ void EngineImpl::Advance(const std::string& name) {
   Job& job = jobs_.at(name);
   if (job.run == nullptr) {
     absl::StatusOr<std::unique_ptr<JobRun>> run = JobRun::Load(
-        job.record, {ArtifactFolder(name), options_.software, options_.spec_limits}, store_);
+        job.record, {ArtifactFolder(job.record), options_.software, options_.spec_limits}, store_);
     if (absl::IsInvalidArgument(run.status()) || absl::IsFailedPrecondition(run.status())) {
       EndJob(&job, JobState::kFailed, run.status(), Json::array());
       return;
@@ -60,8 +60,8 @@ void EngineImpl::Advance(const std::string& name) {
 
 void EngineImpl::Succeed(Job* job) {
   const Json report = MakeReport(*job->run, clock_->Now());
-  absl::StatusOr<Json> artifacts = WriteReportFiles(
-      job->record, *job->run, report, options_.software, ArtifactFolder(job->record.name));
+  absl::StatusOr<Json> artifacts = WriteReportFiles(job->record, *job->run, report,
+                                                    options_.software, ArtifactFolder(job->record));
   if (absl::IsResourceExhausted(artifacts.status())) {
     job->run->MarkStale();
     StoreWorks(artifacts.status(), job);

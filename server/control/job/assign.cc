@@ -98,7 +98,7 @@ const Task* EngineImpl::NextTask(const Job& job, const Worker& worker, bool requ
 
 bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   if (task.kind() == "write_soup") {
-    if (!StoreWorks(MakeFolders(ArtifactFolder(job->record.name)), job)) return false;
+    if (!StoreWorks(MakeFolders(ArtifactFolder(job->record)), job)) return false;
   }
   if (job->record.state == JobState::kQueued &&
       !StoreWorks(SetState(job, JobState::kRunning, ""), job)) {

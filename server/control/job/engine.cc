@@ -44,6 +44,23 @@ std::string RequestDigest(const NewJob& job, const Json& spec) {
   return digests.dump();
 }
 
+// `limit` 0: none.
+absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit, const char* what) {
+  if (limit == 0 || wanted <= limit) return absl::OkStatus();
+  ErrorFacts facts;
+  facts.reason = reason;
+  facts.retry_after = absl::Seconds(30);
+  return WithFacts(
+      absl::ResourceExhaustedError(absl::StrCat("at most ", limit, " ", what, ": ", wanted)),
+      facts);
+}
+
+int64_t IngredientCount(const JobRecord& job) {
+  const absl::StatusOr<Json> spec = ParseJson(job.spec);
+  if (!spec.ok() || !spec->is_object() || !spec->contains("ingredients")) return 0;
+  return static_cast<int64_t>(spec->at("ingredients").size());
+}
+
 absl::Status JobEnded(const JobRecord& job) {
   return WithReason(absl::FailedPreconditionError(
                         absl::StrCat(job.name, " has ended: it is ", JobStateName(job.state))),
@@ -87,31 +104,39 @@ absl::Status EngineImpl::Start() {
   absl::MutexLock hold(&mutex_);
   ASSIGN_OR_RETURN(std::vector<JobRecord> unfinished, store_->ListUnfinishedJobs());
   for (JobRecord& record : unfinished) {
-    const std::string name = record.name;
-    jobs_[name].record = std::move(record);
+    Job& job = jobs_[record.name];
+    job.ingredient_count = IngredientCount(record);
+    job.record = std::move(record);
   }
   log_->Info("engine_started", {{"unfinished_jobs", absl::StrCat(jobs_.size())}});
-  thread_ = std::thread([this] { Loop(); });
+  if (options_.own_thread) thread_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
 }
 
 void EngineImpl::Loop() {
   while (true) {
-    std::vector<std::function<void()>> calls;
-    std::set<std::string> jobs;
-    {
-      absl::MutexLock hold(&mutex_);
-      if (stopping_) return;
-      wake_ = false;
-      Pass();
-      calls.swap(outbox_);
-      jobs.swap(to_notify_);
-    }
-    for (const std::function<void()>& call : calls) call();
-    for (const std::string& job : jobs) subscriptions_.Notify(job);
+    Turn();
     absl::MutexLock hold(&mutex_);
     if (!wake_ && !stopping_) changed_.WaitWithTimeout(&mutex_, options_.tick);
+    if (stopping_) return;
   }
+}
+
+bool EngineImpl::Turn() {
+  std::vector<std::function<void()>> calls;
+  std::set<std::string> jobs;
+  {
+    absl::MutexLock hold(&mutex_);
+    if (stopping_) return false;
+    wake_ = false;
+    Pass();
+    calls.swap(outbox_);
+    jobs.swap(to_notify_);
+  }
+  for (const std::function<void()>& call : calls) call();
+  for (const std::string& job : jobs) subscriptions_.Notify(job);
+  absl::MutexLock hold(&mutex_);
+  return wake_;
 }
 
 void EngineImpl::Pass() {
@@ -182,16 +207,40 @@ void EngineImpl::Stop() {
   for (const std::function<void()>& call : calls) call();
 }
 
-absl::Status EngineImpl::CheckRoomForJob() const {
+absl::Status EngineImpl::CheckRoomFor(const std::string& client, int64_t ingredients) {
   if (draining_) return ServerStopping();
-  if (static_cast<int>(jobs_.size()) < options_.max_unfinished_jobs) return absl::OkStatus();
-  ErrorFacts facts;
-  facts.reason = "TOO_MANY_JOBS";
-  facts.retry_after = absl::Seconds(30);
-  return WithFacts(absl::ResourceExhaustedError(absl::StrCat(jobs_.size(),
-                                                             " jobs are unfinished, the most that "
-                                                             "this server takes")),
-                   facts);
+  int64_t jobs_of_client = 0, all_ingredients = 0, ingredients_of_client = 0;
+  for (const auto& [name, job] : jobs_) {
+    const bool same = job.record.client == client;
+    jobs_of_client += same ? 1 : 0;
+    all_ingredients += job.ingredient_count;
+    ingredients_of_client += same ? job.ingredient_count : 0;
+  }
+  const EngineLimits& limits = options_.limits;
+  const auto jobs = static_cast<int64_t>(jobs_.size());
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_JOBS", jobs + 1, limits.max_unfinished_jobs,
+                            "unfinished jobs on this server"));
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_JOBS", jobs_of_client + 1,
+                            limits.max_unfinished_jobs_of_client, "unfinished jobs of one client"));
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INGREDIENTS", all_ingredients + ingredients,
+                            limits.max_unfinished_ingredients,
+                            "ingredients of unfinished jobs on this server"));
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INGREDIENTS", ingredients_of_client + ingredients,
+                            limits.max_unfinished_ingredients_of_client,
+                            "ingredients of unfinished jobs of one client"));
+  if (limits.max_artifact_bytes == 0 && limits.max_artifact_bytes_of_client == 0) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const auto bytes, store_->ArtifactBytes());
+  int64_t all_bytes = 0, bytes_of_client = 0;
+  for (const auto& [owner, count] : bytes) {
+    all_bytes += count;
+    bytes_of_client += owner == client ? count : 0;
+  }
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_BYTES", all_bytes, limits.max_artifact_bytes,
+                            "bytes of stored artifacts on this server; delete jobs"));
+  return CheckRoom("TOO_MANY_BYTES", bytes_of_client, limits.max_artifact_bytes_of_client,
+                   "bytes of stored artifacts of one client; delete jobs");
 }
 
 absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
@@ -222,14 +271,18 @@ absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
         const JobRecord& other = entry.second.record;
         return other.client == job.client && other.request_id == job.request_id;
       });
-  if (!may_be_repeat) RETURN_IF_ERROR(CheckRoomForJob());
+  if (!may_be_repeat) {
+    RETURN_IF_ERROR(CheckRoomFor(job.client, static_cast<int64_t>(parsed.ingredients.size())));
+  }
   record.create_time = clock_->Now();
   absl::StatusOr<Store::Created> created =
       store_->CreateJob(record, StateEvent(record, record.create_time, ""));
   if (!created.ok()) return ExplainConflict(created.status(), record);
   if (!created->existed) {
     log_->Info("job_created", {{"job", record.name}});
-    jobs_[record.name].record = created->job;
+    Job& added = jobs_[record.name];
+    added.record = created->job;
+    added.ingredient_count = static_cast<int64_t>(parsed.ingredients.size());
     Notify(record.name);
   }
   auto found = jobs_.find(created->job.name);
@@ -322,7 +375,7 @@ absl::Status EngineImpl::DeleteJob(const std::string& name) {
   ASSIGN_OR_RETURN(const JobRecord record, Record(name));
   if (!IsEnded(record.state)) return JobNotEnded(record);
   // The folder first: a job whose files are gone can be deleted again, files without a job cannot.
-  RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(name)), "the job's artifacts"));
+  RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(record)), "the job's artifacts"));
   RETURN_IF_ERROR(store_->DeleteJob(name));
   Notify(name);
   return absl::OkStatus();
@@ -333,9 +386,10 @@ absl::StatusOr<JobView> EngineImpl::RetryJob(const std::string& name) {
   ASSIGN_OR_RETURN(JobRecord record, Record(name));
   if (!IsEnded(record.state)) return JobNotEnded(record);
   if (record.state == JobState::kSucceeded) return JobEnded(record);
-  RETURN_IF_ERROR(CheckRoomForJob());
+  RETURN_IF_ERROR(CheckRoomFor(record.client, IngredientCount(record)));
   RETURN_IF_ERROR(store_->ForgetFailures(name));
   Job job;
+  job.ingredient_count = IngredientCount(record);
   job.record = record;
   job.record.error = absl::OkStatus();
   job.record.start_time = job.record.end_time = std::nullopt;
@@ -383,8 +437,9 @@ std::unique_ptr<Engine::Subscription> EngineImpl::Subscribe(const std::string& n
   return subscriptions_.Add(name, std::move(changed));
 }
 
-std::string EngineImpl::ArtifactFolder(const std::string& job) const {
-  return absl::StrCat(options_.artifact_folder, "/", absl::StripPrefix(job, kNamePrefix));
+std::string EngineImpl::ArtifactFolder(const JobRecord& job) const {
+  if (!job.output_folder.empty()) return job.output_folder;
+  return absl::StrCat(options_.artifact_folder, "/", absl::StripPrefix(job.name, kNamePrefix));
 }
 
 }  // namespace stockpot

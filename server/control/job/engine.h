@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/control/job/store.h"
 
@@ -69,6 +70,28 @@ struct JobView {
   JobProgress progress;
 };
 
+// How much the unfinished jobs, and what is stored, may come to. 0: no limit. More is
+// RESOURCE_EXHAUSTED with retry_after; reason TOO_MANY_JOBS, TOO_MANY_INGREDIENTS, TOO_MANY_BYTES.
+struct EngineLimits {
+  // QUEUED, RUNNING and SUSPENDED jobs together: of all clients, and of each.
+  int max_unfinished_jobs = 1000;
+  int max_unfinished_jobs_of_client = 0;
+  int64_t max_unfinished_ingredients = 0;
+  int64_t max_unfinished_ingredients_of_client = 0;
+  // Artifacts in the data folder. A job that is accepted may still go beyond.
+  int64_t max_artifact_bytes = 0;
+  int64_t max_artifact_bytes_of_client = 0;
+};
+
+// Which ended jobs are deleted without being asked. Running jobs are never touched.
+struct Retention {
+  // Longest time since the end; measures of deleted jobs are kept as long. Infinite: for ever.
+  absl::Duration age = absl::InfiniteDuration();
+  // Artifacts in the data folder: the longest ended jobs go first. 0: no bound.
+  int64_t artifact_bytes = 0;
+  absl::Duration check_every = absl::Minutes(1);
+};
+
 struct NewJob {
   std::string id;    // "" or the {job} of jobs/{job}
   std::string spec;  // JSON mapping of stockpot.v1.JobSpec, checked
@@ -77,6 +100,7 @@ struct NewJob {
   int priority = 0;
   std::string client;
   std::string request_id;
+  std::string output_folder;  // of output_uri: an absolute path that the operator allows; or ""
 };
 
 class Engine {
@@ -85,19 +109,26 @@ class Engine {
     // Artifacts go to artifact_folder/{job}/.
     std::string artifact_folder;
     SpecLimits spec_limits;
-    // QUEUED, RUNNING and SUSPENDED jobs together; more is RESOURCE_EXHAUSTED (TOO_MANY_JOBS).
-    int max_unfinished_jobs = 1000;
+    EngineLimits limits;
+    Retention retention;
     // Attempts of one task that may end without a result before its job fails.
     int max_attempts = 2;
     // Claims of one task, by whatever process, that may end without anybody having seen why.
     int max_claims = 20;
     // A worker that is silent for so long is taken for hung: its attempt is lost.
     absl::Duration lease = absl::Seconds(30);
+    // A task without progress for so long is taken for stuck, though its worker beats: its attempt
+    // is lost. A job may ask for less.
+    absl::Duration task_timeout = absl::Hours(1);
     // How long the engine waits before it tries again when the store cannot write.
     absl::Duration store_retry = absl::Seconds(5);
     // How often leases and progress are looked at, in real time.
     absl::Duration tick = absl::Milliseconds(250);
     std::string software;  // "stockpotd 0.1.0", for provenance
+    // Where a test ends the process; null: nowhere. Must outlive the engine.
+    const FailPoints* fail_points = nullptr;
+    // False: there is no scheduling thread, the caller runs Turn().
+    bool own_thread = true;
   };
 
   // Starts the scheduling thread and takes up the unfinished jobs of the store. `store`, `clock`,
@@ -105,6 +136,10 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Create(Options options, Store* store, Clock* clock,
                                                         Log* log, EngineObserver* observer);
   virtual ~Engine() = default;
+
+  // Without a thread of its own (Options::own_thread): does what is to be done now, callbacks
+  // included. True: there may be more.
+  virtual bool Turn() = 0;
 
   // Refuses new jobs and claims from now on; running tasks go on until Stop().
   virtual void Drain() = 0;
@@ -142,8 +177,8 @@ class Engine {
   // the latest by Stop(). It is tried once; the fact is not stored.
   virtual void RunTask(const Task& task, std::function<void(const Fact&)> done) = 0;
 
-  // The folder where a job's artifacts are.
-  virtual std::string ArtifactFolder(const std::string& job) const = 0;
+  // The folder where a job's artifacts are: below Options::artifact_folder, or its output_uri.
+  virtual std::string ArtifactFolder(const JobRecord& job) const = 0;
 
   // From the worker service. A worker is idle from WorkerConnected on. `link` must stay valid until
   // WorkerLost returns.

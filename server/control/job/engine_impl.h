@@ -33,6 +33,7 @@ class EngineImpl final : public Engine {
   ~EngineImpl() override;
   absl::Status Start();
 
+  bool Turn() override;
   void Drain() override;
   void Stop() override;
   absl::StatusOr<JobView> CreateJob(const NewJob& job) override;
@@ -45,7 +46,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Subscription> Subscribe(const std::string& name,
                                           std::function<void()> changed) override;
   void RunTask(const Task& task, std::function<void(const Fact&)> done) override;
-  std::string ArtifactFolder(const std::string& job) const override;
+  std::string ArtifactFolder(const JobRecord& job) const override;
   absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override;
   void WorkerProgress(const std::string& worker_id, const std::string& assignment_id,
                       int64_t examples_done) override;
@@ -69,6 +70,7 @@ class EngineImpl final : public Engine {
   };
   struct Job {
     JobRecord record;
+    int64_t ingredient_count = 0;
     std::unique_ptr<JobRun> run;  // null until the job's turn
     bool progressed = false;      // since watchers were told
     absl::Time progress_told;
@@ -101,7 +103,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<JobRecord> Record(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobView View(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobProgress Progress(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckRoomForJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckRoomFor(const std::string& client, int64_t ingredients)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ExplainConflict(const absl::Status& status, const JobRecord& asked);
 
   // advance.cc: jobs.

@@ -74,7 +74,7 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
   Fact fact = arrived;
   fact.key = attempt.task.key;
   fact.job = attempt.job;
-  const absl::Status status = store_->FinishTask(attempt.claim.fence, fact);
+  const absl::Status status = store_->FinishTask(attempt.claim.fence, fact, clock_->Now());
   auto job = jobs_.find(attempt.job);
   if (absl::IsAborted(status)) {  // the claim was taken over, or its job deleted
     log_->Warning("late_result_dropped", {{"task", attempt.task.description}});

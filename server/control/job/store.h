@@ -46,10 +46,11 @@ struct JobRecord {
   std::string display_name;
   std::map<std::string, std::string> labels;
   int priority = 0;
-  std::string client;          // who made it; "" while there is no authentication
+  std::string client;          // who made it, by its own word; "" is a client too
   std::string request_id;      // "" or unique per client
   std::string request_digest;  // of all that the client said, to tell a repeat from a conflict
   std::string recipe_version;  // "greedy/1"
+  std::string output_folder;   // where artifacts go; "": the server's data folder
 
   // Everything below changes while the job lives.
   JobState state = JobState::kQueued;
@@ -58,9 +59,10 @@ struct JobRecord {
   absl::Time create_time;  // microseconds are kept
   std::optional<absl::Time> start_time, end_time;
   bool cancel_requested = false;
-  std::string report;         // JSON mapping of stockpot.v1.Report; "" before there is one
-  std::string artifacts;      // JSON list of stockpot.v1.ArtifactFile; ""
-  int64_t last_sequence = 0;  // set by the store
+  std::string report;          // JSON mapping of stockpot.v1.Report; "" before there is one
+  std::string artifacts;       // JSON list of stockpot.v1.ArtifactFile; ""
+  int64_t artifact_bytes = 0;  // of those in the server's own data folder
+  int64_t last_sequence = 0;   // set by the store
 };
 
 struct NewEvent {
@@ -76,11 +78,20 @@ struct EventRecord {
   std::string body;
 };
 
+enum class JobOrder { kNewestFirst, kOldestFirst, kHighestPriorityFirst, kLowestPriorityFirst };
+
 struct JobQuery {
   std::optional<JobState> state;
   std::map<std::string, std::string> labels;  // all must be equal
-  // Jobs that come after this one in the listing (newest first, then by name): for paging.
-  std::optional<std::pair<absl::Time, std::string>> after;
+  // Equal priorities newest first; equal times by name.
+  JobOrder order = JobOrder::kNewestFirst;
+  // Jobs that come after this one in the listing: for paging.
+  struct Position {
+    absl::Time create_time;
+    std::string name;
+    int priority = 0;  // looked at where the order is one of priority
+  };
+  std::optional<Position> after;
   int limit = 50;
 };
 
@@ -108,6 +119,12 @@ class Store {
   // QUEUED, RUNNING and SUSPENDED jobs, oldest first.
   virtual absl::StatusOr<std::vector<JobRecord>> ListUnfinishedJobs() = 0;
 
+  // Ended jobs whose end is before `ended_before`, longest ended first, without reports.
+  virtual absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before,
+                                                               int limit) = 0;
+  // Sum of artifact_bytes by client.
+  virtual absl::StatusOr<std::map<std::string, int64_t>> ArtifactBytes() = 0;
+
   // Replaces the changing part of the job and appends events. Returns the job's last sequence.
   virtual absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
                                             const std::vector<NewEvent>& events) = 0;
@@ -128,7 +145,7 @@ class Store {
   virtual absl::Status RenewLease(const std::string& key, int64_t fence,
                                   absl::Time lease_until) = 0;
   // Stores the fact, found by `fact.job`, and ends the claim.
-  virtual absl::Status FinishTask(int64_t fence, const Fact& fact) = 0;
+  virtual absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) = 0;
   // Ends the claim without a result; the attempt stays counted.
   virtual absl::Status ReleaseTask(const std::string& key, int64_t fence) = 0;
 
@@ -138,6 +155,8 @@ class Store {
   virtual absl::StatusOr<std::string> ReadExamples(const std::string& key) = 0;
   // Forgets a job's failures (facts with a status that is not OK) and attempts: RetryJob.
   virtual absl::Status ForgetFailures(const std::string& job) = 0;
+  // Forgets measures that were found before a time by jobs that are gone; returns how many.
+  virtual absl::StatusOr<int64_t> ForgetMeasures(absl::Time found_before) = 0;
 };
 
 }  // namespace stockpot

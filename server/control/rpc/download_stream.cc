@@ -85,13 +85,13 @@ absl::Status DownloadStream::Open() {
   offset_ = request_.offset();
   const int64_t left = size - offset_;
   end_ = offset_ + (request_.limit() == 0 ? left : std::min(left, request_.limit()));
-  return OpenFile(absl::StrCat(engine_->ArtifactFolder(request_.name()), "/", request_.file()),
-                  size);
+  return OpenFile(absl::StrCat(folder_, "/", request_.file()), size);
 }
 
 absl::StatusOr<v1::ArtifactFile> DownloadStream::FindArtifact() {
   ASSIGN_OR_RETURN(const JobView view, engine_->GetJob(request_.name()));
   ASSIGN_OR_RETURN(const v1::Job job, ToJob(view.record));
+  folder_ = engine_->ArtifactFolder(view.record);
   for (const v1::ArtifactFile& artifact : job.artifacts()) {
     if (artifact.file() == request_.file() && StaysInFolder(artifact.file())) return artifact;
   }

@@ -34,6 +34,7 @@ class DownloadStream final : public SteppedStream<v1::ArtifactChunk> {
   int file_ = -1;
   bool first_ = true;
   v1::ArtifactFile artifact_;
+  std::string folder_;
   int64_t offset_ = 0;
   int64_t end_ = 0;
 };

@@ -76,7 +76,7 @@ absl::Status ReadPageToken(const v1::ListJobsRequest& request, JobQuery* query) 
   if (filter != FilterDigest(request.filter())) {
     return InvalidField("page_token", "was made for another filter");
   }
-  query->after = std::pair(absl::FromUnixMicros(time), std::move(name));
+  query->after = {absl::FromUnixMicros(time), std::move(name), 0};
   return absl::OkStatus();
 }
 

@@ -161,7 +161,7 @@ grpc::ServerUnaryReactor* SoupService::GetCapabilities(grpc::CallbackServerConte
     v1::Capabilities::Limits& limits = *response->mutable_limits();
     limits.set_max_ingredients(options_.spec_limits.max_ingredients);
     limits.set_max_report_sets(options_.spec_limits.max_report_sets);
-    limits.set_max_unfinished_jobs(options_.max_unfinished_jobs);
+    limits.set_max_unfinished_jobs(options_.limits.max_unfinished_jobs);
     limits.set_max_request_bytes(options_.max_request_bytes);
     return absl::OkStatus();
   });

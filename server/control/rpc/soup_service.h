@@ -25,7 +25,7 @@ class SoupService final : public v1::SoupService::CallbackService {
   struct Options {
     std::string version;     // "0.1.0"
     SpecLimits spec_limits;  // as the engine's
-    int max_unfinished_jobs = 1000;
+    EngineLimits limits;
     int64_t max_request_bytes = 4 << 20;
     int threads = 4;  // that may wait for the store or a disk at once
   };

@@ -184,12 +184,13 @@ class FakeEngine final : public Engine {
     return std::make_unique<FakeSubscription>(this, id);
   }
 
+  bool Turn() override { return false; }
   void RunTask(const Task& task, std::function<void(const Fact&)> done) override {
     run_task(task, std::move(done));
   }
 
-  std::string ArtifactFolder(const std::string& job) const override {
-    return absl::StrCat(artifact_root, "/", job);
+  std::string ArtifactFolder(const JobRecord& job) const override {
+    return absl::StrCat(artifact_root, "/", job.name);
   }
 
   absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override {
@@ -248,8 +249,8 @@ class FakeEngine final : public Engine {
       auto label = record.labels.find(key);
       if (label == record.labels.end() || label->second != value) return false;
     }
-    return !query.after.has_value() || std::pair(query.after->first, record.name) >
-                                           std::pair(record.create_time, query.after->second);
+    return !query.after.has_value() || std::pair(query.after->create_time, record.name) >
+                                           std::pair(record.create_time, query.after->name);
   }
 
   void Notify() {

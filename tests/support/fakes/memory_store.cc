@@ -1,6 +1,7 @@
 #include "tests/support/fakes/memory_store.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
@@ -14,6 +15,23 @@ absl::Status JobNotFound(const std::string& name) {
 
 absl::Status JobExists(const std::string& job) {
   return WithMetadata(WithReason(absl::AlreadyExistsError("exists"), "JOB_EXISTS"), "job", job);
+}
+
+// What a listing sorts by.
+std::tuple<int64_t, int64_t, std::string> PositionOf(JobOrder order, absl::Time create_time,
+                                                     const std::string& name, int priority) {
+  const int64_t time = absl::ToUnixMicros(create_time);
+  switch (order) {
+    case JobOrder::kNewestFirst:
+      return {0, -time, name};
+    case JobOrder::kOldestFirst:
+      return {0, time, name};
+    case JobOrder::kHighestPriorityFirst:
+      return {-priority, -time, name};
+    case JobOrder::kLowestPriorityFirst:
+      return {priority, -time, name};
+  }
+  return {};
 }
 
 absl::Time Micros(absl::Time time) { return absl::FromUnixMicros(absl::ToUnixMicros(time)); }
@@ -58,29 +76,31 @@ absl::StatusOr<JobRecord> MemoryStore::GetJob(const std::string& name) {
   return found->second.record;
 }
 
-std::vector<JobRecord> MemoryStore::Sorted() {
+std::vector<JobRecord> MemoryStore::Records() {
   std::vector<JobRecord> records;
   for (const auto& [name, job] : jobs_) {
     records.push_back(job.record);
     records.back().report.clear();
   }
-  std::stable_sort(records.begin(), records.end(), [](const JobRecord& a, const JobRecord& b) {
-    return a.create_time > b.create_time;
-  });
   return records;
 }
 
 absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListJobs(const JobQuery& query) {
   absl::MutexLock hold(&mutex_);
+  std::vector<JobRecord> records = Records();
+  std::sort(records.begin(), records.end(), [&](const JobRecord& a, const JobRecord& b) {
+    return PositionOf(query.order, a.create_time, a.name, a.priority) <
+           PositionOf(query.order, b.create_time, b.name, b.priority);
+  });
   std::vector<JobRecord> result;
-  for (JobRecord& record : Sorted()) {
+  for (JobRecord& record : records) {
     if (static_cast<int>(result.size()) >= query.limit) break;
     if (query.state.has_value() && record.state != *query.state) continue;
-    if (query.after.has_value()) {
-      const auto& [time, name] = *query.after;
-      if (record.create_time > time || (record.create_time == time && record.name <= name)) {
-        continue;
-      }
+    if (query.after.has_value() &&
+        PositionOf(query.order, record.create_time, record.name, record.priority) <=
+            PositionOf(query.order, query.after->create_time, query.after->name,
+                       query.after->priority)) {
+      continue;
     }
     const bool labelled =
         std::all_of(query.labels.begin(), query.labels.end(), [&](const auto& label) {
@@ -94,14 +114,39 @@ absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListJobs(const JobQuery& que
 
 absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListUnfinishedJobs() {
   absl::MutexLock hold(&mutex_);
-  std::vector<JobRecord> result = Sorted();
+  std::vector<JobRecord> result = Records();
   result.erase(std::remove_if(result.begin(), result.end(),
                               [](const JobRecord& job) { return IsEnded(job.state); }),
                result.end());
-  std::stable_sort(result.begin(), result.end(), [](const JobRecord& a, const JobRecord& b) {
+  std::sort(result.begin(), result.end(), [](const JobRecord& a, const JobRecord& b) {
     return std::tie(a.create_time, a.name) < std::tie(b.create_time, b.name);
   });
   return result;
+}
+
+absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListEndedJobs(absl::Time ended_before,
+                                                                  int limit) {
+  absl::MutexLock hold(&mutex_);
+  std::vector<JobRecord> result = Records();
+  result.erase(std::remove_if(result.begin(), result.end(),
+                              [&](const JobRecord& job) {
+                                return !IsEnded(job.state) || !(job.end_time < ended_before);
+                              }),
+               result.end());
+  std::sort(result.begin(), result.end(), [](const JobRecord& a, const JobRecord& b) {
+    return std::tie(*a.end_time, a.name) < std::tie(*b.end_time, b.name);
+  });
+  if (result.size() > static_cast<size_t>(limit)) result.resize(static_cast<size_t>(limit));
+  return result;
+}
+
+absl::StatusOr<std::map<std::string, int64_t>> MemoryStore::ArtifactBytes() {
+  absl::MutexLock hold(&mutex_);
+  std::map<std::string, int64_t> bytes;
+  for (const auto& [name, job] : jobs_) {
+    if (job.record.artifact_bytes > 0) bytes[job.record.client] += job.record.artifact_bytes;
+  }
+  return bytes;
 }
 
 void MemoryStore::Append(StoredJob* job, const std::vector<NewEvent>& events) {
@@ -128,6 +173,7 @@ absl::StatusOr<int64_t> MemoryStore::UpdateJob(const JobRecord& job,
   record.cancel_requested = job.cancel_requested;
   record.report = job.report;
   record.artifacts = job.artifacts;
+  record.artifact_bytes = job.artifact_bytes;
   Append(&found->second, events);
   return record.last_sequence;
 }
@@ -137,8 +183,9 @@ absl::Status MemoryStore::DeleteJob(const std::string& name) {
   RETURN_IF_ERROR(write_error_);
   if (jobs_.erase(name) == 0) return JobNotFound(name);
   for (auto fact = facts_.begin(); fact != facts_.end();) {
-    const bool own = fact->second.job == name &&
-                     (!fact->first.second.empty() || !fact->second.result.contains("measured"));
+    const Fact& found = fact->second.fact;
+    const bool own =
+        found.job == name && (!fact->first.second.empty() || !found.result.contains("measured"));
     fact = own ? facts_.erase(fact) : std::next(fact);
   }
   for (auto task = tasks_.begin(); task != tasks_.end();) {
@@ -189,15 +236,15 @@ absl::Status MemoryStore::RenewLease(const std::string& key, int64_t fence,
   return absl::OkStatus();
 }
 
-absl::Status MemoryStore::FinishTask(int64_t fence, const Fact& fact) {
+absl::Status MemoryStore::FinishTask(int64_t fence, const Fact& fact, absl::Time now) {
   absl::MutexLock hold(&mutex_);
   RETURN_IF_ERROR(write_error_);
   RETURN_IF_ERROR(CheckFence(fact.key, fence));
   tasks_[fact.key].running = false;
   if (fact.status.ok()) {
-    facts_.emplace(std::pair(fact.key, ""), fact);
+    facts_.emplace(std::pair(fact.key, ""), StoredFact{fact, now});
   } else {
-    facts_[{fact.key, fact.job}] = fact;
+    facts_[{fact.key, fact.job}] = {fact, now};
   }
   return absl::OkStatus();
 }
@@ -218,7 +265,7 @@ absl::StatusOr<std::vector<Fact>> MemoryStore::FindFacts(const std::string& job,
     auto found = facts_.find({key, job});
     if (found == facts_.end()) found = facts_.find({key, ""});
     if (found == facts_.end()) continue;
-    facts.push_back(found->second);
+    facts.push_back(found->second.fact);
     facts.back().examples.clear();
   }
   return facts;
@@ -228,7 +275,7 @@ absl::StatusOr<std::string> MemoryStore::ReadExamples(const std::string& key) {
   absl::MutexLock hold(&mutex_);
   auto found = facts_.find({key, ""});
   if (found == facts_.end()) return absl::NotFoundError("no such fact");
-  return found->second.examples;
+  return found->second.fact.examples;
 }
 
 absl::Status MemoryStore::ForgetFailures(const std::string& job) {
@@ -241,6 +288,20 @@ absl::Status MemoryStore::ForgetFailures(const std::string& job) {
     if (row.job == job) row.attempt = 0;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> MemoryStore::ForgetMeasures(absl::Time found_before) {
+  absl::MutexLock hold(&mutex_);
+  RETURN_IF_ERROR(write_error_);
+  int64_t count = 0;
+  for (auto entry = facts_.begin(); entry != facts_.end();) {
+    const auto& [fact, found] = entry->second;
+    const bool forgotten =
+        fact.result.contains("measured") && found < found_before && jobs_.count(fact.job) == 0;
+    count += forgotten ? 1 : 0;
+    entry = forgotten ? facts_.erase(entry) : std::next(entry);
+  }
+  return count;
 }
 
 }  // namespace stockpot

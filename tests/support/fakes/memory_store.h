@@ -25,6 +25,8 @@ class MemoryStore final : public Store {
   absl::StatusOr<JobRecord> GetJob(const std::string& name) override;
   absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) override;
   absl::StatusOr<std::vector<JobRecord>> ListUnfinishedJobs() override;
+  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before, int limit) override;
+  absl::StatusOr<std::map<std::string, int64_t>> ArtifactBytes() override;
   absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
                                     const std::vector<NewEvent>& events) override;
   absl::Status DeleteJob(const std::string& name) override;
@@ -34,12 +36,13 @@ class MemoryStore final : public Store {
                                       const std::string& owner, absl::Time now,
                                       absl::Time lease_until) override;
   absl::Status RenewLease(const std::string& key, int64_t fence, absl::Time lease_until) override;
-  absl::Status FinishTask(int64_t fence, const Fact& fact) override;
+  absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) override;
   absl::Status ReleaseTask(const std::string& key, int64_t fence) override;
   absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,
                                               const std::vector<std::string>& keys) override;
   absl::StatusOr<std::string> ReadExamples(const std::string& key) override;
   absl::Status ForgetFailures(const std::string& job) override;
+  absl::StatusOr<int64_t> ForgetMeasures(absl::Time found_before) override;
 
  private:
   struct StoredJob {
@@ -57,14 +60,19 @@ class MemoryStore final : public Store {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckFence(const std::string& key, int64_t fence)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<JobRecord> Sorted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Without reports.
+  std::vector<JobRecord> Records() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;
   absl::Status write_error_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, StoredJob> jobs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, TaskRow> tasks_ ABSL_GUARDED_BY(mutex_);
   // By key and scope: "" for a fact that is OK, else the job.
-  std::map<std::pair<std::string, std::string>, Fact> facts_ ABSL_GUARDED_BY(mutex_);
+  struct StoredFact {
+    Fact fact;
+    absl::Time found;
+  };
+  std::map<std::pair<std::string, std::string>, StoredFact> facts_ ABSL_GUARDED_BY(mutex_);
   int64_t last_fence_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

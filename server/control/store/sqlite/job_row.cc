@@ -53,7 +53,9 @@ JobRecord ReadJob(const Statement& row) {
   job.cancel_requested = row.Integer(15) != 0;
   job.last_sequence = row.Integer(16);
   job.artifacts = row.Text(17);
-  job.report = row.Text(18);
+  job.output_folder = row.Text(18);
+  job.artifact_bytes = row.Integer(19);
+  job.report = row.Text(20);
   return job;
 }
 
@@ -68,6 +70,7 @@ void BindIdentity(Statement& statement, const JobRecord& job) {
   statement.Bind(8, job.request_digest);
   statement.Bind(9, job.recipe_version);
   statement.Bind(10, absl::ToUnixMicros(job.create_time));
+  statement.Bind(20, job.output_folder);
 }
 
 void BindCourse(Statement& statement, const JobRecord& job) {
@@ -83,6 +86,7 @@ void BindCourse(Statement& statement, const JobRecord& job) {
   statement.Bind(16, int64_t{job.cancel_requested ? 1 : 0});
   statement.Bind(17, job.report);
   statement.Bind(18, job.artifacts);
+  statement.Bind(19, job.artifact_bytes);
 }
 
 }  // namespace stockpot

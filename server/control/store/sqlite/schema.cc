@@ -74,7 +74,20 @@ CREATE TABLE fences (last INTEGER NOT NULL) STRICT;
 INSERT INTO fences VALUES (0);
 )sql";
 
-constexpr std::array<const char*, 1> kMigrations = {kVersion1};
+// Jobs say where their artifacts are and how large; facts have an age.
+constexpr const char* kVersion2 = R"sql(
+ALTER TABLE jobs ADD COLUMN output_folder TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN artifact_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET artifact_bytes = (
+  SELECT coalesce(sum(json_extract(value, '$.size_bytes')), 0) FROM json_each(artifacts))
+  WHERE artifacts <> '' AND json_valid(artifacts);
+CREATE INDEX jobs_by_end ON jobs (end_time, name) WHERE end_time IS NOT NULL;
+CREATE INDEX jobs_by_priority ON jobs (priority, create_time, name);
+ALTER TABLE facts ADD COLUMN found_time INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX facts_by_age ON facts (found_time) WHERE kind = 'measure';
+)sql";
+
+constexpr std::array<const char*, 2> kMigrations = {kVersion1, kVersion2};
 
 }  // namespace
 

@@ -28,6 +28,29 @@ absl::Status CheckFence(int64_t changes) {
   return WithReason(absl::AbortedError("the claim has ended or was taken over"), "STALE_FENCE");
 }
 
+struct OrderClauses {
+  const char* order_by;
+  const char* after;  // " AND …": what comes after (?2 create_time, ?3 name, ?5 priority)
+  bool by_priority;
+};
+
+OrderClauses ClausesOf(JobOrder order) {
+  switch (order) {
+    case JobOrder::kNewestFirst:
+      break;
+    case JobOrder::kOldestFirst:
+      return {"create_time, name", " AND (create_time, name) > (?2, ?3)", false};
+    case JobOrder::kHighestPriorityFirst:
+      return {"priority DESC, create_time DESC, name",
+              " AND (-priority, -create_time, name) > (-?5, -?2, ?3)", true};
+    case JobOrder::kLowestPriorityFirst:
+      return {"priority, create_time DESC, name",
+              " AND (priority, -create_time, name) > (?5, -?2, ?3)", true};
+  }
+  return {"create_time DESC, name", " AND (create_time < ?2 OR (create_time = ?2 AND name > ?3))",
+          false};
+}
+
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::unique_ptr<LockFile> lock, std::unique_ptr<Connection> connection)
@@ -57,9 +80,9 @@ class SqliteStore final : public Store {
           connection_->Prepare(
               "INSERT INTO jobs (name, spec, display_name, labels, priority, client, request_id, "
               "request_digest, recipe_version, create_time, state, suspend_reason, error, "
-              "start_time, end_time, cancel_requested, report, artifacts, last_sequence) VALUES "
-              "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, "
-              "0)"));
+              "start_time, end_time, cancel_requested, report, artifacts, artifact_bytes, "
+              "output_folder, last_sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+              "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0)"));
       BindIdentity(insert, job);
       BindCourse(insert, job);
       RETURN_IF_ERROR(insert.Run());
@@ -79,23 +102,23 @@ class SqliteStore final : public Store {
     absl::MutexLock hold(&mutex_);
     std::string where = "WHERE 1";
     if (query.state.has_value()) where += " AND state = ?1";
-    if (query.after.has_value()) {
-      where += " AND (create_time < ?2 OR (create_time = ?2 AND name > ?3))";
-    }
-    int parameter = 5;
+    const OrderClauses clauses = ClausesOf(query.order);
+    if (query.after.has_value()) where += clauses.after;
+    int parameter = 6;
     for (size_t i = 0; i < query.labels.size(); ++i, parameter += 2) {
       absl::StrAppend(&where, " AND EXISTS (SELECT 1 FROM json_each(labels) AS label WHERE ",
                       "label.key = ?", parameter, " AND label.value = ?", parameter + 1, ")");
     }
-    where += " ORDER BY create_time DESC, name LIMIT ?4";
+    absl::StrAppend(&where, " ORDER BY ", clauses.order_by, " LIMIT ?4");
     return SelectJobs(where, kJobColumnsWithoutReport, [&](Statement& select) {
       if (query.state.has_value()) select.Bind(1, JobStateName(*query.state));
       if (query.after.has_value()) {
-        select.Bind(2, absl::ToUnixMicros(query.after->first));
-        select.Bind(3, query.after->second);
+        select.Bind(2, absl::ToUnixMicros(query.after->create_time));
+        select.Bind(3, query.after->name);
+        if (clauses.by_priority) select.Bind(5, int64_t{query.after->priority});
       }
       select.Bind(4, int64_t{query.limit});
-      int next = 5;
+      int next = 6;
       for (const auto& [key, value] : query.labels) {
         select.Bind(next++, key);
         select.Bind(next++, value);
@@ -110,6 +133,31 @@ class SqliteStore final : public Store {
         kJobColumnsWithoutReport, [](Statement&) {});
   }
 
+  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before,
+                                                       int limit) override {
+    absl::MutexLock hold(&mutex_);
+    return SelectJobs(
+        "WHERE end_time < ?1 AND state IN ('SUCCEEDED', 'FAILED', 'CANCELLED') "
+        "ORDER BY end_time, name LIMIT ?2",
+        kJobColumnsWithoutReport, [&](Statement& select) {
+          select.Bind(1, absl::ToUnixMicros(ended_before));
+          select.Bind(2, int64_t{limit});
+        });
+  }
+
+  absl::StatusOr<std::map<std::string, int64_t>> ArtifactBytes() override {
+    absl::MutexLock hold(&mutex_);
+    ASSIGN_OR_RETURN(Statement select,
+                     connection_->Prepare("SELECT client, sum(artifact_bytes) FROM jobs "
+                                          "WHERE artifact_bytes > 0 GROUP BY client"));
+    std::map<std::string, int64_t> bytes;
+    while (true) {
+      ASSIGN_OR_RETURN(const bool row, select.Step());
+      if (!row) return bytes;
+      bytes[select.Text(0)] = select.Integer(1);
+    }
+  }
+
   absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
                                     const std::vector<NewEvent>& events) override {
     absl::MutexLock hold(&mutex_);
@@ -119,7 +167,8 @@ class SqliteStore final : public Store {
           Statement update,
           connection_->Prepare("UPDATE jobs SET state = ?11, suspend_reason = ?12, error = ?13, "
                                "start_time = ?14, end_time = ?15, cancel_requested = ?16, "
-                               "report = ?17, artifacts = ?18 WHERE name = ?1"));
+                               "report = ?17, artifacts = ?18, artifact_bytes = ?19 "
+                               "WHERE name = ?1"));
       update.Bind(1, job.name);
       BindCourse(update, job);
       RETURN_IF_ERROR(update.Run());
@@ -207,7 +256,7 @@ class SqliteStore final : public Store {
     return CheckFence(connection_->changes());
   }
 
-  absl::Status FinishTask(int64_t fence, const Fact& fact) override {
+  absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) override {
     absl::MutexLock hold(&mutex_);
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection_.get()));
     RETURN_IF_ERROR(EndClaim(fact.key, fence));
@@ -217,8 +266,9 @@ class SqliteStore final : public Store {
           Statement insert,
           connection_->Prepare(absl::StrCat(
               "INSERT OR ", fact.status.ok() ? "IGNORE" : "REPLACE",
-              " INTO facts (key, scope, job, kind, status, result, examples, seconds) VALUES "
-              "(?1, ?2, ?3, (SELECT kind FROM tasks WHERE key = ?1), ?4, ?5, ?6, ?7)")));
+              " INTO facts (key, scope, job, kind, status, result, examples, seconds, "
+              "found_time) VALUES "
+              "(?1, ?2, ?3, (SELECT kind FROM tasks WHERE key = ?1), ?4, ?5, ?6, ?7, ?8)")));
       insert.Bind(1, fact.key);
       insert.Bind(2, fact.status.ok() ? "" : fact.job);
       insert.Bind(3, fact.job);
@@ -226,6 +276,7 @@ class SqliteStore final : public Store {
       insert.Bind(5, fact.result.is_null() ? "{}" : DumpJson(fact.result));
       insert.BindBlob(6, fact.examples);
       insert.Bind(7, fact.seconds);
+      insert.Bind(8, absl::ToUnixMicros(now));
       RETURN_IF_ERROR(insert.Run());
     }
     return transaction.Commit();
@@ -279,6 +330,17 @@ class SqliteStore final : public Store {
     RETURN_IF_ERROR(RunFor(job, "DELETE FROM facts WHERE scope = ?1"));
     RETURN_IF_ERROR(RunFor(job, "UPDATE tasks SET attempt = 0 WHERE job = ?1"));
     return transaction.Commit();
+  }
+
+  absl::StatusOr<int64_t> ForgetMeasures(absl::Time found_before) override {
+    absl::MutexLock hold(&mutex_);
+    ASSIGN_OR_RETURN(
+        Statement statement,
+        connection_->Prepare("DELETE FROM facts WHERE kind = 'measure' AND found_time < ?1 AND "
+                             "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.name = facts.job)"));
+    statement.Bind(1, absl::ToUnixMicros(found_before));
+    RETURN_IF_ERROR(statement.Run());
+    return connection_->changes();
   }
 
  private:

@@ -42,15 +42,14 @@ TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
   ASSERT_EQ(artifacts.size(), 3u);
   EXPECT_EQ(artifacts[0]["file"], "soup.safetensors");
   for (size_t i : {1u, 2u}) {
-    const std::string path = absl::StrCat(server->engine->ArtifactFolder("jobs/a"), "/",
-                                          artifacts[i]["file"].get<std::string>());
+    const std::string path =
+        absl::StrCat(folder_ / "a", "/", artifacts[i]["file"].get<std::string>());
     const std::string text = *ReadSmallFile(path, 1 << 20);
     EXPECT_EQ(Sha256Hex(text), artifacts[i]["sha256"]);
     EXPECT_EQ(text.size(), artifacts[i]["size_bytes"]);
   }
-  EXPECT_EQ(
-      *ReadSmallFile(absl::StrCat(server->engine->ArtifactFolder("a"), "/report.json"), 1 << 20),
-      Report("jobs/a").dump(2) + "\n");
+  EXPECT_EQ(*ReadSmallFile(absl::StrCat(folder_ / "a", "/report.json"), 1 << 20),
+            Report("jobs/a").dump(2) + "\n");
   EXPECT_EQ(EventKeys("jobs/a").back().substr(0, 15), "state/SUCCEEDED");
 }
 
@@ -58,8 +57,8 @@ TEST_F(EngineCourse, TheManifestListsIngredientsInTheOrderTheyWereAdded) {
   auto server = Start(1);
   ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(9)))).ok());
   ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
-  const Json manifest = Json::parse(*ReadSmallFile(
-      absl::StrCat(server->engine->ArtifactFolder("jobs/a"), "/manifest.json"), 1 << 20));
+  const Json manifest =
+      Json::parse(*ReadSmallFile(absl::StrCat(folder_ / "a", "/manifest.json"), 1 << 20));
   const Json result = Report("jobs/a")["result"];
   Json added = Json::array();
   for (const Json& step : result["steps"]) {

@@ -217,7 +217,7 @@ TEST_F(EngineJobs, RefusesWhatCannotBeAJob) {
 
 TEST_F(EngineJobs, TakesNoMoreThanItsMostAndSaysWhenToRetry) {
   Engine::Options options;
-  options.max_unfinished_jobs = 1;
+  options.limits.max_unfinished_jobs = 1;
   auto server = Start(0, options);
   NewJob job = MakeJob("a", FakeSpec(FakeUris(1)));
   job.request_id = "r";
@@ -235,7 +235,7 @@ TEST_F(EngineJobs, DeletesWhatHasEndedAndNothingElse) {
   EXPECT_EQ(ReasonOf(server->engine->DeleteJob("jobs/a")), "JOB_NOT_ENDED");
   EXPECT_EQ(ReasonOf(server->engine->RetryJob("jobs/a").status()), "JOB_NOT_ENDED");
   ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
-  const std::string folder = server->engine->ArtifactFolder("jobs/a");
+  const std::string folder = server->engine->ArtifactFolder(*store_.GetJob("jobs/a"));
   EXPECT_TRUE(std::filesystem::exists(folder));
   EXPECT_EQ(ReasonOf(server->engine->RetryJob("jobs/a").status()), "JOB_ENDED");
   ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());

@@ -56,7 +56,9 @@ TEST(ListQuery, PageTokenLeadsToThePlaceAfterTheLastJob) {
   last.create_time = absl::FromUnixMicros(1'234'567'890);
   const auto query = ToJobQuery(Request("state=FAILED", 0, MakePageToken("state=FAILED", last)));
   ASSERT_TRUE(query.ok()) << query.status();
-  EXPECT_EQ(query->after, std::pair(last.create_time, last.name));
+  ASSERT_TRUE(query->after.has_value());
+  EXPECT_EQ(query->after->create_time, last.create_time);
+  EXPECT_EQ(query->after->name, last.name);
 }
 
 TEST(ListQuery, PageTokenIsBoundToItsFilter) {

@@ -201,6 +201,73 @@ TEST_P(StoreConformance, ListsNewestFirstByPageStateAndLabel) {
   EXPECT_EQ(unfinished, (Names{"jobs/old", "jobs/a", "jobs/b"}));
 }
 
+TEST_P(StoreConformance, ListsInEveryOrderAndPagesThroughIt) {
+  const int kPriorities[] = {3, -1, 3, 0, -1};
+  for (int i = 0; i < 5; ++i) {
+    JobRecord job = MakeJob(absl::StrCat("jobs/", i), absl::Hours(i / 2));
+    job.priority = kPriorities[i];
+    Create(job);
+  }
+  struct Case {
+    JobOrder order;
+    std::string names;
+  };
+  for (const Case& test : {Case{JobOrder::kNewestFirst, "01234"},
+                           {JobOrder::kOldestFirst, "42301"},
+                           {JobOrder::kHighestPriorityFirst, "02314"},
+                           {JobOrder::kLowestPriorityFirst, "14302"}}) {
+    JobQuery query;
+    query.order = test.order;
+    query.limit = 2;
+    std::string names;
+    while (true) {
+      const std::vector<JobRecord> page = *store_->ListJobs(query);
+      if (page.empty()) break;
+      for (const JobRecord& job : page) absl::StrAppend(&names, job.name.substr(5));
+      query.after = {page.back().create_time, page.back().name, page.back().priority};
+    }
+    EXPECT_EQ(names, test.names);
+  }
+}
+
+TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
+  for (int i = 0; i < 4; ++i) {
+    JobRecord job = MakeJob(absl::StrCat("jobs/", i));
+    job.client = i < 2 ? "x" : "y";
+    Create(job);
+    if (i == 3) continue;
+    job.state = JobState::kSucceeded;
+    job.end_time = kNow - absl::Hours(i);
+    job.artifact_bytes = 100 + i;
+    ASSERT_TRUE(store_->UpdateJob(job, {}).ok());
+  }
+  auto names = [&](absl::Time before, int limit) {
+    std::string found;
+    const std::vector<JobRecord> jobs = *store_->ListEndedJobs(before, limit);
+    for (const JobRecord& job : jobs) absl::StrAppend(&found, job.name.substr(5));
+    return found;
+  };
+  EXPECT_EQ(names(absl::InfiniteFuture(), 10), "210");
+  EXPECT_EQ(names(absl::InfiniteFuture(), 2), "21");
+  EXPECT_EQ(names(kNow, 10), "21");
+  EXPECT_EQ(*store_->ArtifactBytes(), (std::map<std::string, int64_t>{{"x", 201}, {"y", 102}}));
+}
+
+TEST_P(StoreConformance, ForgetsOldMeasuresOfJobsThatAreGone) {
+  Create(MakeJob("jobs/a"));
+  const Task old_task = Measure("old"), new_task = Measure("new");
+  ASSERT_TRUE(store_->FinishTask(Claim(old_task).fence, FactOf(old_task), kNow).ok());
+  const absl::Time later = kNow + absl::Hours(1);
+  ASSERT_TRUE(store_->FinishTask(Claim(new_task).fence, FactOf(new_task), later).ok());
+  EXPECT_EQ(*store_->ForgetMeasures(later), 0) << "their job is still there";
+  ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
+  EXPECT_EQ(*store_->ForgetMeasures(kNow), 0);
+  EXPECT_EQ(*store_->ForgetMeasures(later), 1);
+  const std::vector<Fact> left = *store_->FindFacts("jobs/b", {old_task.key, new_task.key});
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].key, new_task.key);
+}
+
 TEST_P(StoreConformance, AClaimExcludesOthersUntilItsLeaseEnds) {
   const TaskClaim first = Claim(task_);
   EXPECT_EQ(first.attempt, 1);
@@ -225,13 +292,14 @@ TEST_P(StoreConformance, WritesWithAnOldFenceChangeNothing) {
   EXPECT_GT(now.fence, old.fence);
   for (const absl::Status& status :
        {store_->RenewLease(task_.key, old.fence, kNow + absl::Hours(1)),
-        store_->FinishTask(old.fence, FactOf(task_)), store_->ReleaseTask(task_.key, old.fence)}) {
+        store_->FinishTask(old.fence, FactOf(task_), kNow),
+        store_->ReleaseTask(task_.key, old.fence)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
     EXPECT_EQ(ReasonOf(status), "STALE_FENCE");
   }
   EXPECT_TRUE(store_->FindFacts("jobs/a", {task_.key})->empty());
-  EXPECT_TRUE(store_->FinishTask(now.fence, FactOf(task_)).ok());
-  EXPECT_EQ(store_->FinishTask(now.fence, FactOf(task_)).code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(store_->FinishTask(now.fence, FactOf(task_), kNow).ok());
+  EXPECT_EQ(store_->FinishTask(now.fence, FactOf(task_), kNow).code(), absl::StatusCode::kAborted);
 }
 
 TEST_P(StoreConformance, FencesGrowEvenAfterTheJobIsDeleted) {
@@ -241,7 +309,7 @@ TEST_P(StoreConformance, FencesGrowEvenAfterTheJobIsDeleted) {
   const TaskClaim now = Claim(task_);
   EXPECT_GT(now.fence, old.fence);
   EXPECT_EQ(now.attempt, 1);
-  EXPECT_EQ(store_->FinishTask(old.fence, FactOf(task_)).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->FinishTask(old.fence, FactOf(task_), kNow).code(), absl::StatusCode::kAborted);
 }
 
 TEST_P(StoreConformance, KeepsAFactAsItWas) {
@@ -250,7 +318,7 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
   fact.examples = std::string("\0\xff binary", 9);
   fact.seconds = 1.0 / 3;
   fact.result["measured"]["cross_entropy_sum"] = 0.1 + 0.2;
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact, kNow).ok());
   const std::vector<Fact> found = *store_->FindFacts("jobs/z", {"unknown", task.key});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].key, task.key);
@@ -266,10 +334,10 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
 TEST_P(StoreConformance, AFactIsNeverReplaced) {
   const Task task = Measure("d");
   Fact fact = FactOf(task);
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact, kNow).ok());
   Fact other = fact;
   other.result["measured"]["top1_correct"] = 1;
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, other).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, other, kNow).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task.key})->front().result, fact.result);
 }
 
@@ -279,10 +347,10 @@ TEST_P(StoreConformance, AFailureBelongsToItsJobAndIsForgottenOnRetry) {
   failure.key = task_.key;
   failure.job = "jobs/a";
   failure.status = WithReason(absl::DataLossError("truncated"), "CHECKPOINT_TRUNCATED");
-  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, failure).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, failure, kNow).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task_.key})->front().status, failure.status);
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->empty());
-  ASSERT_TRUE(store_->FinishTask(Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b")).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b"), kNow).ok());
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->front().status.ok());
   // What a job decided on stays what it sees.
   EXPECT_EQ(store_->FindFacts("jobs/a", {task_.key})->front().status, failure.status);
@@ -303,8 +371,8 @@ TEST_P(StoreConformance, ForgettingFailuresForgetsAttempts) {
 TEST_P(StoreConformance, DeletingAJobKeepsWhatOthersMayUse) {
   Create(MakeJob("jobs/a"));
   const Task measure = Measure("d");
-  ASSERT_TRUE(store_->FinishTask(Claim(measure).fence, FactOf(measure)).ok());
-  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, FactOf(task_)).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(measure).fence, FactOf(measure), kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, FactOf(task_), kNow).ok());
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
   EXPECT_FALSE(store_->GetJob("jobs/a").ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {measure.key, task_.key})->size(), 1u);
