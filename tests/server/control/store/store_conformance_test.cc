@@ -233,7 +233,7 @@ TEST_P(StoreConformance, ListsInEveryOrderAndPagesThroughIt) {
 TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
   for (int i = 0; i < 4; ++i) {
     JobRecord job = MakeJob(absl::StrCat("jobs/", i));
-    job.client = i < 2 ? "x" : "y";
+    job.client = std::string(1, i < 2 ? 'x' : 'y');
     Create(job);
     if (i == 3) continue;
     job.state = JobState::kSucceeded;
