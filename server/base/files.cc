@@ -61,9 +61,10 @@ absl::Status ErrnoStatus(int error, absl::string_view what) {
     case ENOENT:
     case ENOTDIR:
       return absl::NotFoundError(message);
+    case EROFS:
+      return WithReason(absl::PermissionDeniedError(message), "STORAGE_READ_ONLY");
     case EACCES:
     case EPERM:
-    case EROFS:
       return absl::PermissionDeniedError(message);
     case EEXIST:
       return absl::AlreadyExistsError(message);

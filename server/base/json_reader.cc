@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
@@ -30,6 +31,14 @@ bool ToDouble(const Json& json, double* value) {
     return true;
   }
   return json.is_string() && absl::SimpleAtod(json.get_ref<const std::string&>(), value);
+}
+
+// Digits, perhaps a point, then "s": what ParseDuration() takes and the JSON mapping writes.
+bool ToDuration(const Json& json, absl::Duration* value) {
+  if (!json.is_string()) return false;
+  const std::string& text = json.get_ref<const std::string&>();
+  return absl::EndsWith(text, "s") && text.find_first_not_of("0123456789.") == text.size() - 1 &&
+         absl::ParseDuration(text, value) && *value < absl::InfiniteDuration();
 }
 
 bool ToString(const Json& json, std::string* value) {
@@ -108,6 +117,17 @@ void JsonReader::Read(const std::string& key, double* value) {
   if (json != nullptr && !ToDouble(*json, value)) AddViolation(key, "must be a number");
 }
 
+void JsonReader::Read(const std::string& key, absl::Duration* value) {
+  const Json* json = Find(key);
+  absl::Duration read;
+  if (json == nullptr) return;
+  if (ToDuration(*json, &read)) {
+    *value = read;
+  } else {
+    AddViolation(key, "must be a time such as \"90s\"");
+  }
+}
+
 void JsonReader::Read(const std::string& key, bool* value) {
   const Json* json = Find(key);
   if (json == nullptr) return;
@@ -131,6 +151,20 @@ void JsonReader::ReadList(const std::string& key, std::vector<Value>* values, Co
       return AddViolation(absl::StrCat(key, "[", values->size(), "]"), expected);
     }
     values->push_back(std::move(value));
+  }
+}
+
+void JsonReader::Read(const std::string& key, std::map<std::string, std::string>* values) {
+  const Json* json = Find(key);
+  if (json == nullptr) return;
+  if (!json->is_object()) {
+    AddViolation(key, "must be an object");
+    return;
+  }
+  for (const auto& [name, value] : json->items()) {
+    if (!ToString(value, &(*values)[name])) {
+      AddViolation(absl::StrCat(key, ".", name), "must be text");
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 #define STOCKPOT_SERVER_BASE_JSON_READER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "server/base/status.h"
 
 namespace stockpot {
@@ -42,6 +44,9 @@ class JsonReader {
   void Read(const std::string& key, int* value);
   void Read(const std::string& key, double* value);
   void Read(const std::string& key, bool* value);
+  // google.protobuf.Duration: seconds as "3.5s". Not negative.
+  void Read(const std::string& key, absl::Duration* value);
+  void Read(const std::string& key, std::map<std::string, std::string>* values);
   void Read(const std::string& key, std::vector<std::string>* values);
   void Read(const std::string& key, std::vector<int64_t>* values);
   void Read(const std::string& key, std::vector<double>* values);

@@ -124,6 +124,15 @@ absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact) {
   return found;
 }
 
+absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "end_budget"));
+  int64_t evaluations = 0;
+  reader.Read("evaluations", &evaluations);
+  RETURN_IF_ERROR(Checked(reader));
+  if (evaluations < 1) return Malformed("a budget of no evaluations");
+  return evaluations;
+}
+
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
                        const CheckpointFound* first) {
   std::map<std::string, const TensorSignature*> present;

@@ -20,19 +20,21 @@ class GreedyRecipe final : public Recipe {
 
   Decision Next(const HeldOutScores& scores) const override {
     Decision decision;
-    decision.order = RankIngredients(options_, scores, &decision.wanted);
+    RankIngredients(options_, options_.max_evaluations, scores, &decision);
     decision.required = decision.wanted.size();
     if (!decision.wanted.empty()) return decision;
 
     Blend soup{{decision.order.front()}, {}};
     Score best = *scores.Find(soup);
     decision.steps.push_back({decision.order.front(), true, best, 1});
-    for (size_t i = 1; i < decision.order.size(); ++i) {
+    const size_t end = EndOfBudget(decision);
+    decision.untried = static_cast<int>(options_.ingredients.size() - end);
+    for (size_t i = 1; i < end; ++i) {
       const int candidate = decision.order[i];
       Blend with = With(soup, candidate);
       const std::optional<Score> score = scores.Find(with);
       if (!score.has_value()) {
-        WantFrom(i, soup, scores, &decision);
+        WantFrom(i, end, soup, scores, &decision);
         return decision;
       }
       const bool accepted = Accepts(*score, best);
@@ -42,6 +44,7 @@ class GreedyRecipe final : public Recipe {
       }
       decision.steps.push_back(
           {candidate, accepted, *score, static_cast<int>(soup.ingredients.size())});
+      ++decision.evaluations;
     }
     decision.done = true;
     decision.soup = std::move(soup);
@@ -60,11 +63,19 @@ class GreedyRecipe final : public Recipe {
     return options_.acceptance == Acceptance::kStrictImprovement ? comparison > 0 : comparison >= 0;
   }
 
+  // Where in the order the budget ends: ranking took a pass for each, every later candidate takes
+  // one.
+  size_t EndOfBudget(const Decision& ranked) const {
+    const int64_t left = options_.max_evaluations - ranked.evaluations;
+    const auto size = static_cast<int64_t>(ranked.order.size());
+    return static_cast<size_t>(std::min(size, 1 + std::max<int64_t>(0, std::min(left, size))));
+  }
+
   // The candidate at `position`, and the next ones as if the earlier were rejected.
-  void WantFrom(size_t position, const Blend& soup, const HeldOutScores& scores,
+  void WantFrom(size_t position, size_t budget_end, const Blend& soup, const HeldOutScores& scores,
                 Decision* decision) const {
     const size_t most = std::max(1, options_.speculation);
-    const size_t end = std::min(decision->order.size(), position + most);
+    const size_t end = std::min(budget_end, position + most);
     for (size_t i = position; i < end; ++i) {
       Blend with = With(soup, decision->order[i]);
       if (!scores.Find(with).has_value()) decision->wanted.push_back(std::move(with));

@@ -88,6 +88,7 @@ class DecisionBuilder {
   void Consider(int data_set, const Blend& blend, bool want) {
     const PlanState::Measure measure = state_.Look(data_set, blend);
     const std::string& key = measure.key;
+    if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
     if (measure.score.has_value()) {
       // Equal content under two names is told under both.
       Tell(
@@ -113,9 +114,26 @@ class DecisionBuilder {
     result_.examples_done += examples;
   }
 
+  void TellHalved(int data_set, const Blend& blend, const PlanState::Measure& measure) {
+    Tell(absl::StrCat("halved/", measure.key), "attempt_failed", [&] {
+      return Json{{"task", state_.MeasureTaskFor(data_set, blend).description},
+                  {"attempt", 1},
+                  {"message", absl::StrCat(measure.halved_because.message(),
+                                           "; once more with batches of ", spec_.batch_size / 2)},
+                  {"will_retry", true}};
+    });
+  }
+
   void FollowRecipe() {
     const Decision& decision = state_.decision();
-    for (int ingredient : state_.usable()) Consider(0, Blend{{ingredient}, {}}, true);
+    result_.end_budget = state_.EndBudget();
+    result_.evaluations = decision.evaluations;
+    const absl::flat_hash_set<int> considered(decision.considered.begin(),
+                                              decision.considered.end());
+    // What was asked for before a budget ended stays told.
+    for (int ingredient : state_.usable()) {
+      Consider(0, Blend{{ingredient}, {}}, considered.contains(ingredient));
+    }
     Blend soup;
     for (const RecipeStep& step : decision.steps) {
       soup.ingredients.push_back(step.candidate);
@@ -161,7 +179,9 @@ class DecisionBuilder {
       return;
     }
     const size_t counted = decision.steps.size() + decision.wanted.size();
-    const size_t more = decision.order.size() - std::min(decision.order.size(), counted);
+    // A recipe without steps tries nothing one by one.
+    const size_t tried = state_.usable().size() - static_cast<size_t>(decision.untried);
+    const size_t more = decision.steps.empty() ? 0 : tried - std::min(tried, counted);
     result_.tasks_total += static_cast<int64_t>(more) + 1;
     result_.examples_total += static_cast<int64_t>(more) * state_.data_set(0)->example_count;
     result_.activity = "measuring the uniform soup";
@@ -181,6 +201,8 @@ class DecisionBuilder {
     }
     absl::StatusOr<SoupFound> soup = ReadSoupFound(*written);
     if (!soup.ok()) return;  // the state's failure says so
+    result_.write_soup = state_.WriteTask().body.at("write_soup");
+    result_.write_soup.erase("folder");
     ++result_.tasks_done;
     for (const SoupFile& file : soup->files) {
       result_.artifacts.push_back(

@@ -37,6 +37,12 @@ struct PlanDecision {
   bool finished = false;
   absl::Status failure;            // of a finished job; OK when it succeeded
   Json artifacts = Json::array();  // JSON mapping of repeated stockpot.v1.ArtifactFile
+  Json write_soup;  // once the soup is written: worker.v1.WriteSoup without its folder
+
+  // While a budget of workers' time is open: the task that ends it, and after how many passes over
+  // the held-out set it would end now. The key is empty where there is none.
+  Task end_budget;
+  int64_t evaluations = 0;
 
   // For progress only.
   int64_t tasks_done = 0, tasks_total = 0;

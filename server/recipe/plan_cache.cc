@@ -5,7 +5,10 @@
 namespace stockpot {
 
 PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
-    : spec_(spec), data_sets_(spec.data_sets.size()), measures_(spec.data_sets.size()) {
+    : spec_(spec),
+      data_sets_(spec.data_sets.size()),
+      measures_(spec.data_sets.size()),
+      halves_(spec.data_sets.size()) {
   inspections_.push_back(InspectArchitectureTask(scope, spec.architecture_uri));
   for (const DataSetSpec& data_set : spec.data_sets) {
     inspections_.push_back(InspectDataSetTask(scope, data_set));

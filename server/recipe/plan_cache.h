@@ -40,16 +40,18 @@ class PlanCache {
 
   struct Measure {
     std::string key;
+    int batch_size = 0;
     std::optional<absl::StatusOr<Score>> score;
   };
-  // The cached measure of a blend on a data set; `make_key` is called when it is new. Stays where
-  // it is.
+  // The cached measure of a blend on a data set, at the job's batch size or at half of it;
+  // `make_key` is called when it is new. Stays where it is.
   template <typename MakeKey>
-  Measure& FindMeasure(int data_set, const Blend& blend, MakeKey make_key) {
-    auto& of_data_set = measures_[static_cast<size_t>(data_set)];
+  Measure& FindMeasure(int data_set, const Blend& blend, bool half, MakeKey make_key) {
+    auto& of_data_set = (half ? halves_ : measures_)[static_cast<size_t>(data_set)];
     auto found = of_data_set.find(blend);
     if (found == of_data_set.end()) {
-      found = of_data_set.emplace(blend, Measure{make_key(), std::nullopt}).first;
+      const int batch_size = half ? spec_.batch_size / 2 : spec_.batch_size;
+      found = of_data_set.emplace(blend, Measure{make_key(), batch_size, std::nullopt}).first;
     }
     return found->second;
   }
@@ -62,7 +64,7 @@ class PlanCache {
   std::vector<InspectedIngredient> ingredients_;  // the first ones, as far as read
   absl::flat_hash_map<std::string, int> first_with_digest_;
   int first_usable_ = -1;
-  std::vector<absl::node_hash_map<Blend, Measure>> measures_;  // by data set
+  std::vector<absl::node_hash_map<Blend, Measure>> measures_, halves_;  // by data set
 };
 
 }  // namespace stockpot

@@ -15,6 +15,12 @@ absl::Status AtField(const absl::Status& status, const std::string& context,
   return WithFacts(Annotate(status, context), facts);
 }
 
+// Half the examples take half the room, and may spare a model what made it fail.
+bool IsWorthHalving(const absl::Status& status) {
+  const std::string reason = GetErrorFacts(status).reason;
+  return reason == "OUT_OF_MEMORY" || reason == "MODEL_FAILED";
+}
+
 RecipeOptions OptionsFor(const JobSpec& spec, int default_speculation, std::vector<int> usable) {
   RecipeOptions options;
   options.ingredients = std::move(usable);
@@ -38,6 +44,7 @@ PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int specul
   JudgeIngredients();
   if (usable_.empty() || !failure_.ok()) return;
   RecipeOptions recipe_options = OptionsFor(spec, speculation, usable_);
+  recipe_options.max_evaluations = Budget();
   recipe_ = spec.recipe == RecipeKind::kGreedy ? MakeGreedyRecipe(std::move(recipe_options))
                                                : MakeUniformRecipe(std::move(recipe_options));
   decision_ = recipe_->Next(*this);
@@ -163,7 +170,7 @@ std::vector<std::string> PlanState::NamesOf(const Blend& blend) const {
   return names;
 }
 
-MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend) const {
+MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend, int batch_size) const {
   MeasureInputs inputs;
   inputs.architecture_uri = spec_.architecture_uri;
   inputs.architecture_digest = architecture_.digest;
@@ -178,25 +185,69 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend) const {
   inputs.data_set = spec_.data_sets[data_set];
   inputs.data_set_digest = data_sets_[data_set]->digest;
   inputs.example_count = data_sets_[data_set]->example_count;
-  inputs.batch_size = spec_.batch_size;
+  inputs.batch_size = batch_size;
   inputs.numerics = architecture_.numerics;
+  if (spec_.measure_again) inputs.scope = options_.scope;
   return inputs;
 }
 
-const PlanCache::Measure& PlanState::Cached(int data_set, const Blend& blend, bool* known) const {
-  PlanCache::Measure& measure =
-      cache_->FindMeasure(data_set, blend, [&] { return MeasureKey(InputsFor(data_set, blend)); });
+const PlanCache::Measure& PlanState::Cached(int data_set, const Blend& blend, bool half,
+                                            bool* known) const {
+  PlanCache::Measure& measure = cache_->FindMeasure(data_set, blend, half, [&] {
+    return MeasureKey(InputsFor(data_set, blend, half ? spec_.batch_size / 2 : spec_.batch_size));
+  });
   const Fact* fact = ledger_.Find(measure.key);
   *known = fact != nullptr;
-  if (*known && !measure.score.has_value()) measure.score = ReadScore(*fact);
+  if (*known && !measure.score.has_value()) {
+    measure.score = ReadScore(*fact);
+    if (measure.score->ok()) (*measure.score)->batch_size = measure.batch_size;
+  }
   return measure;
 }
 
+PlanState::CachedMeasure PlanState::Cached(int data_set, const Blend& blend) const {
+  CachedMeasure cached;
+  cached.measure = &Cached(data_set, blend, /*half=*/false, &cached.known);
+  if (!cached.known || spec_.batch_size < 2 || !IsWorthHalving(cached.measure->score->status())) {
+    return cached;
+  }
+  cached.halved_because = cached.measure->score->status();
+  cached.measure = &Cached(data_set, blend, /*half=*/true, &cached.known);
+  return cached;
+}
+
+int64_t PlanState::Budget() const {
+  int64_t budget = spec_.max_evaluations > 0 ? spec_.max_evaluations : kNoBudget;
+  const Fact* end = ledger_.Find(EndBudgetTask(options_.scope).key);
+  if (end == nullptr) return budget;
+  const absl::StatusOr<int64_t> evaluations = ReadEndBudget(*end);
+  return evaluations.ok() ? std::min(budget, *evaluations) : budget;
+}
+
+Task PlanState::EndBudget() const {
+  Task task;
+  if (spec_.max_worker_time == absl::InfiniteDuration() || recipe_ == nullptr || decision_.done ||
+      decision_.evaluations == 0) {
+    return task;
+  }
+  return EndBudgetTask(options_.scope);
+}
+
+std::string PlanState::StoppedBecause() const {
+  if (recipe_ == nullptr || !decision_.done || decision_.untried == 0) return "";
+  const bool by_time = ledger_.Find(EndBudgetTask(options_.scope).key) != nullptr;
+  return absl::StrCat(by_time ? "max_worker_time" : "max_evaluations", ": ended after ",
+                      decision_.evaluations, " passes over ", spec_.data_sets[0].name, "; ",
+                      decision_.untried, " of ", usable_.size(), " ingredients were not tried");
+}
+
 PlanState::Measure PlanState::Look(int data_set, const Blend& blend) const {
-  bool known = false;
-  const PlanCache::Measure& measure = Cached(data_set, blend, &known);
-  if (!known || !measure.score->ok()) return {measure.key, known, std::nullopt};
-  return {measure.key, known, **measure.score};
+  const CachedMeasure cached = Cached(data_set, blend);
+  const PlanCache::Measure& measure = *cached.measure;
+  if (!cached.known || !measure.score->ok()) {
+    return {measure.key, cached.known, std::nullopt, cached.halved_because};
+  }
+  return {measure.key, cached.known, **measure.score, cached.halved_because};
 }
 
 std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
@@ -204,13 +255,12 @@ std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
 }
 
 absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
-  bool known = false;
-  const PlanCache::Measure& measure = Cached(data_set, blend, &known);
-  return known ? measure.score->status() : absl::OkStatus();
+  const CachedMeasure cached = Cached(data_set, blend);
+  return cached.known ? cached.measure->score->status() : absl::OkStatus();
 }
 
 Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
-  Task task = MeasureTask(InputsFor(data_set, blend));
+  Task task = MeasureTask(InputsFor(data_set, blend, Cached(data_set, blend).measure->batch_size));
   const std::string names = blend.ingredients.size() == 1
                                 ? NameOf(blend.ingredients[0])
                                 : absl::StrCat("soup of ", blend.ingredients.size(), " with ",
@@ -251,10 +301,11 @@ std::string PlanState::ChosenKind() const {
 }
 
 Task PlanState::WriteTask() const {
-  const MeasureInputs inputs = InputsFor(0, decision_.soup);
+  const MeasureInputs inputs = InputsFor(0, decision_.soup, spec_.batch_size);
   Json ingredients = Json::array();
   for (size_t i = 0; i < inputs.ingredients.size(); ++i) {
     ingredients.push_back({{"name", NameOf(decision_.soup.ingredients[i])},
+                           {"uri", inputs.ingredients[i].uri},
                            {"sha256", inputs.ingredients[i].digest},
                            {"coefficient", 1.0 / static_cast<double>(inputs.ingredients.size())}});
   }
@@ -269,8 +320,21 @@ Task PlanState::WriteTask() const {
                     {"stockpot.software", options_.software},
                     {"stockpot.job", options_.job},
                     {"stockpot.recipe", recipe_->version()},
-                    {"stockpot.ingredients", ingredients.dump()}};
+                    {"stockpot.ingredients", DumpJson(ingredients)},
+                    {"stockpot.architecture", architecture_.digest},
+                    {"stockpot.numerics", architecture_.numerics},
+                    {"stockpot.data_sets", DumpJson(ScoresForMetadata())}};
+  write.format = spec_.output_format;
+  write.max_shard_bytes = spec_.max_shard_bytes;
   return WriteSoupTask(write);
+}
+
+// The held-out set alone: the report sets may still be measured while the soup is written.
+Json PlanState::ScoresForMetadata() const {
+  const std::optional<Score> score = Find(0, decision_.soup);
+  return {{{"name", spec_.data_sets[0].name},
+           {"sha256", data_sets_[0]->digest},
+           {"score", score.has_value() ? ScoreJson(*score) : Json()}}};
 }
 
 const Fact* PlanState::written() const { return ledger_.Find(WriteTask().key); }
@@ -283,7 +347,8 @@ Json ScoreJson(const Score& score) {
           {"cross_entropy_sum", score.cross_entropy_sum},
           {"top1", static_cast<double>(score.top1_correct) / count},
           {"top5", static_cast<double>(score.top5_correct) / count},
-          {"cross_entropy", score.cross_entropy_sum / count}};
+          {"cross_entropy", score.cross_entropy_sum / count},
+          {"batch_size", score.batch_size}};
 }
 
 Json StepJson(const RecipeStep& step, const std::string& candidate) {

@@ -26,10 +26,12 @@ class PlanState final : public HeldOutScores {
   std::optional<Score> Find(const Blend& blend) const override { return Find(0, blend); }
   // Null when not measured, or when the measure failed (see failure()).
   std::optional<Score> Find(int data_set, const Blend& blend) const;
+  // At the job's batch size, or at half of it where that failed or ran out of memory.
   struct Measure {
     const std::string& key;
-    bool known;                  // well or not
-    std::optional<Score> score;  // when well
+    bool known;                   // well or not
+    std::optional<Score> score;   // when well
+    absl::Status halved_because;  // OK: not halved
   };
   Measure Look(int data_set, const Blend& blend) const;
   Task MeasureTaskFor(int data_set, const Blend& blend) const;
@@ -55,6 +57,10 @@ class PlanState final : public HeldOutScores {
   // Null until inspected() and at least one ingredient is usable.
   const Recipe* recipe() const { return recipe_.get(); }
   const Decision& decision() const { return decision_; }
+  // Why the recipe ended early: "" when it did not.
+  std::string StoppedBecause() const;
+  // The end of the budget of workers' time, while it is open; else its key is empty.
+  Task EndBudget() const;
 
   // The blends of the report's headline, as far as the recipe has decided them.
   std::vector<NamedBlend> NamedBlends() const;
@@ -71,14 +77,22 @@ class PlanState final : public HeldOutScores {
   void Inspect();
   // The fact, or null after noting that the task is missing.
   const Fact* Need(const Task& task);
+  Json ScoresForMetadata() const;
   void JudgeIngredients();
   absl::Status BadIngredients() const;
   void FindFailure();
   // The status of a measure; OK while not known.
   absl::Status MeasureFailure(int data_set, const Blend& blend) const;
+  struct CachedMeasure {
+    const PlanCache::Measure* measure;
+    bool known;
+    absl::Status halved_because;
+  };
+  CachedMeasure Cached(int data_set, const Blend& blend) const;
   // Reads the fact into the cache when there is one; `known` says whether there is.
-  const PlanCache::Measure& Cached(int data_set, const Blend& blend, bool* known) const;
-  MeasureInputs InputsFor(int data_set, const Blend& blend) const;
+  const PlanCache::Measure& Cached(int data_set, const Blend& blend, bool half, bool* known) const;
+  MeasureInputs InputsFor(int data_set, const Blend& blend, int batch_size) const;
+  int64_t Budget() const;
 
   const JobSpec& spec_;
   const PlanOptions& options_;

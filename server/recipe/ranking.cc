@@ -18,23 +18,27 @@ int CompareScores(Metric metric, const Score& a, const Score& b) {
   return 0;
 }
 
-std::vector<int> RankIngredients(const RecipeOptions& options, const HeldOutScores& scores,
-                                 std::vector<Blend>* missing) {
+void RankIngredients(const RecipeOptions& options, int64_t most, const HeldOutScores& scores,
+                     Decision* decision) {
+  const size_t count = static_cast<size_t>(
+      std::clamp<int64_t>(most, 1, static_cast<int64_t>(options.ingredients.size())));
+  decision->considered.assign(options.ingredients.begin(),
+                              options.ingredients.begin() + static_cast<std::ptrdiff_t>(count));
   std::map<int, Score> known;
-  for (int ingredient : options.ingredients) {
+  for (int ingredient : decision->considered) {
     Blend single{{ingredient}, {}};
     if (std::optional<Score> score = scores.Find(single)) {
       known[ingredient] = *score;
+      if (decision->wanted.empty()) ++decision->evaluations;
     } else {
-      missing->push_back(std::move(single));
+      decision->wanted.push_back(std::move(single));
     }
   }
-  if (!missing->empty()) return {};
-  std::vector<int> order = options.ingredients;
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+  if (!decision->wanted.empty()) return;
+  decision->order = decision->considered;
+  std::stable_sort(decision->order.begin(), decision->order.end(), [&](int a, int b) {
     return CompareScores(options.metric, known[a], known[b]) > 0;
   });
-  return order;
 }
 
 }  // namespace stockpot

@@ -8,6 +8,7 @@
 #define STOCKPOT_SERVER_RECIPE_RECIPE_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,7 @@ struct Score {
   int64_t top1_correct = 0;
   int64_t top5_correct = 0;
   double cross_entropy_sum = 0;
+  int batch_size = 0;  // examples per forward pass
 };
 
 // Negative: `a` is worse than `b`; zero: they tie; positive: better. Counts are compared as
@@ -70,6 +72,11 @@ struct Decision {
   Blend soup;                     // when done
   std::vector<int> order;         // best first; empty until every ingredient is measured
   std::vector<RecipeStep> steps;  // what is decided so far; grows only
+  // The ingredients that are ranked: all, or as many as the budget allows, in the spec's order.
+  std::vector<int> considered;
+  // Passes over the held-out set that are decided upon, in the order in which they count.
+  int64_t evaluations = 0;
+  int untried = 0;  // candidates that the budget leaves out; known once `order` is
 };
 
 class Recipe {
@@ -82,12 +89,16 @@ class Recipe {
   virtual Decision Next(const HeldOutScores& scores) const = 0;
 };
 
+inline constexpr int64_t kNoBudget = std::numeric_limits<int64_t>::max();
+
 // What every recipe needs to know. `ingredients` are the usable ones, in the spec's order.
 struct RecipeOptions {
   std::vector<int> ingredients;
   Metric metric = Metric::kTop1;
   Acceptance acceptance = Acceptance::kStrictImprovement;
   int speculation = 1;  // candidates wanted at once, at least 1
+  // Passes over the held-out set that may be asked for; at least one ingredient is ranked.
+  int64_t max_evaluations = kNoBudget;
 };
 
 // Best first, ties broken by ingredient order; accepts on strict improvement (the authors' code) or
@@ -97,10 +108,10 @@ std::unique_ptr<Recipe> MakeGreedyRecipe(RecipeOptions options);
 // The mean of all; wants the single ingredients too, for the report's baseline.
 std::unique_ptr<Recipe> MakeUniformRecipe(RecipeOptions options);
 
-// Ingredients sorted best first; empty while any score is missing, and those are added to
-// `missing`.
-std::vector<int> RankIngredients(const RecipeOptions& options, const HeldOutScores& scores,
-                                 std::vector<Blend>* missing);
+// Fills in `considered` (the first `most` ingredients), `evaluations` and, once all their scores
+// are known, `order`, best first; till then what is missing is wanted.
+void RankIngredients(const RecipeOptions& options, int64_t most, const HeldOutScores& scores,
+                     Decision* decision);
 
 }  // namespace stockpot
 

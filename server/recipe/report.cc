@@ -1,5 +1,6 @@
 // The deterministic part of a job's report, from the ledger alone.
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -57,6 +58,10 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
       coefficients[ingredient] = 1.0 / static_cast<double>(soup.ingredients.size());
     }
   }
+  std::set<int> ranked;
+  if (state.recipe() != nullptr) {
+    ranked.insert(state.decision().considered.begin(), state.decision().considered.end());
+  }
   Json list = Json::array();
   for (size_t i = 0; i < spec.ingredients.size(); ++i) {
     const int index = static_cast<int>(i);
@@ -77,7 +82,8 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
       // Only what the job asked to know of single ingredients: the rest may be there by chance.
       item["scores"] = Json::array();
       for (const Json& score : Scores(spec, state, Blend{{index}, {}})) {
-        if (spec.report_every_ingredient || score["data_set"] == spec.data_sets[0].name) {
+        if (spec.report_every_ingredient ||
+            (score["data_set"] == spec.data_sets[0].name && ranked.count(index) > 0)) {
           item["scores"].push_back(score);
         }
       }
@@ -143,6 +149,7 @@ Json Build(const JobSpec& spec, const PlanState& state) {
   if (!state.decision().done) return report;
   report["chosen"] = state.ChosenKind();
   report["explanation"] = Explanation(spec, state);
+  report["stopped_because"] = state.StoppedBecause();
   const Fact* written = state.written();
   if (written == nullptr) return report;
   absl::StatusOr<SoupFound> soup = ReadSoupFound(*written);

@@ -14,6 +14,7 @@
 namespace stockpot {
 namespace {
 
+constexpr int64_t kMinShardBytes = 1000;
 constexpr size_t kMaxUriBytes = 4096;
 constexpr size_t kMaxNameBytes = 200;
 constexpr int kMaxImageSide = 16384;
@@ -38,13 +39,16 @@ bool IsDataSetName(const std::string& name) {
          });
 }
 
-void ReadUri(JsonReader& reader, const std::string& key, std::string* uri) {
-  reader.Read(key, uri);
-  if (uri->empty()) {
-    reader.AddViolation(key, "is required");
-  } else if (uri->size() > kMaxUriBytes || uri->find('\0') != std::string::npos) {
+void CheckUri(JsonReader& reader, const std::string& key, const std::string& uri) {
+  if (uri.size() > kMaxUriBytes || uri.find('\0') != std::string::npos) {
     reader.AddViolation(key, absl::StrCat("must be at most ", kMaxUriBytes, " bytes without NUL"));
   }
+}
+
+void ReadUri(JsonReader& reader, const std::string& key, std::string* uri) {
+  reader.Read(key, uri);
+  if (uri->empty()) reader.AddViolation(key, "is required");
+  CheckUri(reader, key, *uri);
 }
 
 void ReadBothOrNeither(JsonReader& reader, const std::string& a, int* a_value, const std::string& b,
@@ -212,6 +216,32 @@ void ReadRecipe(JsonReader reader, JobSpec* spec) {
   }
 }
 
+void ReadOutput(JsonReader reader, JobSpec* spec) {
+  spec->dtype = ReadEnum(reader, "dtype", {"STORED", "FLOAT32", "BFLOAT16", "FLOAT16"});
+  spec->output_format = ReadEnum(reader, "format", {"SAFETENSORS", "TORCH_SAVE"});
+  reader.Read("max_shard_bytes", &spec->max_shard_bytes);
+  if (spec->max_shard_bytes == 0) spec->max_shard_bytes = JobSpec().max_shard_bytes;
+  if (spec->max_shard_bytes < kMinShardBytes) {
+    reader.AddViolation("max_shard_bytes", absl::StrCat("must be 0 or at least ", kMinShardBytes));
+  }
+  reader.Read("output_uri", &spec->output_uri);
+  CheckUri(reader, "output_uri", spec->output_uri);
+}
+
+void ReadLimits(JsonReader reader, JobSpec* spec) {
+  const std::pair<const char*, absl::Duration*> kTimes[] = {
+      {"timeout", &spec->timeout},
+      {"task_timeout", &spec->task_timeout},
+      {"max_worker_time", &spec->max_worker_time},
+  };
+  for (const auto& [key, value] : kTimes) {
+    reader.Read(key, value);
+    if (*value <= absl::ZeroDuration()) reader.AddViolation(key, "must be more than no time");
+  }
+  reader.Read("max_evaluations", &spec->max_evaluations);
+  if (spec->max_evaluations < 0) reader.AddViolation("max_evaluations", "must not be negative");
+}
+
 }  // namespace
 
 absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
@@ -224,8 +254,7 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
   ReadIngredients(reader, limits, &spec);
   ReadEvaluation(reader.Object("evaluation"), limits, &spec);
   ReadRecipe(reader.Object("recipe"), &spec);
-  JsonReader output = reader.Object("output");
-  spec.dtype = ReadEnum(output, "dtype", {"STORED", "FLOAT32", "BFLOAT16", "FLOAT16"});
+  ReadOutput(reader.Object("output"), &spec);
   JsonReader compute = reader.Object("compute");
   compute.Read("batch_size", &spec.batch_size);
   if (spec.batch_size == 0) spec.batch_size = JobSpec().batch_size;
@@ -235,6 +264,8 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
   }
   compute.Read("speculation", &spec.speculation);
   if (spec.speculation < 0) compute.AddViolation("speculation", "must not be negative");
+  compute.Read("measure_again", &spec.measure_again);
+  ReadLimits(reader.Object("limits"), &spec);
   spec.skip_bad_ingredients = ReadEnum(reader, "on_bad_ingredient", {"FAIL", "SKIP"}) == "SKIP";
   RETURN_IF_ERROR(reader.status());
   return spec;

@@ -13,6 +13,7 @@ namespace {
 constexpr int kInspectVersion = 1;
 constexpr int kMeasureVersion = 1;
 constexpr int kWriteVersion = 1;
+constexpr int kEndBudgetVersion = 1;
 
 std::string KeyOf(absl::string_view kind, int version, const Json& determining) {
   return Sha256Hex(
@@ -69,15 +70,16 @@ Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set) {
 }
 
 std::string MeasureKey(const MeasureInputs& inputs) {
-  return KeyOf("measure", kMeasureVersion,
-               {{"architecture", inputs.architecture_digest},
-                {"inputs", ListOf(inputs.bindings)},
-                {"ingredients", DigestsOf(inputs.ingredients)},
-                {"coefficients", inputs.coefficients},
-                {"dtype", inputs.dtype},
-                {"data_set", inputs.data_set_digest},
-                {"batch_size", inputs.batch_size},
-                {"numerics", inputs.numerics}});
+  Json determining = {{"architecture", inputs.architecture_digest},
+                      {"inputs", ListOf(inputs.bindings)},
+                      {"ingredients", DigestsOf(inputs.ingredients)},
+                      {"coefficients", inputs.coefficients},
+                      {"dtype", inputs.dtype},
+                      {"data_set", inputs.data_set_digest},
+                      {"batch_size", inputs.batch_size},
+                      {"numerics", inputs.numerics}};
+  if (!inputs.scope.empty()) determining["scope"] = inputs.scope;
+  return KeyOf("measure", kMeasureVersion, determining);
 }
 
 Task MeasureTask(const MeasureInputs& inputs) {
@@ -100,17 +102,46 @@ Task MeasureTask(const MeasureInputs& inputs) {
   return task;
 }
 
+Task EndBudgetTask(const std::string& scope) {
+  Task task;
+  task.key = KeyOf("end_budget", kEndBudgetVersion, {{"scope", scope}});
+  task.body = {{"end_budget", Json::object()}};
+  task.description = "end of the budget";
+  return task;
+}
+
+Json EndBudgetResult(int64_t evaluations) {
+  return {{"end_budget", {{"evaluations", evaluations}}}};
+}
+
+std::vector<std::string> ContentOf(const Task& task) {
+  std::vector<std::string> digests;
+  if (task.kind() != "measure" && task.kind() != "write_soup") return digests;
+  const Json& body = *task.body.begin();
+  for (const char* field : {"architecture_digest", "data_set_digest"}) {
+    if (body.contains(field)) digests.push_back(body.at(field).get<std::string>());
+  }
+  for (const Json& ingredient : body.at("blend").at("ingredients")) {
+    digests.push_back(ingredient.at("digest").get<std::string>());
+  }
+  return digests;
+}
+
 Task WriteSoupTask(const WriteSoupInputs& inputs) {
   Task task;
   task.key = KeyOf("write_soup", kWriteVersion,
                    {{"scope", inputs.scope},
                     {"ingredients", DigestsOf(inputs.ingredients)},
                     {"coefficients", inputs.coefficients},
-                    {"dtype", inputs.dtype}});
+                    {"dtype", inputs.dtype},
+                    {"format", inputs.format},
+                    {"max_shard_bytes", inputs.max_shard_bytes}});
   task.body = {{"write_soup",
                 {{"blend", BlendJson(inputs.ingredients, inputs.coefficients, inputs.dtype)},
                  {"folder", inputs.folder},
-                 {"metadata", inputs.metadata}}}};
+                 {"metadata", inputs.metadata},
+                 {"format", inputs.format},
+                 {"max_shard_bytes", inputs.max_shard_bytes}}}};
   task.description = absl::StrCat("write the soup of ", inputs.ingredients.size());
   return task;
 }

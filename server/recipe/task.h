@@ -4,7 +4,8 @@
 //   measure       architecture digest, input bindings, ingredient digests in order, coefficients,
 //                 soup dtype, data set digest, batch size, numerics class, version of the result;
 //   inspect …     the job's scope and the URI: what a name stands for may change between jobs;
-//   write soup    the job's scope, the blend and the dtype.
+//   write soup    the job's scope, the blend, the dtype and the file format;
+//   end budget    the job's scope.
 // (Scope: PlanOptions::scope.)
 // A fact is immutable and stored before anyone is told. A task that failed for a reason of its own
 // input is a fact too: its status is not OK.
@@ -59,6 +60,7 @@ struct MeasureInputs {
   int64_t example_count = 0;
   int batch_size = 0;
   std::string numerics;
+  std::string scope;  // "" unless the measure is one job's own (Compute.measure_again)
 };
 // The key alone, for looking up; the task, for giving to a worker.
 std::string MeasureKey(const MeasureInputs& inputs);
@@ -66,6 +68,8 @@ Task MeasureTask(const MeasureInputs& inputs);
 
 // A budget of workers' time that ran out: the engine, not a worker, finds the fact.
 Task EndBudgetTask(const std::string& scope);
+// Its result: after how many passes of the recipe over the held-out set.
+Json EndBudgetResult(int64_t evaluations);
 
 struct WriteSoupInputs {
   std::string scope;
@@ -78,6 +82,9 @@ struct WriteSoupInputs {
   int64_t max_shard_bytes = 0;
 };
 Task WriteSoupTask(const WriteSoupInputs& inputs);
+
+// Digests of what a measure or a write reads: a worker that has it in memory is quicker.
+std::vector<std::string> ContentOf(const Task& task);
 
 // A task's result.
 struct Fact {
@@ -132,6 +139,7 @@ absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact);
 absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact);
 absl::StatusOr<Score> ReadScore(const Fact& fact);
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
+absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact);
 
 // Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor,
 // both shapes or dtypes; OK when it can. `first` is the first usable checkpoint, or null. Code

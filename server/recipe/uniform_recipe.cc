@@ -15,10 +15,16 @@ class UniformRecipe final : public Recipe {
   Decision Next(const HeldOutScores& scores) const override {
     Decision decision;
     Blend all{options_.ingredients, {}};
-    decision.order = RankIngredients(options_, scores, &decision.wanted);
-    if (!scores.Find(all).has_value() && all.ingredients.size() > 1) decision.wanted.push_back(all);
+    // The soup itself is measured too, and does not depend on how many of its parts were.
+    RankIngredients(options_, options_.max_evaluations - 1, scores, &decision);
+    if (!scores.Find(all).has_value() && all.ingredients.size() > 1) {
+      decision.wanted.push_back(all);
+    } else if (decision.wanted.empty()) {
+      ++decision.evaluations;
+    }
     decision.required = decision.wanted.size();
     decision.done = decision.wanted.empty();
+    decision.untried = static_cast<int>(options_.ingredients.size() - decision.considered.size());
     if (decision.done) decision.soup = std::move(all);
     return decision;
   }

@@ -1,4 +1,5 @@
 // Jobs: follow the plan, tell what is known, end.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,18 @@
 #include "server/control/job/report_files.h"
 
 namespace stockpot {
+namespace {
+
+// A suspended job looks again at least so often.
+constexpr absl::Duration kMostResumeDelay = absl::Minutes(5);
+
+int64_t SizeOf(const Json& artifacts) {
+  int64_t bytes = 0;
+  for (const Json& artifact : artifacts) bytes += artifact.value("size_bytes", int64_t{0});
+  return bytes;
+}
+
+}  // namespace
 
 void EngineImpl::AdvanceJobs() {
   std::vector<std::string> stale;
@@ -42,6 +55,7 @@ void EngineImpl::Advance(const std::string& name) {
       return;
     }
     job.run->MarkTold();
+    Reach("events_stored");
   }
   job.progressed = true;
   if (job.run->stale()) {  // more is known than the decision took into account
@@ -60,11 +74,12 @@ void EngineImpl::Advance(const std::string& name) {
 
 void EngineImpl::Succeed(Job* job) {
   const Json report = MakeReport(*job->run, clock_->Now());
-  absl::StatusOr<Json> artifacts = WriteReportFiles(job->record, *job->run, report,
-                                                    options_.software, ArtifactFolder(job->record));
-  if (absl::IsResourceExhausted(artifacts.status())) {
+  absl::StatusOr<Json> artifacts =
+      WriteReportFiles(job->record, *job->run, report, options_.software,
+                       ArtifactFolder(job->record), [this](const char* point) { Reach(point); });
+  if (const std::string trouble = StorageTrouble(artifacts.status()); !trouble.empty()) {
     job->run->MarkStale();
-    StoreWorks(artifacts.status(), job);
+    Suspend(job, trouble);
   } else if (!artifacts.ok()) {
     EndJob(job, JobState::kFailed, Annotate(artifacts.status(), "writing the report"),
            Json::array());
@@ -81,6 +96,7 @@ bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error,
   job->record.end_time = now;
   if (job->run != nullptr) job->record.report = DumpJson(MakeReport(*job->run, now));
   if (!artifacts.empty()) job->record.artifacts = DumpJson(artifacts);
+  if (job->record.output_folder.empty()) job->record.artifact_bytes = SizeOf(artifacts);
   const absl::Status status = SetState(job, state, std::string(error.message()));
   if (!status.ok()) {
     job->record = before;
@@ -88,6 +104,7 @@ bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error,
     StoreWorks(status, job);
     return false;
   }
+  Reach("job_ended");
   const std::string name = job->record.name;
   log_->Info("job_ended", {{"job", name},
                            {"state", std::string(JobStateName(state))},
@@ -121,25 +138,31 @@ bool EngineImpl::StoreWorks(const absl::Status& status, Job* job) {
   log_->Error("store_failed", {{"error", std::string(status.message())},
                                {"job", job == nullptr ? "" : job->record.name}});
   store_retry_at_ = clock_->Now() + options_.store_retry;
-  if (!absl::IsResourceExhausted(status) || job == nullptr || IsEnded(job->record.state) ||
-      job->record.state == JobState::kSuspended) {
-    return false;
-  }
-  job->record.suspend_reason = "DISK_FULL";
-  // The full disk may refuse this too; then only this process knows, and goes on by itself.
-  if (!SetState(job, JobState::kSuspended, "the disk is full").ok()) {
+  const std::string trouble = StorageTrouble(status);
+  if (!trouble.empty() && job != nullptr && !IsEnded(job->record.state)) Suspend(job, trouble);
+  return false;
+}
+
+void EngineImpl::Suspend(Job* job, const std::string& reason) {
+  job->resume_delay = std::clamp(2 * job->resume_delay, options_.store_retry,
+                                 std::max(kMostResumeDelay, options_.store_retry));
+  job->resume_at = clock_->Now() + job->resume_delay;
+  if (job->record.state == JobState::kSuspended) return;
+  job->record.suspend_reason = reason;
+  const std::string message =
+      absl::StrCat(reason == "DISK_FULL" ? "the disk is full" : "the data folder cannot be written",
+                   "; tried again by itself");
+  // The disk may refuse this too; then only this process knows, and goes on by itself.
+  if (!SetState(job, JobState::kSuspended, message).ok()) {
     job->record.state = JobState::kSuspended;
     Notify(job->record.name);
   }
-  return false;
 }
 
 void EngineImpl::ResumeSuspended() {
   if (store_retry_at_ != absl::InfinitePast()) return;
   for (auto& [name, job] : jobs_) {
-    if (job.record.state != JobState::kSuspended || job.record.suspend_reason != "DISK_FULL") {
-      continue;
-    }
+    if (job.record.state != JobState::kSuspended || clock_->Now() < job.resume_at) continue;
     if (!StoreWorks(SetState(&job, JobState::kRunning, "goes on"), &job)) return;
     if (job.run != nullptr) job.run->MarkStale();
   }

@@ -7,12 +7,23 @@
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "server/control/job/engine_impl.h"
+#include "server/control/job/report_files.h"
 
 namespace stockpot {
 namespace {
 
 // How long a task that another process runs is left alone.
 constexpr absl::Duration kClaimedElsewhereDelay = absl::Seconds(1);
+// Tasks among which the one is chosen whose content a worker holds already.
+constexpr int kMostCompared = 32;
+// About what a worker keeps (worker/session/sources.h).
+constexpr size_t kMostHeld = 1024;
+
+size_t MissingContent(const Task& task, const absl::flat_hash_set<std::string>& held) {
+  size_t missing = 0;
+  for (const std::string& digest : ContentOf(task)) missing += held.contains(digest) ? 0 : 1;
+  return missing;
+}
 
 }  // namespace
 
@@ -26,15 +37,24 @@ void EngineImpl::AssignTasks() {
 
 // True: something was done; the worker may still be idle.
 bool EngineImpl::AssignTo(Worker* worker) {
+  // Somebody waits for an inspection: one of them goes before the jobs' tasks, the others after.
+  const bool one_runs = std::any_of(attempts_.begin(), attempts_.end(),
+                                    [](const auto& entry) { return entry.second.done != nullptr; });
+  if (!one_runs && AssignLoose(worker)) return true;
   if (AssignFromJobs(worker)) return true;
   // A job that has not been asked what it wants may still want this worker.
   const bool undecided = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
     return entry.second.run != nullptr && entry.second.run->stale();
   });
-  if (loose_tasks_.empty() || undecided) return false;
+  return !undecided && AssignLoose(worker);
+}
+
+bool EngineImpl::AssignLoose(Worker* worker) {
+  if (loose_tasks_.empty()) return false;
   Attempt attempt;
   attempt.task = std::move(loose_tasks_.front().task);
   attempt.done = std::move(loose_tasks_.front().done);
+  attempt.timeout = options_.task_timeout;
   loose_tasks_.pop_front();
   Give(worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
   return true;
@@ -85,20 +105,37 @@ const Task* EngineImpl::NextTask(const Job& job, const Worker& worker, bool requ
   const PlanDecision& decision = job.run->decision();
   const size_t begin = required ? 0 : decision.required;
   const size_t end = required ? decision.required : decision.wanted.size();
-  for (size_t i = begin; i < end; ++i) {
+  const Task* best = nullptr;
+  size_t least_missing = 0;
+  int looked_at = 0;
+  for (size_t i = begin; i < end && looked_at < kMostCompared; ++i) {
     const Task& task = decision.wanted[i];
     if (running_.count(task.key) > 0) continue;
     if (!task.numerics.empty() && task.numerics != worker.info.numerics) continue;
     auto elsewhere = claimed_elsewhere_.find(task.key);
     if (elsewhere != claimed_elsewhere_.end() && clock_->Now() < elsewhere->second) continue;
-    return &task;
+    // Speculation keeps its order: the nearer a candidate, the likelier it matters.
+    if (!required) return &task;
+    ++looked_at;
+    const size_t missing = MissingContent(task, worker.held);
+    if (best == nullptr || missing < least_missing) {
+      best = &task;
+      least_missing = missing;
+    }
+    if (missing == 0) break;
   }
-  return nullptr;
+  return best;
 }
 
 bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   if (task.kind() == "write_soup") {
-    if (!StoreWorks(MakeFolders(ArtifactFolder(job->record)), job)) return false;
+    absl::Status status = CheckOutputFolder(job->record.output_folder, job->record.name);
+    if (status.ok()) status = MakeFolders(ArtifactFolder(job->record));
+    if (!status.ok() && StorageTrouble(status).empty()) {
+      return EndJob(job, JobState::kFailed, Annotate(status, "the folder of the artifacts"),
+                    Json::array());
+    }
+    if (!StoreWorks(status, job)) return false;
   }
   if (job->record.state == JobState::kQueued &&
       !StoreWorks(SetState(job, JobState::kRunning, ""), job)) {
@@ -114,11 +151,13 @@ bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   }
   if (!StoreWorks(claim.status(), job)) return false;
   claimed_elsewhere_.erase(task.key);
+  Reach("task_claimed");
   Attempt attempt;
   attempt.task = task;
   attempt.job = job->record.name;
   attempt.claim = *claim;
   attempt.lease_until = lease_until;
+  attempt.timeout = std::min(options_.task_timeout, job->run->plan().spec().task_timeout);
   const std::string id = absl::StrCat(task.key, "/", claim->fence);
   if (claim->attempt > options_.max_claims) {
     // Nobody saw it fail, and it never ended: whatever it is, it takes its servers with it.
@@ -140,7 +179,7 @@ bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
 void EngineImpl::Give(Worker* worker, std::string assignment_id, Attempt attempt) {
   const absl::Time now = clock_->Now();
   attempt.worker = worker->info.id;
-  attempt.started = now;
+  attempt.started = attempt.last_progress = now;
   worker->assignment = assignment_id;
   worker->last_heard = now;
   log_->Debug("task_given", {{"task", attempt.task.description},
@@ -149,6 +188,8 @@ void EngineImpl::Give(Worker* worker, std::string assignment_id, Attempt attempt
   Post(worker->link, [assignment = Assignment{assignment_id, attempt.task}](WorkerLink* link) {
     link->Assign(assignment);
   });
+  if (worker->held.size() > kMostHeld) worker->held.clear();
+  for (std::string& digest : ContentOf(attempt.task)) worker->held.insert(std::move(digest));
   if (attempt.done == nullptr) running_[attempt.task.key] = assignment_id;
   attempts_.emplace(std::move(assignment_id), std::move(attempt));
 }

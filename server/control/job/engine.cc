@@ -12,6 +12,7 @@
 #include "server/base/status.h"
 #include "server/control/job/engine_impl.h"
 #include "server/control/job/events.h"
+#include "server/control/job/report_files.h"
 
 namespace stockpot {
 namespace {
@@ -55,6 +56,14 @@ absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit,
       facts);
 }
 
+absl::Status CheckJobId(const std::string& id) {
+  if (IsJobId(id)) return absl::OkStatus();
+  ErrorFacts facts;
+  facts.reason = "INVALID_FIELD";
+  facts.violations = {{"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"}};
+  return WithFacts(absl::InvalidArgumentError("job_id must be 1 to 63 of a-z, 0-9 and '-'"), facts);
+}
+
 int64_t IngredientCount(const JobRecord& job) {
   const absl::StatusOr<Json> spec = ParseJson(job.spec);
   if (!spec.ok() || !spec->is_object() || !spec->contains("ingredients")) return 0;
@@ -74,6 +83,13 @@ absl::Status JobNotEnded(const JobRecord& job) {
 }
 
 }  // namespace
+
+std::string StorageTrouble(const absl::Status& status) {
+  const std::string reason = GetErrorFacts(status).reason;
+  if (reason == "DISK_FULL" || reason == "STORAGE_READ_ONLY") return reason;
+  if (absl::IsResourceExhausted(status) && reason.empty()) return "DISK_FULL";
+  return absl::IsPermissionDenied(status) && reason.empty() ? "STORAGE_READ_ONLY" : "";
+}
 
 absl::Status ServerStopping() {
   ErrorFacts facts;
@@ -146,10 +162,16 @@ void EngineImpl::Pass() {
     SettleAttempts();
     ResumeSuspended();
     AdvanceJobs();
+    CheckJobLimits();
     if (!draining_) AssignTasks();
+    ForgetTheOld();
   }
   TellProgress();
   ReportCounts();
+}
+
+void EngineImpl::Reach(absl::string_view fail_point) const {
+  if (options_.fail_points != nullptr) options_.fail_points->Reach(fail_point);
 }
 
 void EngineImpl::Wake() {
@@ -243,17 +265,21 @@ absl::Status EngineImpl::CheckRoomFor(const std::string& client, int64_t ingredi
                    "bytes of stored artifacts of one client; delete jobs");
 }
 
+absl::Status EngineImpl::CheckOutputIsFree(const std::string& folder) {
+  if (folder.empty()) return absl::OkStatus();
+  for (const auto& [name, job] : jobs_) {
+    if (job.record.output_folder == folder) {
+      return OutputExists(absl::StrCat("output_uri is that of ", name, ", which has not ended"));
+    }
+  }
+  return CheckOutputFolder(folder, "");
+}
+
 absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   ASSIGN_OR_RETURN(const Json spec, ParseJson(job.spec));
   ASSIGN_OR_RETURN(const JobSpec parsed, ParseJobSpec(spec, "job.spec", options_.spec_limits));
   const std::string id = job.id.empty() ? RandomId() : job.id;
-  if (!IsJobId(id)) {
-    ErrorFacts facts;
-    facts.reason = "INVALID_FIELD";
-    facts.violations = {{"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"}};
-    return WithFacts(absl::InvalidArgumentError("job_id must be 1 to 63 of a-z, 0-9 and '-'"),
-                     facts);
-  }
+  RETURN_IF_ERROR(CheckJobId(id));
   JobRecord record;
   record.name = absl::StrCat(kNamePrefix, id);
   record.spec = job.spec;
@@ -264,51 +290,51 @@ absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   record.request_id = job.request_id;
   record.request_digest = RequestDigest(job, spec);
   record.recipe_version = Plan(parsed, {}).recipe_version();
+  record.output_folder = job.output_folder;
 
   absl::MutexLock hold(&mutex_);
-  const bool may_be_repeat =
-      !job.request_id.empty() && std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
-        const JobRecord& other = entry.second.record;
-        return other.client == job.client && other.request_id == job.request_id;
-      });
-  if (!may_be_repeat) {
-    RETURN_IF_ERROR(CheckRoomFor(job.client, static_cast<int64_t>(parsed.ingredients.size())));
+  ASSIGN_OR_RETURN(std::optional<JobRecord> earlier,
+                   store_->FindRequest(record.client, record.request_id));
+  if (earlier.has_value()) {
+    if (earlier->request_digest != record.request_digest) return DescribeConflict(*earlier, record);
+    auto found = jobs_.find(earlier->name);
+    return found != jobs_.end() ? View(found->second) : JobView{*std::move(earlier), {}};
   }
+  const auto ingredients = static_cast<int64_t>(parsed.ingredients.size());
+  RETURN_IF_ERROR(CheckRoomFor(job.client, ingredients));
+  RETURN_IF_ERROR(CheckOutputIsFree(record.output_folder));
   record.create_time = clock_->Now();
-  absl::StatusOr<Store::Created> created =
-      store_->CreateJob(record, StateEvent(record, record.create_time, ""));
-  if (!created.ok()) return ExplainConflict(created.status(), record);
-  if (!created->existed) {
-    log_->Info("job_created", {{"job", record.name}});
-    Job& added = jobs_[record.name];
-    added.record = created->job;
-    added.ingredient_count = static_cast<int64_t>(parsed.ingredients.size());
-    Notify(record.name);
+  if (parsed.timeout < absl::InfiniteDuration()) {
+    record.deadline = record.create_time + parsed.timeout;
   }
-  auto found = jobs_.find(created->job.name);
-  if (found != jobs_.end()) return View(found->second);
-  return JobView{std::move(created->job), {}};
+  ASSIGN_OR_RETURN(Store::Created created,
+                   store_->CreateJob(record, StateEvent(record, record.create_time, "")));
+  Reach("job_stored");
+  log_->Info("job_created",
+             {{"job", record.name}, {"request_id", job.request_id}, {"client", job.client}});
+  Job& added = jobs_[record.name];
+  added.record = std::move(created.job);
+  added.ingredient_count = ingredients;
+  Notify(record.name);
+  return View(added);
 }
 
-absl::Status EngineImpl::ExplainConflict(const absl::Status& status, const JobRecord& asked) {
-  const std::map<std::string, std::string> metadata = GetErrorFacts(status).metadata;
-  auto name = metadata.find("job");
-  if (!absl::IsAlreadyExists(status) || asked.request_id.empty() || name == metadata.end()) {
-    return status;
-  }
-  const absl::StatusOr<JobRecord> other = store_->GetJob(name->second);
-  if (!other.ok() || other->request_id != asked.request_id || other->client != asked.client) {
-    return status;
-  }
-  const absl::StatusOr<Json> theirs = ParseJson(other->request_digest);
-  const absl::StatusOr<Json> ours = ParseJson(asked.request_digest);
-  if (!theirs.ok() || !ours.ok()) return status;
+absl::Status EngineImpl::DescribeConflict(const JobRecord& theirs, const JobRecord& asked) const {
+  const absl::StatusOr<Json> before = ParseJson(theirs.request_digest);
+  const absl::StatusOr<Json> now = ParseJson(asked.request_digest);
   std::vector<std::string> fields;
   for (const char* field : {"job_id", "spec", "display_name", "labels", "priority"}) {
-    if (theirs->value(field, "") != ours->value(field, "")) fields.push_back(field);
+    if (!before.ok() || !now.ok() || before->value(field, "") != now->value(field, "")) {
+      fields.push_back(field);
+    }
   }
-  const std::string list = absl::StrJoin(fields, ", ");
-  return WithMetadata(Annotate(status, absl::StrCat("another ", list)), "fields", list);
+  ErrorFacts facts;
+  facts.reason = "JOB_EXISTS";
+  facts.metadata = {{"job", theirs.name}, {"fields", absl::StrJoin(fields, ", ")}};
+  return WithFacts(
+      absl::AlreadyExistsError(absl::StrCat("request_id was used before, for ", theirs.name,
+                                            ", with another ", absl::StrJoin(fields, ", "))),
+      facts);
 }
 
 absl::StatusOr<JobRecord> EngineImpl::Record(const std::string& name) {
@@ -374,10 +400,17 @@ absl::Status EngineImpl::DeleteJob(const std::string& name) {
   absl::MutexLock hold(&mutex_);
   ASSIGN_OR_RETURN(const JobRecord record, Record(name));
   if (!IsEnded(record.state)) return JobNotEnded(record);
+  return Delete(record);
+}
+
+absl::Status EngineImpl::Delete(const JobRecord& record) {
   // The folder first: a job whose files are gone can be deleted again, files without a job cannot.
-  RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(record)), "the job's artifacts"));
-  RETURN_IF_ERROR(store_->DeleteJob(name));
-  Notify(name);
+  if (record.output_folder.empty()) {
+    RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(record)), "the job's artifacts"));
+  }
+  Reach("artifacts_removed");
+  RETURN_IF_ERROR(store_->DeleteJob(record.name));
+  Notify(record.name);
   return absl::OkStatus();
 }
 
@@ -395,6 +428,12 @@ absl::StatusOr<JobView> EngineImpl::RetryJob(const std::string& name) {
   job.record.start_time = job.record.end_time = std::nullopt;
   job.record.cancel_requested = false;
   job.record.report = job.record.artifacts = "";
+  job.record.deadline = std::nullopt;
+  ASSIGN_OR_RETURN(const Json spec, ParseJson(record.spec));
+  const absl::StatusOr<JobSpec> parsed = ParseJobSpec(spec, "spec", options_.spec_limits);
+  if (parsed.ok() && parsed->timeout < absl::InfiniteDuration()) {
+    job.record.deadline = clock_->Now() + parsed->timeout;
+  }
   RETURN_IF_ERROR(SetState(&job, JobState::kQueued, "retried"));
   log_->Info("job_retried", {{"job", name}});
   return View(jobs_[name] = std::move(job));

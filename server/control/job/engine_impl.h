@@ -1,10 +1,11 @@
 // The engine's state, under one lock. Internal to control/job: see engine.h.
 //
 // One scheduling thread passes over the state whenever something happened: it stores what arrived
-// (settle.cc), asks the plans and ends jobs (advance.cc), and gives tasks to idle workers
-// (assign.cc). API calls (engine.cc) and the worker service (workers.cc) change the state under the
-// same lock and wake it. Calls out (links, subscriptions, `done`) are queued in outbox_ and made by
-// the scheduling thread without the lock, in order.
+// (settle.cc), asks the plans and ends jobs (advance.cc), looks at deadlines and budgets
+// (limits.cc), and gives tasks to idle workers (assign.cc). API calls (engine.cc) and the worker
+// service (workers.cc) change the state under the same lock and wake it. Calls out (links,
+// subscriptions, `done`) are queued in outbox_ and made by the scheduling thread without the lock,
+// in order.
 #ifndef STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
 #define STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
 
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "server/control/job/engine.h"
 #include "server/control/job/job_run.h"
@@ -67,6 +69,7 @@ class EngineImpl final : public Engine {
     std::string assignment;  // "": idle
     bool hung = false;       // told to shut down; gets nothing more
     absl::Time last_heard;
+    absl::flat_hash_set<std::string> held;  // digests of what it was given lately
   };
   struct Job {
     JobRecord record;
@@ -74,6 +77,9 @@ class EngineImpl final : public Engine {
     std::unique_ptr<JobRun> run;  // null until the job's turn
     bool progressed = false;      // since watchers were told
     absl::Time progress_told;
+    // Of a suspended job: when to go on, and how long it waited. Each time it waits longer.
+    absl::Time resume_at = absl::InfinitePast();
+    absl::Duration resume_delay;
   };
   // A task given to a worker.
   struct Attempt {
@@ -83,6 +89,8 @@ class EngineImpl final : public Engine {
     std::string worker;
     absl::Time started, lease_until;
     int64_t examples_done = 0;
+    absl::Time last_progress;
+    absl::Duration timeout;  // without progress
     bool cancelled = false;
     std::function<void(const Fact&)> done;  // of RunTask
     // How it ended: kept until the store has it.
@@ -105,7 +113,11 @@ class EngineImpl final : public Engine {
   JobProgress Progress(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoomFor(const std::string& client, int64_t ingredients)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status ExplainConflict(const absl::Status& status, const JobRecord& asked);
+  absl::Status CheckOutputIsFree(const std::string& folder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // JOB_EXISTS that names the fields in which two requests with one request_id differ.
+  absl::Status DescribeConflict(const JobRecord& theirs, const JobRecord& asked) const;
+  absl::Status Delete(const JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Reach(absl::string_view fail_point) const;
 
   // advance.cc: jobs.
   void AdvanceJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -122,6 +134,7 @@ class EngineImpl final : public Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False when the store failed: all work waits for a while; a full disk suspends the job.
   bool StoreWorks(const absl::Status& status, Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Suspend(Job* job, const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ResumeSuspended() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels attempts made for `job` whose task it does not want any more.
   void CancelUnwanted(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -129,10 +142,19 @@ class EngineImpl final : public Engine {
   const std::string* JobThatWants(const std::string& key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // limits.cc: deadlines, budgets, retention.
+  void CheckJobLimits() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration WorkerTime(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndBudget(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetTheOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DeleteExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DeleteOverBound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // assign.cc: idle workers.
   void AssignTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignTo(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignFromJobs(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AssignLoose(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const Task* NextTask(const Job& job, const Worker& worker, bool required) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -146,6 +168,8 @@ class EngineImpl final : public Engine {
   bool Settle(const std::string& assignment_id, Attempt* attempt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StoreFact(const Attempt& attempt, const Fact& fact) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The disk is full or read-only: nothing is lost, the job waits.
+  bool HandBack(Attempt* attempt, const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CountLoss(const Attempt& attempt, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecordEnd(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -154,6 +178,8 @@ class EngineImpl final : public Engine {
   void CheckLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the attempt of a worker that answers no more, and the worker.
+  void GiveUp(Worker* worker, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the attempt of a worker that will not give a result.
   void Lose(Worker* worker, const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Cancel(const std::string& assignment_id, Attempt* attempt)
@@ -184,12 +210,18 @@ class EngineImpl final : public Engine {
   std::map<std::string, absl::Time> claimed_elsewhere_ ABSL_GUARDED_BY(mutex_);  // try again when
   std::deque<LooseTask> loose_tasks_ ABSL_GUARDED_BY(mutex_);
   int64_t last_loose_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time forget_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time store_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::set<std::string> to_notify_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::function<void()>> outbox_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;  // started by Start(), joined by Stop()
 };
+
+// Why what is written in a store or an artifact folder has to wait: "DISK_FULL",
+// "STORAGE_READ_ONLY"; or
+// "".
+std::string StorageTrouble(const absl::Status& status);
 
 // UNAVAILABLE, SERVER_STOPPING, with when to try again.
 absl::Status ServerStopping();

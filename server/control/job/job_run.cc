@@ -76,6 +76,7 @@ absl::Status JobRun::Step(int workers, Store* store) {
   std::vector<std::string> keys;
   for (const Task& task : decision_.wanted) keys.push_back(task.key);
   wanted_ = absl::flat_hash_set<std::string>(keys.begin(), keys.end());
+  if (!decision_.end_budget.key.empty()) keys.push_back(decision_.end_budget.key);
   absl::Status status = LookFor(keys, store);
   if (!status.ok()) stale_ = true;
   return status;
@@ -85,8 +86,10 @@ void JobRun::Offer(const Fact& fact) {
   if (!looked_for_.contains(fact.key) || ledger_.Find(fact.key) != nullptr) return;
   ledger_.Add(fact);
   stale_ = true;
+  if (fact.job != job_) return;
+  worker_seconds_ += fact.seconds;
   const absl::StatusOr<Score> score = ReadScore(fact);
-  if (!score.ok() || fact.job != job_) return;
+  if (!score.ok()) return;
   measured_seconds_ += fact.seconds;
   measured_examples_ += score->example_count;
 }
@@ -120,17 +123,25 @@ double JobRun::SecondsPerExample() const {
 }
 
 Json JobRun::Cost(absl::Time now) const {
-  int64_t run = 0, reused = 0;
-  double worker_seconds = 0;
+  int64_t run = 0, reused = 0, examples_reused = 0;
+  double seconds_reused = 0;
   for (const auto& [key, fact] : ledger_.facts()) {
-    const bool own = fact.job == job_;
-    if (own) worker_seconds += fact.seconds;
-    if (fact.status.ok() && fact.result.contains("measured")) ++(own ? run : reused);
+    const absl::StatusOr<Score> score = ReadScore(fact);
+    if (!score.ok()) continue;
+    if (fact.job == job_) {
+      ++run;
+    } else {
+      ++reused;
+      examples_reused += score->example_count;
+      seconds_reused += fact.seconds;
+    }
   }
   return {{"evaluations_run", run},
           {"evaluations_reused", reused},
           {"examples_evaluated", measured_examples_},
-          {"worker_seconds", worker_seconds},
+          {"examples_reused", examples_reused},
+          {"worker_seconds", worker_seconds_},
+          {"worker_seconds_reused", seconds_reused},
           {"wall_seconds", absl::ToDoubleSeconds(now - create_time_)},
           {"failed_attempts", all_losses_}};
 }

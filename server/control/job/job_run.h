@@ -65,6 +65,8 @@ class JobRun {
   int64_t losses() const { return all_losses_; }
   void CountLoss(const std::string& key);
 
+  // Workers' time for facts of this job.
+  double worker_seconds() const { return worker_seconds_; }
   // Mean seconds per example of what was measured for this job; 0 when not known.
   double SecondsPerExample() const;
   // JSON mapping of stockpot.v1.ReportCost.
@@ -85,6 +87,7 @@ class JobRun {
   absl::flat_hash_set<std::string> wanted_;      // keys of decision_.wanted
   std::map<std::string, int> losses_;
   int64_t all_losses_ = 0;
+  double worker_seconds_ = 0;
   double measured_seconds_ = 0;
   int64_t measured_examples_ = 0;
   PlanDecision decision_;

@@ -4,50 +4,20 @@
 #include "server/base/digest.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
-#include "server/control/job/events.h"
+#include "server/control/job/manifest.h"
+#include "server/control/job/model_card.h"
 
 namespace stockpot {
 namespace {
 
-absl::Status WriteJson(const std::string& folder, const std::string& file, const Json& json,
-                       Json* artifacts) {
-  const std::string text = DumpJson(json, /*indent=*/2) + "\n";
+absl::Status WriteArtifact(const std::string& folder, const std::string& file,
+                           const std::string& text, Json* artifacts) {
   RETURN_IF_ERROR(Annotate(WriteFileDurably(absl::StrCat(folder, "/", file), text), file));
   artifacts->push_back({{"file", file}, {"size_bytes", text.size()}, {"sha256", Sha256Hex(text)}});
   return absl::OkStatus();
 }
 
-// The soup's ingredients as they were added: the order is part of the arithmetic.
-Json SoupIngredients(const Json& result) {
-  Json ingredients = Json::array();
-  for (const Json& blend : result["blends"]) {
-    if (blend["kind"] != result["chosen"]) continue;
-    for (const Json& name : blend["ingredients"]) {
-      for (const Json& ingredient : result["ingredients"]) {
-        if (ingredient["display_name"] != name) continue;
-        ingredients.push_back({{"display_name", name},
-                               {"uri", ingredient["uri"]},
-                               {"digest", ingredient["digest"]},
-                               {"coefficient", ingredient["coefficient"]}});
-      }
-    }
-  }
-  return ingredients;
-}
-
-Json Manifest(const JobRecord& job, const Json& result, const Json& artifacts,
-              const std::string& software) {
-  Json soup = {{"ingredients", SoupIngredients(result)},
-               {"content_digest", result.value("soup_digest", "")}};
-  if (!artifacts.empty()) soup["sha256"] = artifacts[0]["sha256"];
-  const absl::StatusOr<Json> spec = ParseJson(job.spec);
-  return {{"job", job.name},
-          {"software", software},
-          {"recipe", job.recipe_version},
-          {"numerics", result.value("numerics", "")},
-          {"spec", spec.ok() ? *spec : Json()},
-          {"soup", std::move(soup)}};
-}
+std::string Text(const Json& json) { return DumpJson(json, /*indent=*/2) + "\n"; }
 
 }  // namespace
 
@@ -56,13 +26,37 @@ Json MakeReport(const JobRun& run, absl::Time now) {
 }
 
 absl::StatusOr<Json> WriteReportFiles(const JobRecord& job, const JobRun& run, const Json& report,
-                                      const std::string& software, const std::string& folder) {
-  Json artifacts = run.decision().artifacts;
-  const Json manifest = Manifest(job, report["result"], artifacts, software);
+                                      const std::string& software, const std::string& folder,
+                                      const std::function<void(const char*)>& reached) {
+  const Json& soup = run.decision().artifacts;
+  Json others = Json::array();
   RETURN_IF_ERROR(MakeFolders(folder));
-  RETURN_IF_ERROR(WriteJson(folder, "report.json", report, &artifacts));
-  RETURN_IF_ERROR(WriteJson(folder, "manifest.json", manifest, &artifacts));
+  RETURN_IF_ERROR(WriteArtifact(folder, "report.json", Text(report), &others));
+  reached("report_written");
+  RETURN_IF_ERROR(
+      WriteArtifact(folder, "README.md", ModelCard(job, report["result"], soup), &others));
+  const Json manifest = MakeManifest(job, software, run.decision(), report["result"], others);
+  RETURN_IF_ERROR(WriteArtifact(folder, kManifestFile, Text(manifest), &others));
+  reached("manifest_written");
+  Json artifacts = soup;
+  artifacts.insert(artifacts.end(), others.begin(), others.end());
   return artifacts;
+}
+
+absl::Status OutputExists(const std::string& message) {
+  return WithReason(absl::AlreadyExistsError(message), "OUTPUT_EXISTS");
+}
+
+absl::Status CheckOutputFolder(const std::string& folder, const std::string& job) {
+  if (folder.empty()) return absl::OkStatus();
+  const absl::StatusOr<std::string> text =
+      ReadSmallFile(absl::StrCat(folder, "/", kManifestFile), kMaxManifestBytes);
+  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(Annotate(text.status(), "output_uri"));
+  const absl::StatusOr<Json> manifest = ParseJson(*text);
+  const bool own = manifest.ok() && manifest->is_object() && manifest->contains("job") &&
+                   manifest->at("job") == job;
+  return own ? absl::OkStatus() : OutputExists("output_uri holds the artifacts of another job");
 }
 
 }  // namespace stockpot

@@ -25,6 +25,8 @@ absl::Status Bounded(const absl::Status& status) {
 
 // Says something of the moment, not of the task.
 bool IsTransient(const absl::Status& status) {
+  // A batch that does not fit will not fit next time: the plan asks for a smaller one.
+  if (GetErrorFacts(status).reason == "OUT_OF_MEMORY") return false;
   return absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsCancelled(status) ||
          absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status);
 }
@@ -57,6 +59,10 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
     outbox_.push_back([done = attempt->done, fact = std::move(fact)] { done(fact); });
     return true;
   }
+  if (attempt->fact.has_value() && attempt->task.kind() == "write_soup") {
+    const std::string trouble = StorageTrouble(attempt->fact->status);
+    if (!trouble.empty()) return HandBack(attempt, trouble);
+  }
   if (attempt->fact.has_value() && !IsTransient(attempt->fact->status)) {
     Fact fact = *attempt->fact;
     fact.status = Bounded(fact.status);
@@ -74,6 +80,7 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
   Fact fact = arrived;
   fact.key = attempt.task.key;
   fact.job = attempt.job;
+  Reach("result_arrived");
   const absl::Status status = store_->FinishTask(attempt.claim.fence, fact, clock_->Now());
   auto job = jobs_.find(attempt.job);
   if (absl::IsAborted(status)) {  // the claim was taken over, or its job deleted
@@ -81,11 +88,25 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
     return true;
   }
   if (!StoreWorks(status, job == jobs_.end() ? nullptr : &job->second)) return false;
+  Reach("fact_stored");
+  if (job != jobs_.end()) job->second.resume_delay = absl::ZeroDuration();
   fact.examples.clear();
   for (auto& [name, other] : jobs_) {
     // A failure is the business of the job that met it.
     if (other.run != nullptr && (fact.status.ok() || name == attempt.job)) other.run->Offer(fact);
   }
+  return true;
+}
+
+bool EngineImpl::HandBack(Attempt* attempt, const std::string& reason) {
+  auto job = jobs_.find(attempt->job);
+  const absl::Status status = store_->ReleaseTask(attempt->task.key, attempt->claim.fence);
+  if (!absl::IsAborted(status) && !StoreWorks(status, nullptr)) return false;
+  if (job == jobs_.end()) return true;
+  log_->Warning("job_suspended", {{"job", attempt->job},
+                                  {"reason", reason},
+                                  {"error", std::string(attempt->fact->status.message())}});
+  Suspend(&job->second, reason);
   return true;
 }
 

@@ -58,6 +58,7 @@ struct JobRecord {
   absl::Status error;      // of a FAILED job
   absl::Time create_time;  // microseconds are kept
   std::optional<absl::Time> start_time, end_time;
+  std::optional<absl::Time> deadline;  // of JobLimits.timeout
   bool cancel_requested = false;
   std::string report;          // JSON mapping of stockpot.v1.Report; "" before there is one
   std::string artifacts;       // JSON list of stockpot.v1.ArtifactFile; ""
@@ -113,15 +114,19 @@ class Store {
   };
   virtual absl::StatusOr<Created> CreateJob(const JobRecord& job, const NewEvent& event) = 0;
 
+  // The job that this client made with this request_id, if any.
+  virtual absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& client,
+                                                               const std::string& request_id) = 0;
   virtual absl::StatusOr<JobRecord> GetJob(const std::string& name) = 0;
   // Without reports.
   virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) = 0;
   // QUEUED, RUNNING and SUSPENDED jobs, oldest first.
   virtual absl::StatusOr<std::vector<JobRecord>> ListUnfinishedJobs() = 0;
 
-  // Ended jobs whose end is before `ended_before`, longest ended first, without reports.
+  // Ended jobs whose end is before `ended_before` and whose artifacts have at least `min_bytes`,
+  // longest ended first, without reports.
   virtual absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before,
-                                                               int limit) = 0;
+                                                               int64_t min_bytes, int limit) = 0;
   // Sum of artifact_bytes by client.
   virtual absl::StatusOr<std::map<std::string, int64_t>> ArtifactBytes() = 0;
 

@@ -16,6 +16,12 @@ absl::Status Crashed(const std::string& message) {
   return WithReason(absl::InternalError(message), "WORKER_CRASHED");
 }
 
+absl::Status Stuck(absl::Duration timeout) {
+  return WithReason(absl::DeadlineExceededError(absl::StrCat(
+                        "no progress for ", absl::FormatDuration(timeout), " (task_timeout)")),
+                    "TASK_TIMEOUT");
+}
+
 }  // namespace
 
 absl::Status EngineImpl::WorkerConnected(const WorkerInfo& info, WorkerLink* link) {
@@ -46,6 +52,7 @@ void EngineImpl::WorkerProgress(const std::string& worker_id, const std::string&
   worker->second.last_heard = clock_->Now();
   auto attempt = attempts_.find(assignment_id);
   if (attempt == attempts_.end() || attempt->second.worker != worker_id) return;
+  if (examples_done > attempt->second.examples_done) attempt->second.last_progress = clock_->Now();
   attempt->second.examples_done = examples_done;
   for (auto& [name, job] : jobs_) {
     if (job.run != nullptr && job.run->Wants(attempt->second.task.key)) job.progressed = true;
@@ -124,15 +131,17 @@ void EngineImpl::CheckLeases() {
   for (auto& [id, worker] : workers_) {
     if (worker.assignment.empty()) continue;
     if (now - worker.last_heard > options_.lease) {
-      log_->Warning("worker_hung", {{"worker", id}});
-      worker.hung = true;
-      Post(worker.link, [](WorkerLink* link) { link->Shutdown(); });
-      Lose(&worker, Crashed(absl::StrCat("the worker was silent for ",
-                                         absl::FormatDuration(options_.lease))));
+      GiveUp(&worker, Crashed(absl::StrCat("the worker was silent for ",
+                                           absl::FormatDuration(options_.lease))));
       continue;
     }
     auto attempt = attempts_.find(worker.assignment);
-    if (attempt == attempts_.end() || attempt->second.done != nullptr) continue;
+    if (attempt == attempts_.end()) continue;
+    if (now - attempt->second.last_progress > attempt->second.timeout) {
+      GiveUp(&worker, Stuck(attempt->second.timeout));
+      continue;
+    }
+    if (attempt->second.done != nullptr) continue;
     // A third of the lease has passed since it was last made.
     if (attempt->second.lease_until - now > options_.lease * 2 / 3) continue;
     const absl::Time lease_until = worker.last_heard + options_.lease;
@@ -141,6 +150,14 @@ void EngineImpl::CheckLeases() {
         store_->RenewLease(attempt->second.task.key, attempt->second.claim.fence, lease_until);
     if (status.ok()) attempt->second.lease_until = lease_until;
   }
+}
+
+void EngineImpl::GiveUp(Worker* worker, const absl::Status& why) {
+  log_->Warning("worker_hung",
+                {{"worker", worker->info.id}, {"because", std::string(why.message())}});
+  worker->hung = true;
+  Post(worker->link, [](WorkerLink* link) { link->Shutdown(); });
+  Lose(worker, why);
 }
 
 void EngineImpl::TellProgress() {

@@ -44,6 +44,32 @@ TEST(JsonReader, EveryViolationNamesItsPath) {
   EXPECT_EQ(reader.status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(JsonReader, ReadsTimesAsTheJsonMappingWritesThem) {
+  const std::pair<const char*, absl::Duration> kCases[] = {
+      {"90s", absl::Seconds(90)},
+      {"0s", absl::ZeroDuration()},
+      {"1.5s", absl::Milliseconds(1500)},
+      {"0.000000001s", absl::Nanoseconds(1)},
+  };
+  for (const auto& [text, expected] : kCases) {
+    const Json json = {{"time", text}};
+    JsonReader reader(json, "");
+    absl::Duration time;
+    reader.Read("time", &time);
+    EXPECT_TRUE(reader.status().ok()) << text;
+    EXPECT_EQ(time, expected) << text;
+  }
+  for (const Json& wrong : {Json("90"), Json("s"), Json(""), Json("-1s"), Json("1h"), Json("1m0s"),
+                            Json(90), Json("1e3s"), Json("1..2s")}) {
+    const Json json = {{"time", wrong}};
+    JsonReader reader(json, "");
+    absl::Duration time = absl::Seconds(7);
+    reader.Read("time", &time);
+    EXPECT_FALSE(reader.status().ok()) << wrong;
+    EXPECT_EQ(time, absl::Seconds(7)) << wrong;
+  }
+}
+
 TEST(JsonReader, HostileTextIsRefusedWithoutRecursion) {
   EXPECT_FALSE(ParseJson(std::string(1 << 20, '[')).ok());
   EXPECT_FALSE(ParseJson(std::string(200, '[') + std::string(200, ']')).ok());

@@ -51,14 +51,9 @@ size_t MemoryStore::fact_count() {
 absl::StatusOr<Store::Created> MemoryStore::CreateJob(const JobRecord& job, const NewEvent& event) {
   absl::MutexLock hold(&mutex_);
   RETURN_IF_ERROR(write_error_);
-  for (const auto& [name, other] : jobs_) {
-    const JobRecord& record = other.record;
-    if (job.request_id.empty() || record.client != job.client ||
-        record.request_id != job.request_id) {
-      continue;
-    }
-    if (record.request_digest == job.request_digest) return Created{record, true};
-    return JobExists(name);
+  if (const JobRecord* earlier = JobOfRequest(job.client, job.request_id)) {
+    if (earlier->request_digest == job.request_digest) return Created{*earlier, true};
+    return JobExists(earlier->name);
   }
   if (jobs_.count(job.name) > 0) return JobExists(job.name);
   StoredJob& stored = jobs_[job.name];
@@ -67,6 +62,24 @@ absl::StatusOr<Store::Created> MemoryStore::CreateJob(const JobRecord& job, cons
   stored.record.create_time = Micros(job.create_time);
   Append(&stored, {event});
   return Created{stored.record, false};
+}
+
+const JobRecord* MemoryStore::JobOfRequest(const std::string& client,
+                                           const std::string& request_id) {
+  for (const auto& [name, job] : jobs_) {
+    const JobRecord& record = job.record;
+    if (!request_id.empty() && record.client == client && record.request_id == request_id) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<std::optional<JobRecord>> MemoryStore::FindRequest(const std::string& client,
+                                                                  const std::string& request_id) {
+  absl::MutexLock hold(&mutex_);
+  const JobRecord* found = JobOfRequest(client, request_id);
+  return found == nullptr ? std::nullopt : std::optional<JobRecord>(*found);
 }
 
 absl::StatusOr<JobRecord> MemoryStore::GetJob(const std::string& name) {
@@ -125,12 +138,13 @@ absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListUnfinishedJobs() {
 }
 
 absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListEndedJobs(absl::Time ended_before,
-                                                                  int limit) {
+                                                                  int64_t min_bytes, int limit) {
   absl::MutexLock hold(&mutex_);
   std::vector<JobRecord> result = Records();
   result.erase(std::remove_if(result.begin(), result.end(),
                               [&](const JobRecord& job) {
-                                return !IsEnded(job.state) || !(job.end_time < ended_before);
+                                return !IsEnded(job.state) || !(job.end_time < ended_before) ||
+                                       job.artifact_bytes < min_bytes;
                               }),
                result.end());
   std::sort(result.begin(), result.end(), [](const JobRecord& a, const JobRecord& b) {
@@ -174,6 +188,7 @@ absl::StatusOr<int64_t> MemoryStore::UpdateJob(const JobRecord& job,
   record.report = job.report;
   record.artifacts = job.artifacts;
   record.artifact_bytes = job.artifact_bytes;
+  record.deadline = job.deadline;
   Append(&found->second, events);
   return record.last_sequence;
 }

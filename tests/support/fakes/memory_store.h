@@ -22,10 +22,13 @@ class MemoryStore final : public Store {
   size_t fact_count();
 
   absl::StatusOr<Created> CreateJob(const JobRecord& job, const NewEvent& event) override;
+  absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& client,
+                                                       const std::string& request_id) override;
   absl::StatusOr<JobRecord> GetJob(const std::string& name) override;
   absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) override;
   absl::StatusOr<std::vector<JobRecord>> ListUnfinishedJobs() override;
-  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before, int limit) override;
+  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before, int64_t min_bytes,
+                                                       int limit) override;
   absl::StatusOr<std::map<std::string, int64_t>> ArtifactBytes() override;
   absl::StatusOr<int64_t> UpdateJob(const JobRecord& job,
                                     const std::vector<NewEvent>& events) override;
@@ -59,6 +62,8 @@ class MemoryStore final : public Store {
   void Append(StoredJob* job, const std::vector<NewEvent>& events)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckFence(const std::string& key, int64_t fence)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const JobRecord* JobOfRequest(const std::string& client, const std::string& request_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Without reports.
   std::vector<JobRecord> Records() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

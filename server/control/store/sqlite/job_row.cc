@@ -55,7 +55,8 @@ JobRecord ReadJob(const Statement& row) {
   job.artifacts = row.Text(17);
   job.output_folder = row.Text(18);
   job.artifact_bytes = row.Integer(19);
-  job.report = row.Text(20);
+  job.deadline = ReadTime(row, 20);
+  job.report = row.Text(21);
   return job;
 }
 
@@ -87,6 +88,7 @@ void BindCourse(Statement& statement, const JobRecord& job) {
   statement.Bind(17, job.report);
   statement.Bind(18, job.artifacts);
   statement.Bind(19, job.artifact_bytes);
+  BindTime(statement, 21, job.deadline);
 }
 
 }  // namespace stockpot

@@ -77,6 +77,7 @@ INSERT INTO fences VALUES (0);
 // Jobs say where their artifacts are and how large; facts have an age.
 constexpr const char* kVersion2 = R"sql(
 ALTER TABLE jobs ADD COLUMN output_folder TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN deadline INTEGER;
 ALTER TABLE jobs ADD COLUMN artifact_bytes INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET artifact_bytes = (
   SELECT coalesce(sum(json_extract(value, '$.size_bytes')), 0) FROM json_each(artifacts))

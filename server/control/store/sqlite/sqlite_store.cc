@@ -60,15 +60,10 @@ class SqliteStore final : public Store {
     absl::MutexLock hold(&mutex_);
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection_.get()));
     if (!job.request_id.empty()) {
-      ASSIGN_OR_RETURN(
-          std::vector<JobRecord> earlier,
-          SelectJobs("WHERE client = ?1 AND request_id = ?2", kJobColumns, [&](Statement& select) {
-            select.Bind(1, job.client);
-            select.Bind(2, job.request_id);
-          }));
-      if (!earlier.empty()) {
-        if (earlier[0].request_digest == job.request_digest) return Created{earlier[0], true};
-        return JobExists("request_id was used before, for another job", earlier[0].name);
+      ASSIGN_OR_RETURN(std::optional<JobRecord> earlier, JobOfRequest(job.client, job.request_id));
+      if (earlier.has_value()) {
+        if (earlier->request_digest == job.request_digest) return Created{*earlier, true};
+        return JobExists("request_id was used before, for another job", earlier->name);
       }
     }
     if (FindJob(job.name, kJobColumnsWithoutReport).ok()) {
@@ -81,8 +76,9 @@ class SqliteStore final : public Store {
               "INSERT INTO jobs (name, spec, display_name, labels, priority, client, request_id, "
               "request_digest, recipe_version, create_time, state, suspend_reason, error, "
               "start_time, end_time, cancel_requested, report, artifacts, artifact_bytes, "
-              "output_folder, last_sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-              "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0)"));
+              "output_folder, deadline, last_sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+              "?10, ?11, "
+              "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 0)"));
       BindIdentity(insert, job);
       BindCourse(insert, job);
       RETURN_IF_ERROR(insert.Run());
@@ -91,6 +87,12 @@ class SqliteStore final : public Store {
     ASSIGN_OR_RETURN(JobRecord stored, FindJob(job.name, kJobColumns));
     RETURN_IF_ERROR(transaction.Commit());
     return Created{std::move(stored), false};
+  }
+
+  absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& client,
+                                                       const std::string& request_id) override {
+    absl::MutexLock hold(&mutex_);
+    return JobOfRequest(client, request_id);
   }
 
   absl::StatusOr<JobRecord> GetJob(const std::string& name) override {
@@ -133,15 +135,17 @@ class SqliteStore final : public Store {
         kJobColumnsWithoutReport, [](Statement&) {});
   }
 
-  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before,
+  absl::StatusOr<std::vector<JobRecord>> ListEndedJobs(absl::Time ended_before, int64_t min_bytes,
                                                        int limit) override {
     absl::MutexLock hold(&mutex_);
     return SelectJobs(
-        "WHERE end_time < ?1 AND state IN ('SUCCEEDED', 'FAILED', 'CANCELLED') "
+        "WHERE end_time < ?1 AND artifact_bytes >= ?3 AND state IN ('SUCCEEDED', 'FAILED', "
+        "'CANCELLED') "
         "ORDER BY end_time, name LIMIT ?2",
         kJobColumnsWithoutReport, [&](Statement& select) {
           select.Bind(1, absl::ToUnixMicros(ended_before));
           select.Bind(2, int64_t{limit});
+          select.Bind(3, min_bytes);
         });
   }
 
@@ -163,12 +167,12 @@ class SqliteStore final : public Store {
     absl::MutexLock hold(&mutex_);
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection_.get()));
     {
-      ASSIGN_OR_RETURN(
-          Statement update,
-          connection_->Prepare("UPDATE jobs SET state = ?11, suspend_reason = ?12, error = ?13, "
-                               "start_time = ?14, end_time = ?15, cancel_requested = ?16, "
-                               "report = ?17, artifacts = ?18, artifact_bytes = ?19 "
-                               "WHERE name = ?1"));
+      ASSIGN_OR_RETURN(Statement update,
+                       connection_->Prepare(
+                           "UPDATE jobs SET state = ?11, suspend_reason = ?12, error = ?13, "
+                           "start_time = ?14, end_time = ?15, cancel_requested = ?16, "
+                           "report = ?17, artifacts = ?18, artifact_bytes = ?19, deadline = ?21 "
+                           "WHERE name = ?1"));
       update.Bind(1, job.name);
       BindCourse(update, job);
       RETURN_IF_ERROR(update.Run());
@@ -372,6 +376,20 @@ class SqliteStore final : public Store {
         std::vector<JobRecord> jobs,
         SelectJobs("WHERE name = ?1", columns, [&](Statement& select) { select.Bind(1, name); }));
     if (jobs.empty()) return JobNotFound(name);
+    return std::move(jobs.front());
+  }
+
+  absl::StatusOr<std::optional<JobRecord>> JobOfRequest(const std::string& client,
+                                                        const std::string& request_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (request_id.empty()) return std::nullopt;  // the index knows of no such row
+    ASSIGN_OR_RETURN(std::vector<JobRecord> jobs,
+                     SelectJobs("WHERE client = ?1 AND request_id = ?2 AND request_id <> ''",
+                                kJobColumns, [&](Statement& select) {
+                                  select.Bind(1, client);
+                                  select.Bind(2, request_id);
+                                }));
+    if (jobs.empty()) return std::nullopt;
     return std::move(jobs.front());
   }
 

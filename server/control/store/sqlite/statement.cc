@@ -16,6 +16,9 @@ absl::Status SqliteStatus(sqlite3* database, int code) {
   switch (code & 0xff) {
     case SQLITE_FULL:
       return WithReason(absl::ResourceExhaustedError(message), "DISK_FULL");
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return WithReason(absl::PermissionDeniedError(message), "STORAGE_READ_ONLY");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(message);

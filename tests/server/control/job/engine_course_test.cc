@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
 #include "server/base/files.h"
+#include "server/control/job/manifest.h"
 #include "tests/server/control/job/engine_fixture.h"
 
 namespace stockpot {
@@ -39,9 +40,10 @@ TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
   const JobRecord job = *store_.GetJob("jobs/a");
   ASSERT_EQ(job.state, JobState::kSucceeded) << job.error;
   const Json artifacts = Json::parse(job.artifacts);
-  ASSERT_EQ(artifacts.size(), 3u);
+  ASSERT_EQ(artifacts.size(), 4u);
+  EXPECT_EQ(artifacts.back()["file"], "manifest.json") << "a folder with a manifest is whole";
   EXPECT_EQ(artifacts[0]["file"], "soup.safetensors");
-  for (size_t i : {1u, 2u}) {
+  for (size_t i : {1u, 2u, 3u}) {
     const std::string path =
         absl::StrCat(folder_ / "a", "/", artifacts[i]["file"].get<std::string>());
     const std::string text = *ReadSmallFile(path, 1 << 20);
@@ -65,12 +67,21 @@ TEST_F(EngineCourse, TheManifestListsIngredientsInTheOrderTheyWereAdded) {
     if (step["accepted"]) added.push_back(step["candidate"]);
   }
   ASSERT_FALSE(std::is_sorted(added.begin(), added.end())) << "the spec's order would pass too";
+  const absl::StatusOr<SoupVerification> read = ReadManifest(manifest);
+  ASSERT_TRUE(read.ok()) << read.status();
   Json listed = Json::array();
-  for (const Json& ingredient : manifest["soup"]["ingredients"]) {
-    listed.push_back(ingredient["display_name"]);
-    EXPECT_EQ(ingredient["coefficient"], 1.0 / static_cast<double>(added.size()));
+  for (const Json& used : read->task.body["write_soup"]["blend"]["ingredients"]) {
+    for (const Json& ingredient : result["ingredients"]) {
+      if (ingredient["digest"] == used["digest"]) listed.push_back(ingredient["display_name"]);
+    }
   }
   EXPECT_EQ(listed, added);
+  EXPECT_EQ(read->task.body["write_soup"]["discard"], true);
+  EXPECT_EQ(read->content_digest, result["soup_digest"]);
+  ASSERT_EQ(read->files.size(), 1u);
+  EXPECT_EQ(read->files[0].sha256, manifest["soup"]["files"][0]["sha256"]);
+  EXPECT_EQ(manifest["files"][0]["file"], "report.json");
+  EXPECT_EQ(manifest["result"], result);
 }
 
 }  // namespace

@@ -99,6 +99,8 @@ TEST_P(StoreConformance, KeepsEveryFieldOfAJob) {
   EXPECT_EQ(read.error, job.error);
   EXPECT_EQ(read.start_time, job.start_time);
   EXPECT_EQ(read.end_time, job.end_time);
+  EXPECT_EQ(read.deadline, job.deadline);
+  EXPECT_EQ(read.artifact_bytes, job.artifact_bytes);
   EXPECT_TRUE(read.cancel_requested);
   EXPECT_EQ(read.report, job.report);
   EXPECT_EQ(read.artifacts, job.artifacts);
@@ -131,6 +133,10 @@ TEST_P(StoreConformance, ARequestIdMakesOneJob) {
   EXPECT_TRUE(again->existed);
   EXPECT_EQ(again->job.name, "jobs/a");
   EXPECT_FALSE(store_->GetJob("jobs/b").ok());
+
+  EXPECT_EQ((*store_->FindRequest("me", "r"))->name, "jobs/a");
+  EXPECT_FALSE(store_->FindRequest("me", "").value().has_value());
+  EXPECT_FALSE(store_->FindRequest("you", "r").value().has_value());
 
   job.request_digest = "another";
   const absl::Status status = store_->CreateJob(job, Event("made")).status();
@@ -241,15 +247,16 @@ TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
     job.artifact_bytes = 100 + i;
     ASSERT_TRUE(store_->UpdateJob(job, {}).ok());
   }
-  auto names = [&](absl::Time before, int limit) {
+  auto names = [&](absl::Time before, int limit, int64_t min_bytes = 0) {
     std::string found;
-    const std::vector<JobRecord> jobs = *store_->ListEndedJobs(before, limit);
+    const std::vector<JobRecord> jobs = *store_->ListEndedJobs(before, min_bytes, limit);
     for (const JobRecord& job : jobs) absl::StrAppend(&found, job.name.substr(5));
     return found;
   };
   EXPECT_EQ(names(absl::InfiniteFuture(), 10), "210");
   EXPECT_EQ(names(absl::InfiniteFuture(), 2), "21");
   EXPECT_EQ(names(kNow, 10), "21");
+  EXPECT_EQ(names(absl::InfiniteFuture(), 10, 102), "2");
   EXPECT_EQ(*store_->ArtifactBytes(), (std::map<std::string, int64_t>{{"x", 201}, {"y", 102}}));
 }
 
