@@ -103,6 +103,10 @@ const Case kCases[] = {
     {"EveryIngredient", {{"evaluation", {{"report_every_ingredient", true}}}}},
     {"NoReportSets", {{"evaluation", {{"report_sets", nullptr}}}}},
     {"Skip", {{"on_bad_ingredient", "SKIP"}}},
+    {"Halved", Json::object()},
+    {"Budget", {{"limits", {{"max_evaluations", "12"}}}}},
+    {"SmallBudget", {{"limits", {{"max_evaluations", 4}}}}},
+    {"MeasureAgain", {{"compute", {{"measure_again", true}}}}},
     {"HeldOutAlsoReported",
      {{"evaluation",
        {{"report_sets",
@@ -117,6 +121,7 @@ TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
     for (const char* uri : {"/bad-1", "/misfit-1", "/nan-1", "/nan-2"})
       uris.insert(uris.begin(), uri);
   }
+  if (std::string(GetParam().name) == "Halved") uris.insert(uris.begin() + 2, "/oom-1");
   uris.push_back("/same-1.a");
   uris.push_back("/same-1.b");
   const Json spec = FakeSpec(uris, GetParam().extra);
@@ -364,6 +369,76 @@ TEST(Plan, CostOfADecisionWithManyIngredients) {
   std::printf("%d decisions, mean %s, slowest %s, soup of %d\n", calls,
               absl::FormatDuration(total / calls).c_str(), absl::FormatDuration(slowest).c_str(),
               accepted);
+}
+
+TEST(Plan, WhatRunsOutOfMemoryIsMeasuredOnceMoreWithHalfTheBatch) {
+  int whole = 0, half = 0;
+  auto make = [&](const Task& task) {
+    if (task.kind() == "measure" && task.body["measure"]["blend"]["ingredients"].size() == 1 &&
+        task.body["measure"]["blend"]["ingredients"][0]["uri"] == "/oom-1") {
+      ++(task.body["measure"]["batch_size"] == 250 ? whole : half);
+    }
+    return FakeResult(task);
+  };
+  const Course course = RunCourse(FakeSpec({"/m0", "/oom-1"}), 1, 1, make);
+  ASSERT_TRUE(course.end.failure.ok()) << course.end.failure;
+  EXPECT_GE(whole, 1);
+  EXPECT_GE(half, 1);
+  const Json report = Json::parse(course.report);
+  EXPECT_EQ(report["ingredients"][0]["scores"][0]["score"]["batch_size"], 250);
+  EXPECT_EQ(report["ingredients"][1]["scores"][0]["score"]["batch_size"], 125);
+  const bool told =
+      std::any_of(course.milestones.begin(), course.milestones.end(), [](const auto& milestone) {
+        return absl::StartsWith(milestone.first, "halved/") &&
+               absl::StrContains(milestone.second, "batches of 125");
+      });
+  EXPECT_TRUE(told);
+
+  // A second failure is the end: nothing is halved twice.
+  const Course failed =
+      RunCourse(FakeSpec({"/m0", "/oom-1"}, {{"compute", {{"batch_size", 400}}}}), 1, 1);
+  EXPECT_EQ(failed.end.failure.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorFacts(failed.end.failure).reason, "OUT_OF_MEMORY");
+}
+
+TEST(Plan, ABudgetOfTimeEndsWhereItsFactSays) {
+  const Json spec = FakeSpec(FakeUris(5), {{"limits", {{"max_worker_time", "10s"}}}});
+  const Plan plan(Parse(spec), Options());
+  MapLedger ledger;
+  PlanDecision decision = plan.Next(ledger);
+  EXPECT_TRUE(decision.end_budget.key.empty()) << "at least one ingredient is measured";
+  while (decision.evaluations < 7) {
+    const Task task = decision.wanted.front();
+    ledger.facts[task.key] = FakeResult(task);
+    decision = plan.Next(ledger);
+    ASSERT_FALSE(decision.finished);
+  }
+  ASSERT_FALSE(decision.end_budget.key.empty());
+  Fact end;
+  end.key = decision.end_budget.key;
+  end.result = EndBudgetResult(decision.evaluations);
+  ledger.facts[end.key] = end;
+  while (!(decision = plan.Next(ledger)).finished) {
+    for (const Task& task : decision.wanted) ledger.facts[task.key] = FakeResult(task);
+  }
+  EXPECT_TRUE(decision.failure.ok());
+  const Json report = plan.ReportResult(ledger);
+  EXPECT_EQ(report["steps"].size(), 3u) << "five ingredients, two candidates";
+  EXPECT_TRUE(absl::StartsWith(report["stopped_because"].get<std::string>(), "max_worker_time: "))
+      << report["stopped_because"];
+}
+
+TEST(Plan, MeasuresOfAJobThatMeasuresAgainAreItsOwn) {
+  auto keys = [](const Json& extra) {
+    const Course course = RunCourse(FakeSpec(FakeUris(2), extra), 1, 1);
+    return std::set<std::string>(course.order.begin(), course.order.end());
+  };
+  const std::set<std::string> shared = keys(Json::object());
+  const std::set<std::string> own = keys({{"compute", {{"measure_again", true}}}});
+  std::vector<std::string> both;
+  std::set_intersection(shared.begin(), shared.end(), own.begin(), own.end(),
+                        std::back_inserter(both));
+  EXPECT_EQ(both.size(), 6u) << "the inspections, and the write of one job";
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ class Table final : public HeldOutScores {
   std::set<std::vector<int>> known_;
 };
 
-// The authors' loop, written out: no state machine, every score at hand.
+// The authors' loop, written out: no state machine, every score at hand. A budget of passes is
+// spent on the ingredients in their order, then on candidates.
 std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table) {
   auto better = [&](const Score& a, const Score& b) {
     switch (options.metric) {
@@ -57,6 +58,9 @@ std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table
     return int64_t{0};
   };
   std::vector<int> order = options.ingredients;
+  int64_t passes = std::min<int64_t>(options.max_evaluations, 2 * order.size());
+  if (passes < static_cast<int64_t>(order.size())) order.resize(static_cast<size_t>(passes));
+  passes -= static_cast<int64_t>(order.size());
   for (size_t i = 0; i < order.size(); ++i) {  // insertion sort: stable and obvious
     for (size_t j = i; j > 0; --j) {
       if (better(table.Of({{order[j]}, {}}), table.Of({{order[j - 1]}, {}})) <= 0) break;
@@ -64,7 +68,7 @@ std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table
     }
   }
   Blend soup{{order[0]}, {}};
-  for (size_t i = 1; i < order.size(); ++i) {
+  for (size_t i = 1; i < order.size() && passes-- > 0; ++i) {
     Blend with = soup;
     with.ingredients.push_back(order[i]);
     const int64_t gain = better(table.Of(with), table.Of(soup));
@@ -111,6 +115,41 @@ TEST(GreedyRecipe, EqualsADirectSimulation) {
     EXPECT_EQ(static_cast<int>(decision.steps.size()), count);
   }
   EXPECT_GT(several, 100) << "the tables must accept now and then";
+}
+
+TEST(GreedyRecipe, ABudgetEndsInTheBestSoupSoFar) {
+  std::mt19937 random(9);
+  for (unsigned seed = 0; seed < 400; ++seed) {
+    RecipeOptions options;
+    const int count = 1 + static_cast<int>(random() % 7);
+    for (int i = 0; i < count; ++i) options.ingredients.push_back(i);
+    options.acceptance = static_cast<Acceptance>(seed % 2);
+    options.max_evaluations = 1 + static_cast<int>(random() % 16);
+    options.speculation = 1 + static_cast<int>(seed % 4);
+    Table table(seed, 9);
+    int measured = 0;
+    const Decision decision = RunRecipe(*MakeGreedyRecipe(options), &table, &random, &measured);
+    EXPECT_EQ(decision.soup.ingredients, SimulateGreedy(options, table)) << "seed " << seed;
+    const int64_t spent = std::min<int64_t>(options.max_evaluations, 2 * count - 1);
+    EXPECT_EQ(decision.evaluations, spent);
+    EXPECT_GE(measured, spent);
+    EXPECT_TRUE(options.speculation > 1 || measured == spent) << measured << " for " << spent;
+    EXPECT_EQ(decision.untried, count - static_cast<int>(decision.steps.size()));
+  }
+}
+
+TEST(UniformRecipe, ABudgetRanksFewerAndChangesNoWeight) {
+  RecipeOptions options;
+  options.ingredients = {0, 2, 5, 6};
+  options.max_evaluations = 3;
+  std::mt19937 random(1);
+  Table table(3, 20);
+  int measured = 0;
+  const Decision decision = RunRecipe(*MakeUniformRecipe(options), &table, &random, &measured);
+  EXPECT_EQ(decision.soup, (Blend{{0, 2, 5, 6}, {}}));
+  EXPECT_EQ(measured, 3);
+  EXPECT_EQ(decision.considered, (std::vector<int>{0, 2}));
+  EXPECT_EQ(decision.untried, 2);
 }
 
 TEST(GreedyRecipe, SpeculationChangesNothing) {

@@ -48,8 +48,12 @@ Fact Checkpoint(const std::string& uri) {
 Fact Measured(const Task& task) {
   const Json& measure = task.body["measure"];
   for (const Json& ingredient : measure["blend"]["ingredients"]) {
-    if (absl::StrContains(ingredient["uri"].get<std::string>(), "nan")) {
+    const std::string uri = ingredient["uri"].get<std::string>();
+    if (absl::StrContains(uri, "nan")) {
       return Failed(WithReason(absl::DataLossError("the model gives NaN"), "NON_FINITE_OUTPUT"));
+    }
+    if (absl::StrContains(uri, "oom") && measure["batch_size"] > 125) {
+      return Failed(WithReason(absl::ResourceExhaustedError("out of memory"), "OUT_OF_MEMORY"));
     }
   }
   const int64_t top1 = 500 + Draw(task.key, 100);

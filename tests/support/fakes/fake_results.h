@@ -2,6 +2,7 @@
 // Every checkpoint and data set exists and fits, unless its URI says otherwise:
 //
 //   …bad…      cannot be read (NOT_FOUND)          …misfit…   a tensor of another shape
+//   …oom…      its measures run out of memory unless batches are of 125 examples or fewer
 //   …same-N…   equal in content to every other same-N   …nan…  its measures fail (DATA_LOSS)
 //
 // Thread safety: the functions are thread-safe.

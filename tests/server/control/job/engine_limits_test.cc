@@ -1,0 +1,307 @@
+// What ends by itself, and what may not begin: deadlines, budgets, retention, limits, full disks.
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/control/job/manifest.h"
+#include "tests/server/control/job/engine_fixture.h"
+
+namespace stockpot {
+namespace {
+
+std::string ReasonOf(const absl::Status& status) { return GetErrorFacts(status).reason; }
+
+class EngineLimitsTest : public EngineTest {
+ protected:
+  // A job of `client` over `ingredients` checkpoints.
+  static NewJob JobOf(const std::string& id, const std::string& client, int ingredients = 1) {
+    NewJob job = MakeJob(id, FakeSpec(FakeUris(ingredients)));
+    job.client = client;
+    return job;
+  }
+
+  bool ReachesState(Server* server, const std::string& job, JobState state) {
+    return server->pool->WaitUntil(
+        [&] { return server->engine->GetJob(job)->record.state == state; });
+  }
+
+  // Ended, with artifacts of so many bytes beyond those of the report.
+  void EndJob(Server* server, const NewJob& job) {
+    ASSERT_TRUE(server->engine->CreateJob(job).ok());
+    ASSERT_TRUE(server->pool->RunToEnd("jobs/" + job.id));
+    ASSERT_EQ(store_.GetJob("jobs/" + job.id)->state, JobState::kSucceeded);
+  }
+};
+
+TEST_F(EngineLimitsTest, EachLimitRefusesWithItsReasonAndWhenToComeBack) {
+  struct Case {
+    const char* name;
+    EngineLimits limits;
+    const char* reason;
+    bool refuses_others;
+  };
+  EngineLimits jobs, jobs_of_client, ingredients, ingredients_of_client;
+  jobs.max_unfinished_jobs = 1;
+  jobs_of_client.max_unfinished_jobs_of_client = 1;
+  ingredients.max_unfinished_ingredients = 5;
+  ingredients_of_client.max_unfinished_ingredients_of_client = 5;
+  for (const Case& test :
+       {Case{"jobs", jobs, "TOO_MANY_JOBS", true},
+        {"jobs_of_client", jobs_of_client, "TOO_MANY_JOBS", false},
+        {"ingredients", ingredients, "TOO_MANY_INGREDIENTS", true},
+        {"ingredients_of_client", ingredients_of_client, "TOO_MANY_INGREDIENTS", false}}) {
+    SCOPED_TRACE(test.name);
+    MemoryStore store;
+    Engine::Options options;
+    options.limits = test.limits;
+    Server server(&store, &clock_, log_.get(), &observer_, folder_.path(), options);
+    NewJob first = JobOf("first", "me", 3);
+    first.request_id = "r";
+    ASSERT_TRUE(server.engine->CreateJob(first).ok());
+    const absl::Status refused = server.engine->CreateJob(JobOf("second", "me", 3)).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonOf(refused), test.reason);
+    EXPECT_GT(GetErrorFacts(refused).retry_after, absl::ZeroDuration());
+    EXPECT_EQ(server.engine->CreateJob(JobOf("third", "you", 3)).ok(), !test.refuses_others);
+    EXPECT_TRUE(server.engine->CreateJob(first).ok()) << "the same request again is no new job";
+    ASSERT_TRUE(server.engine->CancelJob("jobs/first").ok());
+    EXPECT_TRUE(server.engine->CreateJob(first).ok()) << "nor is it once the job has ended";
+  }
+}
+
+TEST_F(EngineLimitsTest, StoredBytesRefuseNewJobsUntilSomeAreDeleted) {
+  Engine::Options options;
+  options.limits.max_artifact_bytes_of_client = 100;
+  auto server = Start(1, options);
+  EndJob(server.get(), JobOf("a", "me"));
+  const absl::Status refused = server->engine->CreateJob(JobOf("b", "me")).status();
+  EXPECT_EQ(ReasonOf(refused), "TOO_MANY_BYTES");
+  EXPECT_TRUE(server->engine->CreateJob(JobOf("c", "you")).ok());
+  ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());
+  EXPECT_TRUE(server->engine->CreateJob(JobOf("b", "me")).ok());
+}
+
+TEST_F(EngineLimitsTest, AJobEndsAtItsTimeoutAndRetryGoesOn) {
+  auto server = Start(1);
+  const Json spec = FakeSpec(FakeUris(3), {{"limits", {{"timeout", "60s"}}}});
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+  ASSERT_EQ(server->pool->AnswerSome("jobs/a", 6), 6);
+  const size_t known = store_.fact_count();
+  clock_.Advance(absl::Seconds(61));
+  ASSERT_TRUE(ReachesState(server.get(), "jobs/a", JobState::kFailed));
+  const JobRecord failed = *store_.GetJob("jobs/a");
+  EXPECT_EQ(failed.error.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(ReasonOf(failed.error), "JOB_TIMEOUT");
+  EXPECT_EQ(Report("jobs/a")["result"]["ingredients"].size(), 3u) << "the partial report";
+  ASSERT_TRUE(server->engine->RetryJob("jobs/a").ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  EXPECT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
+  EXPECT_GE(known, 6u);
+  const std::vector<std::string> keys = server->pool->assigned_keys();
+  EXPECT_LE(keys.size(), store_.fact_count() + 1) << "only what was interrupted is done twice";
+}
+
+TEST_F(EngineLimitsTest, AQueuedJobEndsAtItsTimeoutAlsoAfterARestart) {
+  const Json spec = FakeSpec(FakeUris(3), {{"limits", {{"timeout", "60s"}}}});
+  ASSERT_TRUE(Start(0)->engine->CreateJob(MakeJob("a", spec)).ok());
+  clock_.Advance(absl::Seconds(61));
+  auto server = Start(0);
+  EXPECT_TRUE(ReachesState(server.get(), "jobs/a", JobState::kFailed));
+}
+
+TEST_F(EngineLimitsTest, ATaskWithoutProgressIsTakenAwayThoughItsWorkerBeats) {
+  auto server = Start(1);
+  const Json spec = FakeSpec(FakeUris(1), {{"limits", {{"task_timeout", "100s"}}}});
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+  const auto open = server->pool->WaitForOpen(1);
+  ASSERT_TRUE(open.has_value());
+  const std::string id = (*open)[0].assignment.id;
+  for (int i = 1; i <= 12; ++i) {  // four minutes with progress: nothing happens
+    clock_.Advance(absl::Seconds(20));
+    server->engine->WorkerProgress("w0", id, i);
+  }
+  EXPECT_TRUE(server->pool->shut_down().empty());
+  ASSERT_TRUE(server->pool->WaitUntil([&] {
+    clock_.Advance(absl::Seconds(20));
+    server->engine->WorkerProgress("w0", id, 12);
+    return !server->pool->shut_down().empty();
+  }));
+  server->pool->Answer((*open)[0], FakeResult((*open)[0].assignment.task));
+  ASSERT_TRUE(server->pool->Connect("w1").ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  EXPECT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
+  const std::vector<EventRecord> events = *store_.ReadEvents("jobs/a", 0, 100);
+  const bool told = std::any_of(events.begin(), events.end(), [](const EventRecord& event) {
+    return absl::StrContains(event.body, "task_timeout");
+  });
+  EXPECT_TRUE(told);
+}
+
+TEST_F(EngineLimitsTest, ABudgetOfWorkersTimeEndsTheSameAfterARestart) {
+  const Json spec = FakeSpec(FakeUris(8), {{"limits", {{"max_worker_time", "5.2s"}}}});
+  {
+    auto server = Start(1);
+    ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+    // Half a second for each measure: the budget ends while candidates are tried.
+    ASSERT_TRUE(server->pool->WaitUntil([&] {
+      server->pool->AnswerSome("jobs/a", 1);
+      const std::string scope =
+          absl::StrCat("jobs/a@", absl::ToUnixMicros(store_.GetJob("jobs/a")->create_time));
+      return !store_.FindFacts("jobs/a", {EndBudgetTask(scope).key})->empty();
+    }));
+  }
+  auto server = Start(2);
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  const Json result = Report("jobs/a")["result"];
+  EXPECT_TRUE(absl::StartsWith(result["stopped_because"].get<std::string>(), "max_worker_time"));
+  EXPECT_LT(result["steps"].size(), 8u);
+  EXPECT_GE(result["steps"].size(), 1u);
+}
+
+TEST_F(EngineLimitsTest, RetentionByAgeDeletesWhatHasEndedAndItsMeasures) {
+  Engine::Options options;
+  options.retention.age = absl::Hours(24);
+  auto server = Start(1, options);
+  EndJob(server.get(), JobOf("old", "me"));
+  const std::string folder = server->engine->ArtifactFolder(*store_.GetJob("jobs/old"));
+  clock_.Advance(absl::Hours(20));
+  EndJob(server.get(), MakeJob("new", FakeSpec({"/other"})));
+  server->pool->Kill("w0");
+  ASSERT_TRUE(server->engine->CreateJob(JobOf("waits", "me")).ok());
+  clock_.Advance(absl::Hours(10));
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return !store_.GetJob("jobs/old").ok(); }));
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  EXPECT_TRUE(store_.GetJob("jobs/new").ok());
+  EXPECT_TRUE(store_.GetJob("jobs/waits").ok()) << "unfinished jobs are never touched";
+  clock_.Advance(absl::Hours(1000));
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return !store_.GetJob("jobs/new").ok(); }));
+  EXPECT_TRUE(store_.GetJob("jobs/waits").ok());
+  EXPECT_TRUE(server->pool->WaitUntil([&] { return store_.fact_count() == 0; }));
+}
+
+TEST_F(EngineLimitsTest, RetentionByBytesLetsTheLongestEndedGoFirst) {
+  Engine::Options options;
+  options.retention.artifact_bytes = 1;
+  auto server = Start(1);
+  for (const char* id : {"a", "b", "c"}) {
+    EndJob(server.get(), JobOf(id, "me"));
+    clock_.Advance(absl::Seconds(1));
+  }
+  const int64_t each = store_.GetJob("jobs/a")->artifact_bytes;
+  EXPECT_GT(each, 1000) << "the soup and the reports";
+  server.reset();
+  options.retention.artifact_bytes = 2 * each + each / 2;
+  server = Start(0, options);
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return !store_.GetJob("jobs/a").ok(); }));
+  EXPECT_TRUE(store_.GetJob("jobs/b").ok());
+  EXPECT_TRUE(store_.GetJob("jobs/c").ok());
+}
+
+TEST_F(EngineLimitsTest, ADiskThatIsFullForTheSoupSuspendsTheJobAndCostsNoAttempt) {
+  for (const char* reason : {"DISK_FULL", "STORAGE_READ_ONLY"}) {
+    SCOPED_TRACE(reason);
+    const std::string id = absl::StrCat("a", reason[0] == 'D' ? 1 : 2);
+    auto server = Start(1);
+    ASSERT_TRUE(server->engine->CreateJob(MakeJob(id, FakeSpec({"/m" + id}))).ok());
+    int refused = 0;
+    while (refused < 5) {
+      const auto open = server->pool->WaitForOpen(1);
+      ASSERT_TRUE(open.has_value());
+      const Task& task = (*open)[0].assignment.task;
+      if (task.kind() != "write_soup") {
+        server->pool->Answer((*open)[0], FakeResult(task));
+        continue;
+      }
+      Fact fact;
+      fact.status = WithReason(absl::ResourceExhaustedError("no room"), reason);
+      server->pool->Answer((*open)[0], fact);
+      ASSERT_TRUE(ReachesState(server.get(), "jobs/" + id, JobState::kSuspended));
+      EXPECT_EQ(server->engine->GetJob("jobs/" + id)->record.suspend_reason, reason);
+      ++refused;
+      ASSERT_TRUE(server->pool->WaitUntil([&] {
+        clock_.Advance(absl::Seconds(5));
+        return server->engine->GetJob("jobs/" + id)->record.state == JobState::kRunning;
+      }));
+    }
+    ASSERT_TRUE(server->pool->RunToEnd("jobs/" + id));
+    EXPECT_EQ(store_.GetJob("jobs/" + id)->state, JobState::kSucceeded);
+  }
+}
+
+TEST_F(EngineLimitsTest, AnOutputFolderIsFilledOnceAndLeftAlone) {
+  auto server = Start(1);
+  NewJob job = MakeJob("a", FakeSpec(FakeUris(2), {{"output", {{"output_uri", "/out"}}}}));
+  job.output_folder = folder_ / "out";
+  ASSERT_TRUE(server->engine->CreateJob(job).ok());
+  NewJob other = MakeJob("b", FakeSpec(FakeUris(2)));
+  other.output_folder = job.output_folder;
+  EXPECT_EQ(ReasonOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  ASSERT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
+  EXPECT_EQ(store_.GetJob("jobs/a")->artifact_bytes, 0) << "they are the client's";
+  EXPECT_EQ(ReasonOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
+  ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());
+  const absl::StatusOr<std::string> text = ReadSmallFile(folder_ / "out/manifest.json", 1 << 20);
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_TRUE(ReadManifest(*ParseJson(*text)).ok());
+}
+
+TEST_F(EngineLimitsTest, TheModelCardIsHuggingFaces) {
+  auto server = Start(1);
+  NewJob job = MakeJob("a", FakeSpec(FakeUris(3), {{"recipe", {{"uniform", Json::object()}}}}));
+  job.display_name = "a | soup";
+  EndJob(server.get(), job);
+  const std::string card = *ReadSmallFile(folder_ / "a/README.md", 1 << 20);
+  for (const char* expected :
+       {"---\nbase_model:\n  - m00.safetensors\n  - m01.safetensors\n  - m02.safetensors\n"
+        "base_model_relation: merge\n",
+        "model-index:", "type: accuracy", "# a \\| soup", "uniform (this model)", "0.333333"}) {
+    EXPECT_TRUE(absl::StrContains(card, expected)) << expected << "\n" << card;
+  }
+}
+
+TEST(Manifest, RefusesWhatNoJobWrote) {
+  const std::string digest(64, 'a');
+  const Json good = {
+      {"manifest_version", 1},
+      {"soup",
+       {{"write",
+         {{"blend",
+           {{"ingredients", Json::array({{{"uri", "/m"}, {"digest", digest}}})},
+            {"coefficients", {0.5}},
+            {"dtype", "STORED"}}},
+          {"format", "SAFETENSORS"},
+          {"max_shard_bytes", 5000},
+          {"metadata", {{"format", "pt"}}}}},
+        {"content_digest", digest},
+        {"files",
+         Json::array({{{"file", "soup.safetensors"}, {"size_bytes", 1}, {"sha256", digest}}})}}}};
+  ASSERT_TRUE(ReadManifest(good).ok()) << ReadManifest(good).status();
+  const std::pair<const char*, Json> kSpoilt[] = {
+      {"/manifest_version", 2},
+      {"/soup", "x"},
+      {"/soup/content_digest", "abc"},
+      {"/soup/files", Json::array()},
+      {"/soup/files/0/sha256", digest + "a"},
+      {"/soup/write", 7},
+      {"/soup/write/blend/ingredients", Json::array()},
+      {"/soup/write/blend/ingredients/0/digest", ""},
+      {"/soup/write/blend/ingredients/0/uri", ""},
+      {"/soup/write/blend/coefficients", {0.5, 0.5}},
+      {"/soup/write/blend/coefficients", {"x"}},
+      {"/soup/write/metadata", {{"format", 3}}},
+      {"/soup/write/metadata", "x"},
+  };
+  for (const auto& [where, value] : kSpoilt) {
+    Json spoilt = good;
+    spoilt[Json::json_pointer(where)] = value;
+    const absl::Status status = ReadManifest(spoilt).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << where << " " << value;
+    EXPECT_EQ(ReasonOf(status), "MANIFEST_INVALID") << where << " " << value;
+  }
+  EXPECT_FALSE(ReadManifest(Json::array()).ok());
+}
+
+}  // namespace
+}  // namespace stockpot
