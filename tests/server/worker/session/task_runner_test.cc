@@ -21,14 +21,14 @@ using testing::HasSubstr;
 class TaskRunnerTest : public testing::Test {
  protected:
   TaskOutcome Run(const worker::v1::Task& task) {
-    auto outcome = runner_->Run(task, NoProgress);
+    auto outcome = runner_->Run(task, Unwatched);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     return outcome.ok() ? *std::move(outcome) : TaskOutcome();
   }
 
   // The reason of a failure that must be of `code`.
   std::string ReasonOf(const worker::v1::Task& task, absl::StatusCode code) {
-    const auto outcome = runner_->Run(task, NoProgress);
+    const auto outcome = runner_->Run(task, Unwatched);
     EXPECT_EQ(outcome.status().code(), code) << outcome.status();
     return GetErrorFacts(outcome.status()).reason;
   }
@@ -95,8 +95,8 @@ TEST_F(TaskRunnerTest, ResultsDoNotDependOnWhatRanBefore) {
   const auto counter = MeasureTaskOf(sweep_, runner_.get(), {0}, "dropout.pt");
   const auto fresh = MakeRunner(sweep_);
   for (const auto& task : {one, counter, all, one, counter, all}) {
-    const TaskOutcome expected = *MakeRunner(sweep_)->Run(task, NoProgress);
-    const TaskOutcome found = *fresh->Run(task, NoProgress);
+    const TaskOutcome expected = *MakeRunner(sweep_)->Run(task, Unwatched);
+    const TaskOutcome found = *fresh->Run(task, Unwatched);
     EXPECT_EQ(found.result.SerializeAsString(), expected.result.SerializeAsString());
     EXPECT_EQ(found.examples, expected.examples);
   }

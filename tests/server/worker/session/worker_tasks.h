@@ -14,8 +14,6 @@
 
 namespace stockpot {
 
-inline absl::Status NoProgress(int64_t, int64_t) { return absl::OkStatus(); }
-
 inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep) {
   TaskRunner::Options options;
   options.device = "cpu";
@@ -48,7 +46,7 @@ inline worker::v1::Task MeasureTaskOf(const TinySweep& sweep, TaskRunner* runner
                                       const std::vector<int>& ingredients,
                                       const std::string& model = "linear.pt") {
   const auto run = [&](const worker::v1::Task& task) {
-    auto outcome = runner->Run(task, NoProgress);
+    auto outcome = runner->Run(task, Unwatched);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     return outcome->result;
   };
