@@ -14,10 +14,12 @@
 
 namespace stockpot {
 
-inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep) {
+inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep,
+                                              const FailPoints* fail_points = nullptr) {
   TaskRunner::Options options;
   options.device = "cpu";
   options.sources.cache_folder = sweep / "cache";
+  options.fail_points = fail_points;
   auto allowed = AllowList::Create({sweep.folder().path()}, {sweep / "models"});
   EXPECT_TRUE(allowed.ok()) << allowed.status();
   return std::make_unique<TaskRunner>(options, *std::move(allowed));
