@@ -22,7 +22,7 @@ SummedFile::SummedFile(SummedFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       kept_(other.kept_),
       finished_(std::exchange(other.finished_, true)),
-      failure_(other.failure_),
+      failure_(std::move(other.failure_)),
       digest_(std::move(other.digest_)),
       written_(std::move(other.written_)) {}
 
