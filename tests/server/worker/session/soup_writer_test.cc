@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,7 +23,6 @@
 namespace stockpot {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
@@ -185,6 +185,27 @@ TEST(WriteSoupFiles, AFailureAtAnyStepLeavesNothing) {
     for (const std::string& file : FilesIn(folder.path())) {
       std::filesystem::remove(folder / file);
     }
+  }
+}
+
+TEST(WriteSoupFiles, AFileThatReadsBackOtherwiseIsNotKept) {
+  const BlendSource blend = BlendOf("weights.safetensors");
+  const auto count = static_cast<int64_t>(blend.ingredients[0]->tensors().size());
+  const TemporaryFolder folder;
+  for (const int64_t max_shard_bytes : {100, 1000}) {
+    const WriteSoup task = TaskFor(folder.path(), v1::Output::SAFETENSORS, max_shard_bytes);
+    const auto soup = Write(blend, task, [&](int64_t done, int64_t) {
+      if (done != count) return absl::OkStatus();
+      // All is written: a byte of the last tensor changes behind the writer's back.
+      const std::string scratch = folder / *FilesIn(folder.path()).begin();
+      const std::string last_file = scratch + "/" + *FilesIn(scratch).rbegin();
+      std::fstream file(last_file, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(-1, std::ios::end);
+      file.put('\x7a');
+      return absl::OkStatus();
+    });
+    EXPECT_EQ(soup.status().code(), absl::StatusCode::kDataLoss) << soup.status();
+    EXPECT_THAT(FilesIn(folder.path()), IsEmpty());
   }
 }
 
