@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/base/status.h"
 #include "server/storage/local_path.h"
@@ -97,6 +98,8 @@ absl::Status Serve(const Flags& flags, Log* log) {
   TaskRunner::Options options;
   options.device = flags.device;
   options.sources.cache_folder = flags.cache_folder;
+  const FailPoints fail_points = FailPoints::FromEnvironment();
+  options.fail_points = &fail_points;
   TaskRunner runner(options, std::move(allow_list));
   SessionOptions session;
   session.server = flags.server;

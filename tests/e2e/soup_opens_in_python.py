@@ -1,17 +1,61 @@
 """Checks that a soup is what its report says, with nothing of Stockpot: safetensors, torch, numpy.
 
   python soup_opens_in_python.py SOUP_FOLDER SWEEP_FOLDER
+  python soup_opens_in_python.py FOLDER FOLDER…
 
-SOUP_FOLDER is what `stockpot submit --out` wrote for the shared sweep (SWEEP_FOLDER, its README tells).
+SOUP_FOLDER is what `stockpot submit --out` wrote for the shared sweep (SWEEP_FOLDER, its README tells), as one
+safetensors file, several with an index, or soup.pt. Folders without a report.json hold one soup in several of
+these forms, and are only compared.
 The soup is loaded with safetensors and torch, compared with the mean of the ingredients that
 manifest.json names, and evaluated on every data set of the report that is a tensor file.
 """
-import json, os, sys
+import collections, json, os, sys
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
+
+def load_shards(folder):
+    index = json.load(open(f"{folder}/soup.safetensors.index.json"))
+    metadata = {name: text for name, text in index["metadata"].items() if name != "total_size"}
+    soup = {}
+    for file in sorted(set(index["weight_map"].values())):
+        with safe_open(f"{folder}/{file}", "pt") as shard:
+            assert (shard.metadata() or {}) == metadata, file
+            for name in shard.keys():
+                assert index["weight_map"][name] == file, name
+        soup.update(load_file(f"{folder}/{file}"))
+    assert soup.keys() == index["weight_map"].keys()
+    assert sum(t.numel() * t.element_size() for t in soup.values()) == index["metadata"]["total_size"]
+    return soup
+
+
+def load_soup(folder):
+    if os.path.exists(f"{folder}/soup.pt"):
+        soup = torch.load(f"{folder}/soup.pt", weights_only=True)
+        assert type(soup) is collections.OrderedDict
+        return soup
+    if os.path.exists(f"{folder}/soup.safetensors.index.json"):
+        return load_shards(folder)
+    return load_file(f"{folder}/soup.safetensors")
+
+
+def assert_same(soup, other):
+    assert list(soup) == sorted(other)
+    for name, tensor in soup.items():
+        assert (tensor.dtype, tensor.shape) == (other[name].dtype, other[name].shape), name
+        # As bytes: a NaN is no number, but the same bits.
+        bits = [t.contiguous().view(-1).view(torch.uint8) for t in (tensor, other[name])]
+        assert torch.equal(*bits), name
+
+
 soup_folder, sweep = sys.argv[1:3]
-soup = load_file(f"{soup_folder}/soup.safetensors")
+soup = dict(sorted(load_soup(soup_folder).items()))
+if not os.path.exists(f"{soup_folder}/report.json"):
+    for folder in sys.argv[2:]:
+        assert_same(soup, load_soup(folder))
+    print(f"the {len(sys.argv) - 1} folders hold the same {len(soup)} tensors")
+    sys.exit()
 report = json.load(open(f"{soup_folder}/report.json"))["result"]
 
 kept = [i for i in report["ingredients"] if i["in_soup"]]

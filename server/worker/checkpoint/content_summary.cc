@@ -1,12 +1,11 @@
-// One full read of a state dict: its digest, and whether every number is finite.
+#include "server/worker/checkpoint/content_summary.h"
+
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_join.h"
-#include "server/base/digest.h"
 #include "server/base/status.h"
-#include "server/worker/checkpoint/checkpoint_errors.h"
-#include "server/worker/checkpoint/state_dict.h"
 
 namespace stockpot {
 namespace {
@@ -51,25 +50,39 @@ bool HasNonFinite(DType dtype, absl::Span<const char> elements) {
 
 }  // namespace
 
-absl::StatusOr<ContentSummary> SummarizeContent(const StateDict& state_dict) {
-  ContentSummary summary;
-  Sha256 digest;
-  std::vector<char> scratch;
-  for (size_t i = 0; i < state_dict.tensors().size(); ++i) {
-    const TensorInfo& info = state_dict.tensors()[i];
-    absl::StatusOr<absl::Span<const char>> elements = state_dict.Read(i, &scratch);
-    if (!elements.ok()) return elements.status();
-    digest.UpdateField(info.name)
-        .UpdateField(DTypeName(info.dtype))
-        .UpdateField(absl::StrJoin(info.shape, ","))
-        .UpdateField({elements->data(), elements->size()});
-    summary.byte_count += elements->size();
-    if (summary.non_finite_tensor.empty() && HasNonFinite(info.dtype, *elements)) {
-      summary.non_finite_tensor = info.name;
-    }
+void ContentSummarizer::Add(const TensorInfo& info, absl::Span<const char> elements) {
+  digest_.UpdateField(info.name)
+      .UpdateField(DTypeName(info.dtype))
+      .UpdateField(absl::StrJoin(info.shape, ","))
+      .UpdateField({elements.data(), elements.size()});
+  summary_.byte_count += elements.size();
+  if (summary_.non_finite_tensor.empty() && HasNonFinite(info.dtype, elements)) {
+    summary_.non_finite_tensor = info.name;
   }
-  summary.digest = digest.Finish();
-  return summary;
+}
+
+absl::Status ContentSummarizer::Add(const StateDict& state_dict, const Progress& progress) {
+  const auto total = static_cast<int64_t>(state_dict.tensors().size());
+  std::vector<char> scratch;
+  for (int64_t i = 0; i < total; ++i) {
+    RETURN_IF_ERROR(progress(i, total));
+    const auto index = static_cast<size_t>(i);
+    ASSIGN_OR_RETURN(const absl::Span<const char> elements, state_dict.Read(index, &scratch));
+    Add(state_dict.tensors()[index], elements);
+  }
+  return progress(total, total);
+}
+
+ContentSummary ContentSummarizer::Finish() {
+  summary_.digest = digest_.Finish();
+  return summary_;
+}
+
+absl::StatusOr<ContentSummary> SummarizeContent(const StateDict& state_dict,
+                                                const Progress& progress) {
+  ContentSummarizer summarizer;
+  RETURN_IF_ERROR(summarizer.Add(state_dict, progress));
+  return summarizer.Finish();
 }
 
 }  // namespace stockpot

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "server/base/progress.h"
 
 namespace stockpot {
 
@@ -105,7 +106,9 @@ struct ContentSummary {
   std::string non_finite_tensor;
   uint64_t byte_count = 0;  // of all tensors
 };
-absl::StatusOr<ContentSummary> SummarizeContent(const StateDict& state_dict);
+// `progress` counts tensors.
+absl::StatusOr<ContentSummary> SummarizeContent(const StateDict& state_dict,
+                                                const Progress& progress = Unwatched);
 
 // Why `other` cannot be averaged with `expected` (a missing or extra tensor, another shape or
 // dtype; every difference up to the first 20, then how many more), or OK when it can.

@@ -28,6 +28,13 @@ constexpr TypeRow kTypes[] = {
     {"", "UntypedStorage", DType::kUint8},
 };
 
+// Every dtype has a row, before the one of UntypedStorage.
+const TypeRow& Row(DType dtype) {
+  const TypeRow* row = kTypes;
+  while (row->dtype != dtype) ++row;
+  return *row;
+}
+
 }  // namespace
 
 std::optional<DType> DTypeOfTorchStorage(absl::string_view storage_type) {
@@ -43,5 +50,9 @@ std::optional<DType> DTypeOfTorchName(absl::string_view dtype_name) {
   }
   return std::nullopt;
 }
+
+absl::string_view TorchStorageOfDType(DType dtype) { return Row(dtype).storage_type; }
+
+absl::string_view TorchNameOfDType(DType dtype) { return Row(dtype).dtype_name; }
 
 }  // namespace stockpot

@@ -18,6 +18,12 @@ std::optional<DType> DTypeOfTorchStorage(absl::string_view storage_type);
 // "float8_e4m3fn" → F8_E4M3.
 std::optional<DType> DTypeOfTorchName(absl::string_view dtype_name);
 
+// F32 → "FloatStorage"; "" for a dtype that torch saves in an UntypedStorage.
+absl::string_view TorchStorageOfDType(DType dtype);
+
+// F8_E4M3 → "float8_e4m3fn".
+absl::string_view TorchNameOfDType(DType dtype);
+
 }  // namespace stockpot
 
 #endif  // STOCKPOT_SERVER_WORKER_CHECKPOINT_TORCH_STORAGE_TYPES_H_

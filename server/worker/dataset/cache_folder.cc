@@ -44,7 +44,10 @@ CacheFolder::BuildLock::~BuildLock() {
 }
 
 CacheFolder::PartialFile::PartialFile(PartialFile&& other) noexcept
-    : fd_(other.fd_), path_(std::move(other.path_)), final_path_(std::move(other.final_path_)) {
+    : fd_(other.fd_),
+      path_(std::move(other.path_)),
+      final_path_(std::move(other.final_path_)),
+      fail_points_(other.fail_points_) {
   other.fd_ = -1;
 }
 
@@ -67,14 +70,16 @@ absl::Status CacheFolder::PartialFile::WriteAt(absl::string_view bytes, uint64_t
 
 absl::Status CacheFolder::PartialFile::Commit() {
   if (fsync(fd_) != 0) return ErrnoStatus(errno, "cannot sync the data cache");
+  if (fail_points_ != nullptr) fail_points_->Reach("cache_file_written");
   RETURN_IF_ERROR(Annotate(RenameDurably(path_, final_path_), "data cache"));
   path_.clear();
   return absl::OkStatus();
 }
 
-absl::StatusOr<CacheFolder> CacheFolder::Create(const std::string& path) {
+absl::StatusOr<CacheFolder> CacheFolder::Create(const std::string& path,
+                                                const FailPoints* fail_points) {
   RETURN_IF_ERROR(Annotate(MakeFolders(path), "data cache"));
-  return CacheFolder(path);
+  return CacheFolder(path, fail_points);
 }
 
 std::string CacheFolder::LockPathOf(const std::string& name) const {
@@ -97,7 +102,7 @@ absl::StatusOr<CacheFolder::PartialFile> CacheFolder::CreatePartial(const std::s
   std::string path = PathOf(absl::StrCat(name, kPartial, "XXXXXX"));
   const int fd = mkostemp(path.data(), O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, "cannot create a file of the data cache");
-  PartialFile file(fd, std::move(path), PathOf(name));
+  PartialFile file(fd, std::move(path), PathOf(name), fail_points_);
   // Room is reserved first, so that a full disk is found before an hour of decoding.
   const int error = posix_fallocate(fd, 0, static_cast<off_t>(byte_count));
   if (error != 0) {

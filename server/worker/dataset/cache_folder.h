@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/base/fail_point.h"
 
 namespace stockpot {
 
@@ -50,14 +51,19 @@ class CacheFolder {
 
    private:
     friend class CacheFolder;
-    PartialFile(int fd, std::string path, std::string final_path)
-        : fd_(fd), path_(std::move(path)), final_path_(std::move(final_path)) {}
+    PartialFile(int fd, std::string path, std::string final_path, const FailPoints* fail_points)
+        : fd_(fd),
+          path_(std::move(path)),
+          final_path_(std::move(final_path)),
+          fail_points_(fail_points) {}
     int fd_;
     std::string path_, final_path_;
+    const FailPoints* fail_points_;
   };
 
-  // Creates the folder when it is missing.
-  static absl::StatusOr<CacheFolder> Create(const std::string& path);
+  // Creates the folder when it is missing. `fail_points` may be null.
+  static absl::StatusOr<CacheFolder> Create(const std::string& path,
+                                            const FailPoints* fail_points = nullptr);
 
   std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
 
@@ -75,11 +81,13 @@ class CacheFolder {
   void Evict(uint64_t max_bytes, const std::string& keep) const;
 
  private:
-  explicit CacheFolder(std::string path) : path_(std::move(path)) {}
+  CacheFolder(std::string path, const FailPoints* fail_points)
+      : path_(std::move(path)), fail_points_(fail_points) {}
   std::string LockPathOf(const std::string& name) const;
   void RemoveAbandoned(const std::string& partial) const;
 
   std::string path_;
+  const FailPoints* fail_points_;
 };
 
 }  // namespace stockpot

@@ -18,6 +18,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/base/fail_point.h"
+#include "server/base/progress.h"
 #include "server/worker/checkpoint/state_dict.h"  // DType
 
 namespace stockpot {
@@ -86,10 +88,13 @@ class DataSet {
 // out of range (negative), sizes that differ, missing tensors, over the limits; RESOURCE_EXHAUSTED
 // out of memory or disk, which may pass.
 // Reasons: DATA_SET_NOT_FOUND, DATA_SET_EMPTY, IMAGE_UNREADABLE, LABEL_OUT_OF_RANGE,
-// DATA_SET_INVALID.
+// DATA_SET_INVALID, OUT_OF_MEMORY, DISK_FULL; or what `progress` gave, which counts the images that
+// are decoded. `fail_points` (may be null): "cache_file_written".
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const DataSetSource& source,
                                                            const std::string& cache_folder,
-                                                           const DataSetLimits& limits);
+                                                           const DataSetLimits& limits,
+                                                           const Progress& progress = Unwatched,
+                                                           const FailPoints* fail_points = nullptr);
 
 }  // namespace stockpot
 

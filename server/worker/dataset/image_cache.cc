@@ -79,7 +79,8 @@ class Builder {
   Builder(const ImageFolder& folder, const DataSetSource& source, const DataSetLimits& limits)
       : folder_(folder), source_(source), limits_(limits) {}
 
-  absl::Status Build(const std::string& key, const CacheFolder& cache, const std::string& name) {
+  absl::Status Build(const std::string& key, const CacheFolder& cache, const std::string& name,
+                     const Progress& progress) {
     // The first image tells the size that all must have.
     ASSIGN_OR_RETURN(first_, Load(0));
     const uint64_t example_bytes = first_.pixels.size();
@@ -92,7 +93,7 @@ class Builder {
       ToPlanes(image, &planes);
       return file.WriteAt(planes, kPixelsAt + i * example_bytes);
     };
-    RETURN_IF_ERROR(ForEachInParallel(folder_.files.size(), convert));
+    RETURN_IF_ERROR(ForEachInParallel(folder_.files.size(), convert, progress));
     RETURN_IF_ERROR(CheckUnchanged(key));
     ASSIGN_OR_RETURN(const std::string digest, Digest(file.path()));
     RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, folder_.files.size(), first_), 0));
@@ -187,8 +188,9 @@ absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std
 
 absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
                                const DataSetLimits& limits, const std::string& key,
-                               const CacheFolder& cache, const std::string& name) {
-  return Builder(folder, source, limits).Build(key, cache, name);
+                               const CacheFolder& cache, const std::string& name,
+                               const Progress& progress) {
+  return Builder(folder, source, limits).Build(key, cache, name, progress);
 }
 
 }  // namespace stockpot

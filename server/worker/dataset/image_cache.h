@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/base/mapped_file.h"
+#include "server/base/progress.h"
 #include "server/worker/dataset/cache_folder.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/dataset/image_folder.h"
@@ -43,10 +44,11 @@ absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std
                                               size_t examples, const std::string& input_name);
 
 // Decodes all images of `folder` on all cores into `name` of the cache.
-// Errors: as OpenDataSet; of several images at fault the first is named.
+// Errors: as OpenDataSet; of several images at fault the first is named; what `progress` gave.
 absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
                                const DataSetLimits& limits, const std::string& key,
-                               const CacheFolder& cache, const std::string& name);
+                               const CacheFolder& cache, const std::string& name,
+                               const Progress& progress);
 
 }  // namespace stockpot
 

@@ -42,7 +42,8 @@ class ImageDataSet final : public DataSet {
 
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(const DataSetSource& source,
                                                                 const CacheFolder& cache,
-                                                                const DataSetLimits& limits) {
+                                                                const DataSetLimits& limits,
+                                                                const Progress& progress) {
   RETURN_IF_ERROR(CheckGeometry(source.geometry));
   ASSIGN_OR_RETURN(ImageFolder folder, ListImageFolder(source.path, source.class_names, limits));
   const std::string key = ImageCacheKey(folder, source);
@@ -56,7 +57,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(const DataSetSou
       ASSIGN_OR_RETURN(const CacheFolder::BuildLock lock, cache.LockForBuild(name));
       images = open();  // somebody may have built it while we waited
       if (!images.ok()) {
-        RETURN_IF_ERROR(BuildCachedImages(folder, source, limits, key, cache, name));
+        RETURN_IF_ERROR(BuildCachedImages(folder, source, limits, key, cache, name, progress));
         images = open();
       }
     }

@@ -13,7 +13,8 @@ namespace stockpot {
 // A folder of images, through its file in the cache. Thread-safe.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(const DataSetSource& source,
                                                                 const CacheFolder& cache,
-                                                                const DataSetLimits& limits);
+                                                                const DataSetLimits& limits,
+                                                                const Progress& progress);
 
 }  // namespace stockpot
 

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "server/base/status.h"
 
 namespace stockpot {
 namespace {
@@ -19,15 +20,20 @@ namespace {
 // finished before the error is read.
 class Loop {
  public:
-  Loop(size_t count, const std::function<absl::Status(size_t)>& body)
-      : count_(count), body_(body), failed_index_(count) {}
+  Loop(size_t count, const std::function<absl::Status(size_t)>& body, const Progress& progress)
+      : count_(count), body_(body), progress_(progress), failed_index_(count) {}
 
   void Run() {
     while (!failed_) {
       const size_t i = next_++;
       if (i >= count_) return;
       const absl::Status status = Guard([&] { return body_(i); });
-      if (!status.ok()) Fail(i, status);
+      const absl::MutexLock lock(&mutex_);
+      if (!status.ok()) {
+        Fail(i, status);
+      } else if (const absl::Status told = TellProgress(); !told.ok()) {
+        Fail(0, told);  // before any error of the work
+      }
     }
   }
 
@@ -37,8 +43,12 @@ class Loop {
   }
 
  private:
-  void Fail(size_t i, const absl::Status& status) {
-    const absl::MutexLock lock(&mutex_);
+  absl::Status TellProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ++done_;
+    return progress_(static_cast<int64_t>(done_), static_cast<int64_t>(count_));
+  }
+
+  void Fail(size_t i, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     failed_ = true;
     if (i >= failed_index_) return;
     failed_index_ = i;
@@ -47,9 +57,11 @@ class Loop {
 
   const size_t count_;
   const std::function<absl::Status(size_t)>& body_;
+  const Progress& progress_;
   std::atomic<size_t> next_ = 0;
   std::atomic<bool> failed_ = false;
   absl::Mutex mutex_;
+  size_t done_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t failed_index_ ABSL_GUARDED_BY(mutex_);
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
@@ -60,7 +72,7 @@ absl::Status Guard(const std::function<absl::Status()>& body) {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory");
+    return WithReason(absl::ResourceExhaustedError("out of memory"), "OUT_OF_MEMORY");
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(absl::StrCat("the system refused: ", error.what()));
   } catch (const std::exception& error) {
@@ -68,8 +80,9 @@ absl::Status Guard(const std::function<absl::Status()>& body) {
   }
 }
 
-absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body) {
-  Loop loop(count, body);
+absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body,
+                               const Progress& progress) {
+  Loop loop(count, body, progress);
   {
     std::vector<std::jthread> threads;
     const size_t helpers =

@@ -6,16 +6,19 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "server/base/progress.h"
 
 namespace stockpot {
 
 // Calls `body(i)` for i in [0, count) from several threads; after an error no new index is begun.
 // The error of the smallest failing index is returned, whatever the timing. `body` is called
-// concurrently; exceptions of memory become RESOURCE_EXHAUSTED.
-absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body);
+// concurrently; exceptions of memory become RESOURCE_EXHAUSTED. `progress` counts finished calls;
+// it is called from any of the threads, but from one at a time.
+absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body,
+                               const Progress& progress = Unwatched);
 
-// Calls `body`; running out of memory or threads becomes RESOURCE_EXHAUSTED, any other exception
-// INTERNAL.
+// Calls `body`; running out of memory (reason OUT_OF_MEMORY) or threads becomes RESOURCE_EXHAUSTED,
+// any other exception INTERNAL.
 absl::Status Guard(const std::function<absl::Status()>& body);
 
 }  // namespace stockpot

@@ -61,8 +61,8 @@ class Runner {
  public:
   // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", "auto": a GPU
   // where its libraries and a card are found, or "auto:N": the Nth card, counted round).
-  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID); those of
-  // ProbeDevice.
+  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID);
+  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); those of ProbeDevice.
   static absl::StatusOr<std::unique_ptr<Runner>> Load(const std::string& path,
                                                       const std::string& device);
   virtual ~Runner() = default;
@@ -80,7 +80,8 @@ class Runner {
   // arithmetic, rounded to `dtype` as BlendTensor does, then converted to the module's dtype where
   // that differs). The ingredients agree with each other (CheckCompatible) and with tensors() in
   // name and shape, except that buffers may be missing. Errors: INVALID_ARGUMENT (reason
-  // CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading.
+  // CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading; RESOURCE_EXHAUSTED
+  // (reason OUT_OF_MEMORY).
   virtual absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
@@ -89,7 +90,7 @@ class Runner {
   // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,
   // MODEL_OUTPUT_MISMATCH, or LABEL_OUT_OF_RANGE when a label is not below the number of logits);
   // INTERNAL the model threw (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process
-  // must end); RESOURCE_EXHAUSTED out of memory; DATA_LOSS (reason
+  // must end); RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); DATA_LOSS (reason
   // NON_FINITE_OUTPUT) logits are not finite.
   virtual absl::StatusOr<Measurement> Measure(const DataSet& data_set,
                                               const MeasureOptions& options) = 0;
@@ -101,6 +102,10 @@ class Runner {
 // give the same bits with any number of threads (measured with 1, 2, 3, 4 and 8); only a sum over a
 // whole batch does not, and a classifier has none.
 void SetComputeThreads(int count);
+
+// Gives back to the card and to the system what this process keeps of freed memory for its next
+// use: after memory ran out.
+void ReleaseUnusedMemory();
 
 // What this process can run on, without loading a model.
 // Errors: INVALID_ARGUMENT an unknown device; FAILED_PRECONDITION there is no such device here.

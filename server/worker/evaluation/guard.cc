@@ -31,10 +31,12 @@ absl::Status MemoryRanOut(absl::string_view doing) {
 // The interpreter rethrows what an operator threw as a plain std::runtime_error: only the text
 // tells.
 bool SaysMemoryRanOut(absl::string_view what) {
-  return absl::StrContains(what, "CUDA out of memory") ||
-         absl::StrContains(what, "can't allocate memory") ||
-         absl::StrContains(what, "std::bad_alloc") ||
-         absl::StrContains(what, "CUBLAS_STATUS_ALLOC_FAILED");
+  for (const absl::string_view words :
+       {"CUDA out of memory", "CUDA error: out of memory", "can't allocate memory",
+        "std::bad_alloc", "_STATUS_ALLOC_FAILED", "_ALLOCATION_FAILED"}) {
+    if (absl::StrContains(what, words)) return true;
+  }
+  return false;
 }
 
 bool SaysInputsDoNotFit(absl::string_view what) {

@@ -3,6 +3,8 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <malloc.h>
 #include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
@@ -97,6 +99,17 @@ absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device) {
         absl::StrCat("no device '", device, "': LibTorch finds ", count,
                      " cards here (its CUDA libraries must lie beside libtorch_cpu.so)"));
   });
+}
+
+void ReleaseUnusedMemory() {
+  malloc_trim(0);
+  // Not by at::Context, which would remember that there is no CUDA where none is opened yet.
+  auto* const cuda = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::kCUDA));
+  if (cuda == nullptr || !cuda->initialized()) return;
+  Guard("releasing memory", [&] {
+    cuda->emptyCache();
+    return absl::OkStatus();
+  }).IgnoreError();  // a card that is lost shows at its next use
 }
 
 DeviceInfo DescribeDevice(c10::Device device) {

@@ -8,7 +8,8 @@
 
 namespace stockpot {
 
-absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* sources) {
+absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* sources,
+                                      const Progress& progress) {
   if (blend.ingredients().empty()) return absl::InvalidArgumentError("a blend of no ingredients");
   if (!blend.coefficients().empty() && blend.coefficients_size() != blend.ingredients_size()) {
     return absl::InvalidArgumentError(absl::StrCat(blend.ingredients_size(), " ingredients, but ",
@@ -18,7 +19,7 @@ absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* s
   ASSIGN_OR_RETURN(source.dtype, ToDType(blend.dtype()));
   source.coefficients = {blend.coefficients().begin(), blend.coefficients().end()};
   for (const worker::v1::CheckpointReference& reference : blend.ingredients()) {
-    ASSIGN_OR_RETURN(Sources::Checkpoint checkpoint, sources->OpenCheckpoint(reference));
+    ASSIGN_OR_RETURN(Sources::Checkpoint checkpoint, sources->OpenCheckpoint(reference, progress));
     if (!source.ingredients.empty()) {
       RETURN_IF_ERROR(Annotate(
           CheckCompatible(source.ingredients[0]->tensors(), checkpoint.state_dict->tensors()),

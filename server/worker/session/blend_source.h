@@ -19,10 +19,12 @@ struct BlendSource {
   std::optional<DType> dtype;
 };
 
-// Opens every ingredient, checks its digest, and that all can be averaged.
+// Opens every ingredient, checks its digest, and that all can be averaged. `progress` is told of
+// each checkpoint that has to be read, counting from 0 again.
 // Errors: as Sources::OpenCheckpoint, CheckCompatible; INVALID_ARGUMENT no ingredients or another
 // number of coefficients.
-absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* sources);
+absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* sources,
+                                      const Progress& progress);
 
 }  // namespace stockpot
 

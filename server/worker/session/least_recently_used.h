@@ -32,6 +32,8 @@ class LeastRecentlyUsed {
     return &entries_.front().second;
   }
 
+  void Clear() { entries_.clear(); }
+
   // Makes room for one more, where a new value must not coexist with one too many old ones.
   void MakeRoom() {
     while (entries_.size() >= capacity_ && !entries_.empty()) entries_.pop_back();

@@ -28,7 +28,7 @@ struct SessionOptions {
   // … and, while a task runs, no less often than this.
   absl::Duration heartbeat_interval = absl::Seconds(2);
   // How long a task may go on once the stream has ended. One that cannot be interrupted (a model
-  // that hangs, an inspection of a large file) then ends with the process.
+  // that hangs, one very large tensor) then ends with the process.
   absl::Duration abandon_after = absl::Seconds(5);
 };
 

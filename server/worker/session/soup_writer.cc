@@ -1,18 +1,29 @@
 #include "server/worker/session/soup_writer.h"
 
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
+#include "server/worker/checkpoint/content_summary.h"
 #include "server/worker/checkpoint/safetensors_writer.h"
+#include "server/worker/checkpoint/shards.h"
+#include "server/worker/session/scratch_folder.h"
+#include "server/worker/session/torch_save_writer.h"
 #include "server/worker/soup/blend_weights.h"
 
 namespace stockpot {
 namespace {
 
-constexpr char kFileName[] = "soup.safetensors";
+using worker::v1::SoupFiles;
+using worker::v1::WriteSoup;
+
+constexpr char kName[] = "soup";
 
 std::vector<TensorInfo> SoupTensors(const BlendSource& blend) {
   std::vector<TensorInfo> tensors = blend.ingredients[0]->tensors();
@@ -20,46 +31,152 @@ std::vector<TensorInfo> SoupTensors(const BlendSource& blend) {
   return tensors;
 }
 
-absl::StatusOr<WrittenFile> WriteTensors(const BlendSource& blend, const std::string& path,
-                                         const std::map<std::string, std::string>& metadata,
-                                         const std::function<absl::Status()>& keep_going) {
-  const std::vector<TensorInfo> tensors = SoupTensors(blend);
-  ASSIGN_OR_RETURN(const auto writer, SafetensorsWriter::Create(path, tensors, metadata));
-  std::vector<char> elements;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    RETURN_IF_ERROR(keep_going());
-    elements.resize(tensors[i].byte_count());
-    RETURN_IF_ERROR(Annotate(BlendTensor(blend.ingredients, blend.coefficients, i, blend.dtype,
-                                         absl::MakeSpan(elements)),
-                             absl::StrCat("tensor '", tensors[i].name, "'")));
-    RETURN_IF_ERROR(writer->Append(elements));
+absl::StatusOr<std::vector<Shard>> PlanFiles(const WriteSoup& task,
+                                             const std::vector<TensorInfo>& tensors) {
+  switch (task.format()) {
+    case v1::Output::FORMAT_UNSPECIFIED:
+    case v1::Output::SAFETENSORS:
+      if (task.max_shard_bytes() <= 0) {
+        return absl::InvalidArgumentError("max_shard_bytes must be positive");
+      }
+      return DivideIntoShards(tensors, static_cast<uint64_t>(task.max_shard_bytes()), kName);
+    case v1::Output::TORCH_SAVE:
+      return std::vector<Shard>{{absl::StrCat(kName, ".pt"), 0, tensors.size()}};
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown output format ", static_cast<int>(task.format())));
   }
-  return writer->Finish();
 }
+
+// One soup on its way into files.
+class SoupWriter {
+ public:
+  SoupWriter(const BlendSource& blend, const WriteSoup& task, const CheckpointLimits& limits,
+             const Progress& progress)
+      : blend_(blend),
+        task_(task),
+        limits_(limits),
+        progress_(progress),
+        metadata_(task.metadata().begin(), task.metadata().end()),
+        tensors_(SoupTensors(blend)) {}
+
+  // Makes all files, under temporary names.
+  absl::Status Write() {
+    ASSIGN_OR_RETURN(shards_, PlanFiles(task_, tensors_));
+    if (!task_.discard()) {
+      ASSIGN_OR_RETURN(ScratchFolder scratch, ScratchFolder::Create(task_.folder()));
+      scratch_.emplace(std::move(scratch));
+    }
+    ContentSummarizer content;
+    for (const Shard& shard : shards_) RETURN_IF_ERROR(WriteShard(shard, &content));
+    files_.set_content_digest(content.Finish().digest);
+    if (scratch_.has_value()) RETURN_IF_ERROR(ReadBack());
+    if (shards_.size() > 1) RETURN_IF_ERROR(WriteIndex());
+    return absl::OkStatus();
+  }
+
+  absl::Status Rename() const {
+    for (const SoupFiles::File& file : files_.files()) {
+      RETURN_IF_ERROR(
+          RenameDurably(*scratch_ / file.file(), absl::StrCat(task_.folder(), "/", file.file())));
+    }
+    return absl::OkStatus();
+  }
+
+  SoupFiles TakeFiles() { return std::move(files_); }
+
+ private:
+  // Empty, which keeps nothing, without a scratch folder.
+  std::string PathOf(const std::string& file) const {
+    return scratch_.has_value() ? *scratch_ / file : "";
+  }
+
+  absl::StatusOr<std::unique_ptr<TensorWriter>> CreateWriter(const Shard& shard) const {
+    std::vector<TensorInfo> tensors(tensors_.begin() + static_cast<ptrdiff_t>(shard.begin),
+                                    tensors_.begin() + static_cast<ptrdiff_t>(shard.end));
+    if (task_.format() == v1::Output::TORCH_SAVE) {
+      return CreateTorchSaveWriter(PathOf(shard.file), std::move(tensors));
+    }
+    return SafetensorsWriter::Create(PathOf(shard.file), std::move(tensors), metadata_);
+  }
+
+  absl::Status WriteShard(const Shard& shard, ContentSummarizer* content) {
+    ASSIGN_OR_RETURN(const auto writer, CreateWriter(shard));
+    std::vector<char> elements;
+    for (size_t i = shard.begin; i < shard.end; ++i) {
+      elements.resize(tensors_[i].byte_count());
+      RETURN_IF_ERROR(Annotate(BlendTensor(blend_.ingredients, blend_.coefficients, i, blend_.dtype,
+                                           absl::MakeSpan(elements)),
+                               absl::StrCat("tensor '", tensors_[i].name, "'")));
+      content->Add(tensors_[i], elements);
+      RETURN_IF_ERROR(writer->Append(elements));
+      RETURN_IF_ERROR(Step());
+    }
+    ASSIGN_OR_RETURN(const WrittenFile written, writer->Finish());
+    AddFile(shard.file, written);
+    return absl::OkStatus();
+  }
+
+  // Files hold their tensors in name order, one file after the other.
+  absl::Status ReadBack() {
+    ContentSummarizer content;
+    for (const Shard& shard : shards_) {
+      ASSIGN_OR_RETURN(const auto file, OpenCheckpoint(PathOf(shard.file), limits_));
+      int64_t last = 0;
+      RETURN_IF_ERROR(content.Add(*file, [&](int64_t done, int64_t) {
+        return done == std::exchange(last, done) ? absl::OkStatus() : Step();
+      }));
+    }
+    if (content.Finish().digest == files_.content_digest()) return absl::OkStatus();
+    return absl::DataLossError("what was read back is not what was written");
+  }
+
+  absl::Status WriteIndex() {
+    const std::string name = absl::StrCat(kName, ".safetensors.index.json");
+    ASSIGN_OR_RETURN(SummedFile file, SummedFile::Create(PathOf(name)));
+    RETURN_IF_ERROR(file.Write(ShardIndex(tensors_, shards_, metadata_)));
+    ASSIGN_OR_RETURN(const WrittenFile written, file.Finish());
+    AddFile(name, written);
+    return absl::OkStatus();
+  }
+
+  void AddFile(const std::string& name, const WrittenFile& written) {
+    SoupFiles::File* file = files_.add_files();
+    file->set_file(name);
+    file->set_size_bytes(static_cast<int64_t>(written.byte_count));
+    file->set_sha256(written.sha256);
+  }
+
+  // A tensor is written, or read back.
+  absl::Status Step() {
+    const auto total = static_cast<int64_t>(tensors_.size()) * (task_.discard() ? 1 : 2);
+    return progress_(++steps_, total);
+  }
+
+  const BlendSource& blend_;
+  const WriteSoup& task_;
+  const CheckpointLimits& limits_;
+  const Progress& progress_;
+  const std::map<std::string, std::string> metadata_;
+  const std::vector<TensorInfo> tensors_;
+  std::vector<Shard> shards_;
+  std::optional<ScratchFolder> scratch_;  // none where nothing is kept
+  int64_t steps_ = 0;
+  SoupFiles files_;
+};
 
 }  // namespace
 
-absl::StatusOr<worker::v1::SoupFiles> WriteSoupFile(
-    const BlendSource& blend, const std::string& folder,
-    const std::map<std::string, std::string>& metadata, const CheckpointLimits& limits,
-    const std::function<absl::Status()>& keep_going) {
-  const std::string path = absl::StrCat(folder, "/", kFileName);
-  const std::string temporary = path + ".part";
-  RETURN_IF_ERROR(RemoveAll(temporary));
-  // Nothing is left behind by a failure; after the rename there is nothing to remove.
-  const auto cleanup = absl::MakeCleanup([&temporary] { RemoveAll(temporary).IgnoreError(); });
-  ASSIGN_OR_RETURN(const WrittenFile written, WriteTensors(blend, temporary, metadata, keep_going));
-  ASSIGN_OR_RETURN(const auto read_back, OpenCheckpoint(temporary, limits));
-  ASSIGN_OR_RETURN(const ContentSummary content, SummarizeContent(*read_back));
-  RETURN_IF_ERROR(RenameDurably(temporary, path));
-
-  worker::v1::SoupFiles files;
-  files.set_content_digest(content.digest);
-  worker::v1::SoupFiles::File* file = files.add_files();
-  file->set_file(kFileName);
-  file->set_size_bytes(static_cast<int64_t>(written.byte_count));
-  file->set_sha256(written.sha256);
-  return files;
+absl::StatusOr<SoupFiles> WriteSoupFiles(const BlendSource& blend, const WriteSoup& task,
+                                         const CheckpointLimits& limits, const Progress& progress,
+                                         const FailPoints* fail_points) {
+  SoupWriter writer(blend, task, limits, progress);
+  RETURN_IF_ERROR(writer.Write());
+  if (task.discard()) return writer.TakeFiles();
+  if (fail_points != nullptr) fail_points->Reach("soup_written");
+  RETURN_IF_ERROR(writer.Rename());
+  if (fail_points != nullptr) fail_points->Reach("soup_renamed");
+  return writer.TakeFiles();
 }
 
 }  // namespace stockpot

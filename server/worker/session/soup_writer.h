@@ -1,25 +1,29 @@
-// Writes a soup as FOLDER/soup.safetensors. Thread safety: the function is thread-compatible.
+// Writes the files of a soup. Thread safety: the function is thread-compatible.
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_SOUP_WRITER_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_SOUP_WRITER_H_
 
-#include <functional>
-#include <map>
-#include <string>
-
 #include "absl/status/statusor.h"
+#include "server/base/fail_point.h"
+#include "server/base/progress.h"
 #include "server/worker/session/blend_source.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
 
-// Tensor by tensor, in bounded memory, under a temporary name; read back, then renamed, so that the
-// name stands for a whole soup at any time. A file of an earlier attempt is replaced.
-// `keep_going` is asked before each tensor; a result that is not OK ends the work with it.
-// Errors: of BlendTensor, SafetensorsWriter and the file system; what `keep_going` gave.
-absl::StatusOr<worker::v1::SoupFiles> WriteSoupFile(
-    const BlendSource& blend, const std::string& folder,
-    const std::map<std::string, std::string>& metadata, const CheckpointLimits& limits,
-    const std::function<absl::Status()>& keep_going);
+// Writes `blend` in the format and with the metadata that `task` says, tensor by tensor, in bounded
+// memory. The files are made in a scratch folder below task.folder(), synced, read back, then
+// renamed, an index last, so that each name stands for a whole file at any time. Files of an
+// earlier attempt are replaced; a failure leaves nothing. With task.discard() nothing is kept: the
+// files' bytes are made and summed, no more.
+// `progress` counts tensors, those read back too. `fail_points` (may be null): "soup_written",
+// "soup_renamed", neither with discard().
+// Errors: of BlendTensor, the writers and the file system; INVALID_ARGUMENT an unknown format;
+// DATA_LOSS what is read back is not what was written; what `progress` gave.
+absl::StatusOr<worker::v1::SoupFiles> WriteSoupFiles(const BlendSource& blend,
+                                                     const worker::v1::WriteSoup& task,
+                                                     const CheckpointLimits& limits,
+                                                     const Progress& progress,
+                                                     const FailPoints* fail_points);
 
 }  // namespace stockpot
 

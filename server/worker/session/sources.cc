@@ -30,14 +30,16 @@ absl::Status CheckDigest(const std::string& expected, const std::string& found) 
       "CHECKPOINT_CHANGED");
 }
 
-Sources::Sources(Options options, AllowList allow_list)
+Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_points)
     : options_(std::move(options)),
       allow_list_(std::move(allow_list)),
+      fail_points_(fail_points),
       checkpoints_(options_.kept_checkpoints),
       data_sets_(options_.kept_data_sets),
       architecture_digests_(options_.kept_architecture_digests) {}
 
-absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& uri) {
+absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& uri,
+                                                            const Progress& progress) {
   return In("checkpoint", uri, [&]() -> absl::StatusOr<Checkpoint> {
     const auto path = allow_list_.ResolveData(uri);
     if (!path.ok()) return NotFoundAs(path.status(), "CHECKPOINT_NOT_FOUND");
@@ -46,14 +48,14 @@ absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& u
     Checkpoint opened;
     ASSIGN_OR_RETURN(opened.state_dict,
                      stockpot::OpenCheckpoint(*path, options_.checkpoint_limits));
-    ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict));
+    ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict, progress));
     return *checkpoints_.Put(std::move(file), std::move(opened));
   }());
 }
 
 absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(
-    const worker::v1::CheckpointReference& reference) {
-  ASSIGN_OR_RETURN(Checkpoint opened, OpenCheckpoint(reference.uri()));
+    const worker::v1::CheckpointReference& reference, const Progress& progress) {
+  ASSIGN_OR_RETURN(Checkpoint opened, OpenCheckpoint(reference.uri(), progress));
   RETURN_IF_ERROR(Annotate(CheckDigest(reference.digest(), opened.content.digest),
                            absl::StrCat("checkpoint ", reference.uri())));
   return opened;
@@ -66,25 +68,28 @@ absl::StatusOr<Sources::DataSetKey> Sources::KeyOf(const v1::DataSet& data_set) 
   return DataSetKey(std::move(file), data_set.SerializeAsString());
 }
 
-absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set) {
+absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set,
+                                                                    const Progress& progress) {
   using Opened = std::shared_ptr<const DataSet>;
   return In("data set", data_set.uri(), [&]() -> absl::StatusOr<Opened> {
     ASSIGN_OR_RETURN(DataSetKey key, KeyOf(data_set));
     const DataSetSource source = ToDataSetSource(data_set, key.first.path);
-    ASSIGN_OR_RETURN(Opened opened, stockpot::OpenDataSet(source, options_.cache_folder,
-                                                          options_.data_set_limits));
+    ASSIGN_OR_RETURN(Opened opened,
+                     stockpot::OpenDataSet(source, options_.cache_folder, options_.data_set_limits,
+                                           progress, fail_points_));
     return *data_sets_.Put(std::move(key), std::move(opened));
   }());
 }
 
 absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set,
-                                                                    const std::string& digest) {
+                                                                    const std::string& digest,
+                                                                    const Progress& progress) {
   const auto key = KeyOf(data_set);
   if (key.ok()) {
     const auto* known = data_sets_.Find(*key);
     if (known != nullptr && (*known)->digest() == digest) return *known;
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> opened, OpenDataSet(data_set));
+  ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> opened, OpenDataSet(data_set, progress));
   RETURN_IF_ERROR(
       Annotate(CheckDigest(digest, opened->digest()), absl::StrCat("data set ", data_set.uri())));
   return opened;

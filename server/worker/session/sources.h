@@ -2,7 +2,9 @@
 // task. Kept things are found by what the file is (path, device, inode, size, times) and used only
 // where their content digest is the one asked for.
 //
-// Errors of every function: those of AllowList, then those of the reader; "checkpoint URI: …".
+// `progress` is told of what has to be read or decoded: tensors of a checkpoint, images of a data
+// set. Errors of every function: those of AllowList, then those of the reader; "checkpoint URI: …";
+// what `progress` gave.
 // Thread safety: confined to one thread.
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
@@ -12,6 +14,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "server/base/fail_point.h"
+#include "server/base/progress.h"
 #include "server/storage/local_path.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/dataset/data_set.h"
@@ -43,19 +47,23 @@ class Sources {
     std::string digest;  // SHA-256 of the file
   };
 
-  Sources(Options options, AllowList allow_list);
+  // `fail_points` (may be null) must outlive this.
+  Sources(Options options, AllowList allow_list, const FailPoints* fail_points);
 
   // Reads all of it, unless this very file was read before.
-  absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri);
+  absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri, const Progress& progress);
   // Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when it holds other weights.
-  absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference);
+  absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference,
+                                            const Progress& progress);
 
   // Looks at every file again.
-  absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set);
+  absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set,
+                                                             const Progress& progress);
   // One kept under this digest will do. Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when
   // the content is another.
   absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set,
-                                                             const std::string& digest);
+                                                             const std::string& digest,
+                                                             const Progress& progress);
 
   // Errors: NOT_FOUND has reason ARCHITECTURE_INVALID.
   absl::StatusOr<Architecture> FindArchitecture(const std::string& uri);
@@ -67,6 +75,7 @@ class Sources {
 
   const Options options_;
   const AllowList allow_list_;
+  const FailPoints* const fail_points_;
   LeastRecentlyUsed<FileIdentity, Checkpoint> checkpoints_;
   LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
   LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;

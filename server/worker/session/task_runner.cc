@@ -1,6 +1,6 @@
 #include "server/worker/session/task_runner.h"
 
-#include <map>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,42 +13,51 @@ namespace stockpot {
 
 TaskRunner::TaskRunner(Options options, AllowList allow_list)
     : options_(std::move(options)),
-      sources_(options_.sources, std::move(allow_list)),
+      sources_(options_.sources, std::move(allow_list), options_.fail_points),
       runners_(options_.kept_models) {}
+
+void TaskRunner::Reach(absl::string_view fail_point) const {
+  if (options_.fail_points != nullptr) options_.fail_points->Reach(fail_point);
+}
 
 absl::StatusOr<TaskOutcome> TaskRunner::Run(const worker::v1::Task& task,
                                             const Progress& progress) {
+  Reach("task_begun");
+  absl::StatusOr<TaskOutcome> outcome = RunKind(task, progress);
+  if (GetErrorFacts(outcome.status()).reason == "OUT_OF_MEMORY") {
+    runners_.Clear();
+    ReleaseUnusedMemory();
+  }
+  Reach("result_ready");
+  return outcome;
+}
+
+absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
+                                                const Progress& progress) try {
   using worker::v1::Task;
   switch (task.task_case()) {
     case Task::kInspectCheckpoint:
-      return InspectCheckpoint(task.inspect_checkpoint());
+      return InspectCheckpoint(task.inspect_checkpoint(), progress);
     case Task::kInspectArchitecture:
       return InspectArchitecture(task.inspect_architecture());
     case Task::kInspectDataSet:
-      return InspectDataSet(task.inspect_data_set());
+      return InspectDataSet(task.inspect_data_set(), progress);
     case Task::kMeasure:
       return Measure(task.measure(), progress);
-    case Task::kWriteSoup: {
-      const worker::v1::WriteSoup& write = task.write_soup();
-      ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(write.blend(), &sources_));
-      const std::map<std::string, std::string> metadata(write.metadata().begin(),
-                                                        write.metadata().end());
-      TaskOutcome outcome;
-      ASSIGN_OR_RETURN(
-          *outcome.result.mutable_soup(),
-          WriteSoupFile(blend, write.folder(), metadata, options_.sources.checkpoint_limits,
-                        [&progress] { return progress(0, 0); }));
-      return outcome;
-    }
+    case Task::kWriteSoup:
+      return WriteSoup(task.write_soup(), progress);
     case Task::TASK_NOT_SET:
       break;
   }
   return absl::InvalidArgumentError("a task of no kind that this worker knows");
+} catch (const std::bad_alloc&) {  // of readers and writers, whose buffers are as large as tensors
+  return WithReason(absl::ResourceExhaustedError("the worker ran out of memory"), "OUT_OF_MEMORY");
 }
 
-absl::StatusOr<TaskOutcome> TaskRunner::InspectCheckpoint(
-    const worker::v1::InspectCheckpoint& task) {
-  ASSIGN_OR_RETURN(const Sources::Checkpoint checkpoint, sources_.OpenCheckpoint(task.uri()));
+absl::StatusOr<TaskOutcome> TaskRunner::InspectCheckpoint(const worker::v1::InspectCheckpoint& task,
+                                                          const Progress& progress) {
+  ASSIGN_OR_RETURN(const Sources::Checkpoint checkpoint,
+                   sources_.OpenCheckpoint(task.uri(), progress));
   TaskOutcome outcome;
   worker::v1::CheckpointFound* found = outcome.result.mutable_checkpoint();
   found->set_digest(checkpoint.content.digest);
@@ -73,8 +82,9 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectArchitecture(
   return outcome;
 }
 
-absl::StatusOr<TaskOutcome> TaskRunner::InspectDataSet(const worker::v1::InspectDataSet& task) {
-  ASSIGN_OR_RETURN(const auto data_set, sources_.OpenDataSet(task.data_set()));
+absl::StatusOr<TaskOutcome> TaskRunner::InspectDataSet(const worker::v1::InspectDataSet& task,
+                                                       const Progress& progress) {
+  ASSIGN_OR_RETURN(const auto data_set, sources_.OpenDataSet(task.data_set(), progress));
   TaskOutcome outcome;
   worker::v1::DataSetFound* found = outcome.result.mutable_data_set();
   found->set_digest(data_set->digest());
@@ -92,20 +102,42 @@ absl::StatusOr<TaskOutcome> TaskRunner::Measure(const worker::v1::Measure& task,
   ASSIGN_OR_RETURN(const auto architecture, sources_.FindArchitecture(task.architecture_uri()));
   RETURN_IF_ERROR(Annotate(CheckDigest(task.architecture_digest(), architecture.digest),
                            absl::StrCat("architecture ", task.architecture_uri())));
+  int64_t total = 0;
+  // What is read is no example: only whether to go on is asked.
+  const Progress reading = [&](int64_t, int64_t) { return progress(0, total); };
   ASSIGN_OR_RETURN(const auto data_set,
-                   sources_.OpenDataSet(task.data_set(), task.data_set_digest()));
-  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.blend(), &sources_));
+                   sources_.OpenDataSet(task.data_set(), task.data_set_digest(), reading));
+  total = data_set->size();
+  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
   ASSIGN_OR_RETURN(Runner* const runner, Load(task.architecture_uri(), architecture));
   RETURN_IF_ERROR(runner->SetWeights(blend.ingredients, blend.coefficients, blend.dtype));
 
   MeasureOptions options;
   options.inputs = ToInputBindings(task.inputs());
   options.batch_size = task.batch_size();
-  options.progress = [&](int64_t done) { return progress(done, data_set->size()); };
-  RETURN_IF_ERROR(progress(0, data_set->size()));
+  options.progress = [&](int64_t done) { return progress(done, total); };
+  RETURN_IF_ERROR(progress(0, total));
   ASSIGN_OR_RETURN(const Measurement measurement, runner->Measure(*data_set, options));
   TaskOutcome outcome;
   outcome.examples = EncodeMeasurement(measurement, outcome.result.mutable_measured());
+  return outcome;
+}
+
+absl::StatusOr<TaskOutcome> TaskRunner::WriteSoup(const worker::v1::WriteSoup& task,
+                                                  const Progress& progress) {
+  int64_t tensors_read = 0;
+  const Progress reading = [&](int64_t done, int64_t) {
+    if (done > 0) ++tensors_read;
+    return progress(tensors_read, 0);
+  };
+  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
+  const Progress writing = [&](int64_t done, int64_t total) {
+    return progress(tensors_read + done, tensors_read + total);
+  };
+  TaskOutcome outcome;
+  ASSIGN_OR_RETURN(*outcome.result.mutable_soup(),
+                   WriteSoupFiles(blend, task, options_.sources.checkpoint_limits, writing,
+                                  options_.fail_points));
   return outcome;
 }
 

@@ -10,12 +10,13 @@
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_TASK_RUNNER_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_TASK_RUNNER_H_
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/fail_point.h"
+#include "server/base/progress.h"
 #include "server/storage/local_path.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/session/sources.h"
@@ -34,24 +35,32 @@ class TaskRunner {
     std::string device = "auto";  // as Runner::Load
     Sources::Options sources;
     size_t kept_models = 3;  // loaded architectures; each holds a whole model on the device
+    // Where a test ends the process; null: nowhere. Must outlive the runner.
+    const FailPoints* fail_points = nullptr;
   };
-
-  // Told of a measure's examples done and of all there are, before the first batch and after each;
-  // of (0, 0) before each tensor of a soup. A result that is not OK ends the task with it.
-  using Progress = std::function<absl::Status(int64_t done, int64_t total)>;
 
   TaskRunner(Options options, AllowList allow_list);
 
+  // `progress` counts, by the kind of task: examples evaluated; tensors read of a checkpoint;
+  // images decoded of a data set; for a soup, tensors read of its ingredients (of a total not yet
+  // known), then written. While a measure reads its sources it is (0, total).
   // Errors: of the sources, the runner and the writer; FAILED_PRECONDITION (reason
   // CHECKPOINT_CHANGED) when a source is not what the task says; INVALID_ARGUMENT a task of no
-  // known kind; what `progress` gave.
+  // known kind; what `progress` gave. After RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY) no model is
+  // kept and unused memory is given back, so that a smaller task may succeed.
   absl::StatusOr<TaskOutcome> Run(const worker::v1::Task& task, const Progress& progress);
 
  private:
-  absl::StatusOr<TaskOutcome> InspectCheckpoint(const worker::v1::InspectCheckpoint& task);
+  absl::StatusOr<TaskOutcome> RunKind(const worker::v1::Task& task, const Progress& progress);
+  absl::StatusOr<TaskOutcome> InspectCheckpoint(const worker::v1::InspectCheckpoint& task,
+                                                const Progress& progress);
   absl::StatusOr<TaskOutcome> InspectArchitecture(const worker::v1::InspectArchitecture& task);
-  absl::StatusOr<TaskOutcome> InspectDataSet(const worker::v1::InspectDataSet& task);
+  absl::StatusOr<TaskOutcome> InspectDataSet(const worker::v1::InspectDataSet& task,
+                                             const Progress& progress);
   absl::StatusOr<TaskOutcome> Measure(const worker::v1::Measure& task, const Progress& progress);
+  absl::StatusOr<TaskOutcome> WriteSoup(const worker::v1::WriteSoup& task,
+                                        const Progress& progress);
+  void Reach(absl::string_view fail_point) const;
 
   // The model of an architecture, its weights those of whoever ran last. Good until the next call.
   absl::StatusOr<Runner*> Load(const std::string& uri, const Sources::Architecture& architecture);

@@ -53,6 +53,15 @@ class Slow(Linear):
         return linear(x, self.weight, self.bias) + busy.sum() * 0.0
 
 
+class OutOfMemory(Linear):
+    """As linear.pt for one or two examples; for more it asks for more memory than there can be."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 2:
+            x = x + torch.empty(1 << 50)[0]
+        return linear(x, self.weight, self.bias)
+
+
 class GivesTuple(Linear):
     """(logits, hidden)."""
 
@@ -149,5 +158,6 @@ if __name__ == "__main__":
         "named_tuple": GivesNamedTuple(), "dict": GivesDict(), "image_output": GivesImage(),
         "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
         "image": Image(), "writes_to_input": WritesToInput(), "slow": Slow(),
+        "out_of_memory": OutOfMemory(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))

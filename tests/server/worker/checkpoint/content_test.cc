@@ -68,6 +68,20 @@ TEST(SummarizeContent, FindsTheTensorThatIsNotFinite) {
   EXPECT_EQ(found("I32", "\xff\xff\xff\xff"), "");
 }
 
+TEST(SummarizeContent, TellsOfEveryTensorAndStopsWhenToldTo) {
+  const auto weights = OpenCheckpoint(Fixture("weights.safetensors"), {});
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  const auto total = static_cast<int64_t>((*weights)->tensors().size());
+  std::vector<int64_t> told;
+  const auto watch = [&](int64_t done, int64_t of) {
+    EXPECT_EQ(of, total);
+    told.push_back(done);
+    return done == 2 ? absl::CancelledError("enough") : absl::OkStatus();
+  };
+  EXPECT_EQ(Says(SummarizeContent(**weights, watch).status()), "CANCELLED  enough");
+  EXPECT_THAT(told, testing::ElementsAre(0, 1, 2));
+}
+
 TEST(CheckCompatible, NamesTensorAndBothShapes) {
   const std::vector<TensorInfo> expected = {
       {"a", DType::kFloat32, {2}}, {"b", DType::kFloat32, {2, 3}}, {"c", DType::kFloat32, {}}};

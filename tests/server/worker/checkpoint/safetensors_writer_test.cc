@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
 #include "tests/server/worker/checkpoint/checkpoint_files.h"
+#include "tests/support/file_size_limit.h"
 
 namespace stockpot {
 namespace {
@@ -20,7 +21,7 @@ const std::vector<TensorInfo>& Tensors() {
   return *tensors;
 }
 
-absl::Status Append(SafetensorsWriter& writer, const std::string& bytes) {
+absl::Status Append(TensorWriter& writer, const std::string& bytes) {
   return writer.Append({bytes.data(), bytes.size()});
 }
 
@@ -63,6 +64,34 @@ TEST(SafetensorsWriter, WritesWhatTheReaderReads) {
   ASSERT_TRUE(copy.ok()) << copy.status();
   EXPECT_EQ((*copy)->tensors(), (*original)->tensors());
   EXPECT_EQ(SummarizeContent(**copy)->digest, SummarizeContent(**original)->digest);
+}
+
+TEST(SafetensorsWriter, SumsWithoutAFileWhatItWouldWrite) {
+  const TemporaryFolder folder;
+  std::vector<WrittenFile> written;
+  for (const std::string& path : {folder / "soup", std::string()}) {
+    auto writer = SafetensorsWriter::Create(path, Tensors(), {{"k", "v"}});
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    for (const char* bytes : {"123456", "abcdefgh", ""}) ASSERT_TRUE(Append(**writer, bytes).ok());
+    const auto finished = (*writer)->Finish();
+    ASSERT_TRUE(finished.ok()) << finished.status();
+    written.push_back(*finished);
+    EXPECT_EQ((*writer)->Finish().status().code(), absl::StatusCode::kFailedPrecondition);
+  }
+  EXPECT_EQ(written[1].sha256, written[0].sha256);
+  EXPECT_EQ(written[1].byte_count, written[0].byte_count);
+}
+
+TEST(SummedFile, AFailedWriteEndsIt) {
+  const TemporaryFolder folder;
+  auto file = SummedFile::Create(folder / "soup");
+  ASSERT_TRUE(file.ok()) << file.status();
+  {
+    const FileSizeLimit limit(4);
+    EXPECT_EQ(file->Write("123456").code(), absl::StatusCode::kInternal);
+  }
+  EXPECT_EQ(file->Write("7").code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(file->Finish().status().code(), absl::StatusCode::kInternal);
 }
 
 TEST(SafetensorsWriter, RefusesWhatWouldBreakTheFile) {

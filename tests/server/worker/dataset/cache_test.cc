@@ -1,5 +1,6 @@
 // What the cache promises: decode once, believe nothing damaged or stale, survive killed builders.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +127,43 @@ TEST_F(CacheTest, CleansUpAfterAKilledBuilder) {
   const std::string path = CachedFile();
   std::filesystem::rename(path, path + ".part-abcdef");
   EXPECT_EQ(Digest(), digest);
+  EXPECT_TRUE(folder_.CacheFiles(".part-").empty());
+}
+
+TEST_F(CacheTest, DecodingTellsOfEveryImageAndStopsWhenToldTo) {
+  const auto open = [this](const Progress& progress) {
+    return OpenDataSet(folder_.Source(), folder_.cache_path(), {}, progress).status();
+  };
+  for (const int64_t last : {1, 2}) {
+    EXPECT_EQ(open([&](int64_t done, int64_t) {
+                return done == last ? absl::CancelledError("enough") : absl::OkStatus();
+              }).code(),
+              absl::StatusCode::kCancelled);
+    EXPECT_TRUE(folder_.CacheFiles(".images").empty());
+  }
+  int64_t done = 0;
+  const Progress count = [&](int64_t now, int64_t total) {
+    EXPECT_EQ(now, ++done);
+    EXPECT_EQ(total, 2);
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(open(count).ok());
+  EXPECT_EQ(done, 2);
+  EXPECT_TRUE(open(count).ok());
+  EXPECT_EQ(done, 2) << "it was decoded again";
+}
+
+TEST_F(CacheTest, AnEndAtTheFailPointIsMadeGoodByTheNextOpen) {
+  const FailPoints fail_points("cache_file_written", folder_.cache_path() + "/hit");
+  ASSERT_TRUE(MakeFolders(folder_.cache_path()).ok());
+  const auto open = [&] {
+    return OpenDataSet(folder_.Source(), folder_.cache_path(), {}, Unwatched, &fail_points);
+  };
+  EXPECT_EXIT(open().status().IgnoreError(), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EQ(*ReadSmallFile(folder_.cache_path() + "/hit", 100), "cache_file_written");
+  EXPECT_EQ(folder_.CacheFiles(".part-").size(), 1u);
+  EXPECT_TRUE(open().ok());
+  CachedFile();
   EXPECT_TRUE(folder_.CacheFiles(".part-").empty());
 }
 

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -21,14 +23,14 @@ using testing::HasSubstr;
 class TaskRunnerTest : public testing::Test {
  protected:
   TaskOutcome Run(const worker::v1::Task& task) {
-    auto outcome = runner_->Run(task, NoProgress);
+    auto outcome = runner_->Run(task, Unwatched);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     return outcome.ok() ? *std::move(outcome) : TaskOutcome();
   }
 
   // The reason of a failure that must be of `code`.
   std::string ReasonOf(const worker::v1::Task& task, absl::StatusCode code) {
-    const auto outcome = runner_->Run(task, NoProgress);
+    const auto outcome = runner_->Run(task, Unwatched);
     EXPECT_EQ(outcome.status().code(), code) << outcome.status();
     return GetErrorFacts(outcome.status()).reason;
   }
@@ -43,6 +45,7 @@ class TaskRunnerTest : public testing::Test {
     *task.mutable_write_soup()->mutable_blend() =
         MeasureTaskOf(sweep_, runner_.get(), ingredients).measure().blend();
     task.mutable_write_soup()->set_folder(out_.path());
+    task.mutable_write_soup()->set_max_shard_bytes(1000);
     (*task.mutable_write_soup()->mutable_metadata())["made_by"] = "a test";
     return task;
   }
@@ -95,8 +98,8 @@ TEST_F(TaskRunnerTest, ResultsDoNotDependOnWhatRanBefore) {
   const auto counter = MeasureTaskOf(sweep_, runner_.get(), {0}, "dropout.pt");
   const auto fresh = MakeRunner(sweep_);
   for (const auto& task : {one, counter, all, one, counter, all}) {
-    const TaskOutcome expected = *MakeRunner(sweep_)->Run(task, NoProgress);
-    const TaskOutcome found = *fresh->Run(task, NoProgress);
+    const TaskOutcome expected = *MakeRunner(sweep_)->Run(task, Unwatched);
+    const TaskOutcome found = *fresh->Run(task, Unwatched);
     EXPECT_EQ(found.result.SerializeAsString(), expected.result.SerializeAsString());
     EXPECT_EQ(found.examples, expected.examples);
   }
@@ -159,9 +162,75 @@ TEST_F(TaskRunnerTest, BadSourcesHaveTheirReason) {
   }
 }
 
+TEST_F(TaskRunnerTest, ProgressOfEveryKindOfTaskGrowsAndCanCancel) {
+  const std::string uri = sweep_ / "good_0.safetensors";
+  auto soup = WriteTask({0, 1});
+  const struct {
+    worker::v1::Task task;
+    std::vector<int64_t> done;  // by a worker that has read nothing yet
+  } cases[] = {
+      {InspectCheckpointTaskOf(uri), {0, 1, 2}},
+      // Two tensors of each ingredient are read, two are written and read back.
+      {soup, {0, 1, 2, 2, 3, 4, 5, 6, 7, 8}},
+  };
+  for (const auto& test : cases) {
+    std::vector<int64_t> done;
+    const auto outcome = MakeRunner(sweep_)->Run(test.task, [&](int64_t now, int64_t) {
+      done.push_back(now);
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(done, test.done);
+    for (const int64_t last : done) {
+      const auto cancelled = MakeRunner(sweep_)->Run(test.task, [&](int64_t now, int64_t) {
+        return now == last ? absl::CancelledError("enough") : absl::OkStatus();
+      });
+      EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kCancelled) << cancelled.status();
+    }
+  }
+}
+
+TEST_F(TaskRunnerTest, AMeasureThatReadsItsSourcesHearsOfTheEnd) {
+  const auto task = MeasureTaskOf(sweep_, runner_.get(), {0, 1});
+  int calls = 0;
+  const auto cancelled = MakeRunner(sweep_)->Run(task, [&](int64_t done, int64_t) {
+    EXPECT_EQ(done, 0);
+    return ++calls == 4 ? absl::CancelledError("enough") : absl::OkStatus();
+  });
+  EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kCancelled) << cancelled.status();
+}
+
+TEST_F(TaskRunnerTest, AfterMemoryRanOutASmallerBatchSucceeds) {
+  auto task = MeasureTaskOf(sweep_, runner_.get(), {0}, "out_of_memory.pt");
+  EXPECT_EQ(ReasonOf(task, absl::StatusCode::kResourceExhausted), "OUT_OF_MEMORY");
+  task.mutable_measure()->set_batch_size(2);
+  EXPECT_EQ(Run(task).result.measured().top1_correct(), 6);
+}
+
+TEST_F(TaskRunnerTest, NoTaskEndsTheWorkerByRunningOutOfMemory) {
+  const auto tasks = {InspectCheckpointTaskOf(sweep_ / "good_0.safetensors"), WriteTask({0})};
+  for (const auto& task : tasks) {
+    const auto outcome = MakeRunner(sweep_)->Run(
+        task, [](int64_t, int64_t) -> absl::Status { throw std::bad_alloc(); });
+    EXPECT_EQ(outcome.status().code(), absl::StatusCode::kResourceExhausted) << outcome.status();
+    EXPECT_EQ(GetErrorFacts(outcome.status()).reason, "OUT_OF_MEMORY");
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(out_.path()));
+}
+
+TEST_F(TaskRunnerTest, FailPointsEndTheProcessOnce) {
+  const auto task = InspectCheckpointTaskOf(sweep_ / "good_0.safetensors");
+  for (const char* point : {"task_begun", "result_ready"}) {
+    const FailPoints fail_points(point, out_ / point);
+    const auto runner = MakeRunner(sweep_, &fail_points);
+    EXPECT_EXIT(runner->Run(task, Unwatched).IgnoreError(), testing::KilledBySignal(SIGKILL), "");
+    EXPECT_EQ(Content(out_ / point), point);
+    EXPECT_TRUE(runner->Run(task, Unwatched).ok());
+  }
+}
+
 TEST_F(TaskRunnerTest, SoupFileIsReadBackAndAnEarlierAttemptIsReplaced) {
   std::ofstream(out_ / "soup.safetensors") << "left by an attempt that died";
-  std::ofstream(out_ / "soup.safetensors.part") << "half";
   const worker::v1::SoupFiles soup = Run(WriteTask({0, 2})).result.soup();
   ASSERT_EQ(soup.files_size(), 1);
   EXPECT_EQ(soup.files(0).file(), "soup.safetensors");
@@ -169,7 +238,6 @@ TEST_F(TaskRunnerTest, SoupFileIsReadBackAndAnEarlierAttemptIsReplaced) {
   EXPECT_EQ(soup.files(0).size_bytes(), static_cast<int64_t>(content.size()));
   EXPECT_EQ(soup.files(0).sha256(), Sha256Hex(content));
   EXPECT_THAT(content, HasSubstr("made_by"));
-  EXPECT_FALSE(std::filesystem::exists(out_ / "soup.safetensors.part"));
   const auto opened = OpenCheckpoint(out_ / "soup.safetensors", {});
   EXPECT_EQ(SummarizeContent(**opened)->digest, soup.content_digest());
   EXPECT_EQ(Run(WriteTask({0, 2})).result.soup().SerializeAsString(), soup.SerializeAsString());

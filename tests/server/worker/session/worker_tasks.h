@@ -14,12 +14,12 @@
 
 namespace stockpot {
 
-inline absl::Status NoProgress(int64_t, int64_t) { return absl::OkStatus(); }
-
-inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep) {
+inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep,
+                                              const FailPoints* fail_points = nullptr) {
   TaskRunner::Options options;
   options.device = "cpu";
   options.sources.cache_folder = sweep / "cache";
+  options.fail_points = fail_points;
   auto allowed = AllowList::Create({sweep.folder().path()}, {sweep / "models"});
   EXPECT_TRUE(allowed.ok()) << allowed.status();
   return std::make_unique<TaskRunner>(options, *std::move(allowed));
@@ -48,7 +48,7 @@ inline worker::v1::Task MeasureTaskOf(const TinySweep& sweep, TaskRunner* runner
                                       const std::vector<int>& ingredients,
                                       const std::string& model = "linear.pt") {
   const auto run = [&](const worker::v1::Task& task) {
-    auto outcome = runner->Run(task, NoProgress);
+    auto outcome = runner->Run(task, Unwatched);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     return outcome->result;
   };
