@@ -88,8 +88,9 @@ class DecisionBuilder {
   void Consider(int data_set, const Blend& blend, bool want) {
     const PlanState::Measure measure = state_.Look(data_set, blend);
     const std::string& key = measure.key;
-    if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
     if (measure.score.has_value()) {
+      // Not before: speculation may halve what turns out not to matter.
+      if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
       // Equal content under two names is told under both.
       Tell(
           absl::StrCat("measured/", data_set, "/", blend.ingredients.back(), "/", key),
