@@ -103,6 +103,8 @@ absl::Status AssembleEngine(const StockpotdFlags& flags, Server* server) {
   options.artifact_folder = absl::StrCat(flags.data_folder, "/artifacts");
   options.limits.max_unfinished_jobs = flags.max_unfinished_jobs;
   options.software = "stockpotd " STOCKPOT_VERSION;
+  // The supervisor is made later, before any worker.
+  options.end_worker = [server](const std::string& id) { server->supervisor->Kill(id); };
   RETURN_IF_ERROR(MakeFolders(options.artifact_folder));
   RETURN_IF_ERROR(MakeFolders(absl::StrCat(flags.data_folder, "/cache")));
   absl::StatusOr<std::unique_ptr<Store>> store = OpenSqliteStore(flags.data_folder);

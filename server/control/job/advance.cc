@@ -77,7 +77,7 @@ void EngineImpl::Succeed(Job* job) {
   absl::StatusOr<Json> artifacts =
       WriteReportFiles(job->record, *job->run, report, options_.software,
                        ArtifactFolder(job->record), [this](const char* point) { Reach(point); });
-  if (const std::string trouble = StorageTrouble(artifacts.status()); !trouble.empty()) {
+  if (const std::string trouble = ArtifactTrouble(*job, artifacts.status()); !trouble.empty()) {
     job->run->MarkStale();
     Suspend(job, trouble);
   } else if (!artifacts.ok()) {
@@ -141,6 +141,12 @@ bool EngineImpl::StoreWorks(const absl::Status& status, Job* job) {
   const std::string trouble = StorageTrouble(status);
   if (!trouble.empty() && job != nullptr && !IsEnded(job->record.state)) Suspend(job, trouble);
   return false;
+}
+
+std::string EngineImpl::ArtifactTrouble(const Job& job, const absl::Status& status) {
+  const std::string trouble = StorageTrouble(status);
+  const bool is_clients = !job.record.output_folder.empty();
+  return is_clients && trouble == "STORAGE_READ_ONLY" ? "" : trouble;
 }
 
 void EngineImpl::Suspend(Job* job, const std::string& reason) {

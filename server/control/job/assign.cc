@@ -131,11 +131,15 @@ bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   if (task.kind() == "write_soup") {
     absl::Status status = CheckOutputFolder(job->record.output_folder, job->record.name);
     if (status.ok()) status = MakeFolders(ArtifactFolder(job->record));
-    if (!status.ok() && StorageTrouble(status).empty()) {
-      return EndJob(job, JobState::kFailed, Annotate(status, "the folder of the artifacts"),
-                    Json::array());
+    if (!status.ok()) {
+      const std::string trouble = ArtifactTrouble(*job, status);
+      if (trouble.empty()) {
+        return EndJob(job, JobState::kFailed, Annotate(status, "the folder of the artifacts"),
+                      Json::array());
+      }
+      Suspend(job, trouble);
+      return true;
     }
-    if (!StoreWorks(status, job)) return false;
   }
   if (job->record.state == JobState::kQueued &&
       !StoreWorks(SetState(job, JobState::kRunning, ""), job)) {

@@ -120,6 +120,9 @@ class Engine {
     // A task without progress for so long is taken for stuck, though its worker beats: its attempt
     // is lost. A job may ask for less.
     absl::Duration task_timeout = absl::Hours(1);
+    // Ends the process of a worker that was told to stop and has not gone after one more lease,
+    // where there is one on this host; called without the engine's lock. Null: nobody can.
+    std::function<void(const std::string& worker_id)> end_worker;
     // How long the engine waits before it tries again when the store cannot write.
     absl::Duration store_retry = absl::Seconds(5);
     // How often leases and progress are looked at, in real time.

@@ -66,8 +66,9 @@ class EngineImpl final : public Engine {
   struct Worker {
     WorkerInfo info;
     std::shared_ptr<LinkHolder> link;
-    std::string assignment;  // "": idle
-    bool hung = false;       // told to shut down; gets nothing more
+    std::string assignment;                      // "": idle
+    bool hung = false;                           // told to shut down; gets nothing more
+    absl::Time end_at = absl::InfiniteFuture();  // of a hung one's process
     absl::Time last_heard;
     absl::flat_hash_set<std::string> held;  // digests of what it was given lately
   };
@@ -134,6 +135,9 @@ class EngineImpl final : public Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False when the store failed: all work waits for a while; a full disk suspends the job.
   bool StoreWorks(const absl::Status& status, Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // StorageTrouble() where this job's artifacts go: a folder of the client's that is read-only is
+  // the client's to mend.
+  static std::string ArtifactTrouble(const Job& job, const absl::Status& status);
   void Suspend(Job* job, const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ResumeSuspended() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels attempts made for `job` whose task it does not want any more.
@@ -169,7 +173,8 @@ class EngineImpl final : public Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StoreFact(const Attempt& attempt, const Fact& fact) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The disk is full or read-only: nothing is lost, the job waits.
-  bool HandBack(Attempt* attempt, const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HandBack(Job* job, const Attempt& attempt, const std::string& reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CountLoss(const Attempt& attempt, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecordEnd(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -59,9 +59,10 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
     outbox_.push_back([done = attempt->done, fact = std::move(fact)] { done(fact); });
     return true;
   }
-  if (attempt->fact.has_value() && attempt->task.kind() == "write_soup") {
-    const std::string trouble = StorageTrouble(attempt->fact->status);
-    if (!trouble.empty()) return HandBack(attempt, trouble);
+  auto job = jobs_.find(attempt->job);
+  if (attempt->fact.has_value() && attempt->task.kind() == "write_soup" && job != jobs_.end()) {
+    const std::string trouble = ArtifactTrouble(job->second, attempt->fact->status);
+    if (!trouble.empty()) return HandBack(&job->second, *attempt, trouble);
   }
   if (attempt->fact.has_value() && !IsTransient(attempt->fact->status)) {
     Fact fact = *attempt->fact;
@@ -98,15 +99,13 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
   return true;
 }
 
-bool EngineImpl::HandBack(Attempt* attempt, const std::string& reason) {
-  auto job = jobs_.find(attempt->job);
-  const absl::Status status = store_->ReleaseTask(attempt->task.key, attempt->claim.fence);
+bool EngineImpl::HandBack(Job* job, const Attempt& attempt, const std::string& reason) {
+  const absl::Status status = store_->ReleaseTask(attempt.task.key, attempt.claim.fence);
   if (!absl::IsAborted(status) && !StoreWorks(status, nullptr)) return false;
-  if (job == jobs_.end()) return true;
-  log_->Warning("job_suspended", {{"job", attempt->job},
+  log_->Warning("job_suspended", {{"job", attempt.job},
                                   {"reason", reason},
-                                  {"error", std::string(attempt->fact->status.message())}});
-  Suspend(&job->second, reason);
+                                  {"error", std::string(attempt.fact->status.message())}});
+  Suspend(job, reason);
   return true;
 }
 

@@ -129,6 +129,11 @@ void EngineImpl::RunTask(const Task& task, std::function<void(const Fact&)> done
 void EngineImpl::CheckLeases() {
   const absl::Time now = clock_->Now();
   for (auto& [id, worker] : workers_) {
+    if (now >= worker.end_at) {
+      worker.end_at = absl::InfiniteFuture();
+      log_->Warning("worker_killed", {{"worker", id}});
+      if (options_.end_worker) outbox_.push_back([this, id = id] { options_.end_worker(id); });
+    }
     if (worker.assignment.empty()) continue;
     if (now - worker.last_heard > options_.lease) {
       GiveUp(&worker, Crashed(absl::StrCat("the worker was silent for ",
@@ -156,6 +161,7 @@ void EngineImpl::GiveUp(Worker* worker, const absl::Status& why) {
   log_->Warning("worker_hung",
                 {{"worker", worker->info.id}, {"because", std::string(why.message())}});
   worker->hung = true;
+  worker->end_at = clock_->Now() + options_.lease;
   Post(worker->link, [](WorkerLink* link) { link->Shutdown(); });
   Lose(worker, why);
 }

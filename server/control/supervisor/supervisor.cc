@@ -56,6 +56,12 @@ void Supervisor::Stop() {
 
 void Supervisor::KillAll() { SignalAll(SIGKILL); }
 
+void Supervisor::Kill(const std::string& id) {
+  absl::MutexLock lock(&mutex_);
+  auto found = live_.find(id);
+  if (found != live_.end()) found->second->Signal(SIGKILL);
+}
+
 bool Supervisor::IsLive(const std::string& id) const {
   absl::MutexLock lock(&mutex_);
   return live_.count(id) > 0;

@@ -50,6 +50,8 @@ class Supervisor {
   void Start();
   // Ends every worker and starts none again. Returns when none is left.
   void Stop();
+  // SIGKILL to a worker of this id, if it lives; another takes its place.
+  void Kill(const std::string& id);
   // SIGKILL to every worker, without waiting: for a process that is about to exit.
   void KillAll();
 

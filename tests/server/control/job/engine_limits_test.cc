@@ -1,4 +1,5 @@
 // What ends by itself, and what may not begin: deadlines, budgets, retention, limits, full disks.
+#include <atomic>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -107,6 +108,20 @@ TEST_F(EngineLimitsTest, AQueuedJobEndsAtItsTimeoutAlsoAfterARestart) {
   clock_.Advance(absl::Seconds(61));
   auto server = Start(0);
   EXPECT_TRUE(ReachesState(server.get(), "jobs/a", JobState::kFailed));
+}
+
+TEST_F(EngineLimitsTest, AWorkerThatDoesNotGoIsEndedAfterOneMoreLease) {
+  Engine::Options options;
+  std::atomic<int> ended = 0;
+  options.end_worker = [&](const std::string& worker) { ended += worker == "w0" ? 1 : 100; };
+  auto server = Start(1, options);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
+  ASSERT_TRUE(server->pool->WaitForOpen(1).has_value());
+  clock_.Advance(absl::Seconds(31));
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return !server->pool->shut_down().empty(); }));
+  EXPECT_EQ(ended, 0) << "it may still go by itself";
+  clock_.Advance(absl::Seconds(31));
+  EXPECT_TRUE(server->pool->WaitUntil([&] { return ended == 1; }));
 }
 
 TEST_F(EngineLimitsTest, ATaskWithoutProgressIsTakenAwayThoughItsWorkerBeats) {
