@@ -28,11 +28,12 @@ std::unique_ptr<v1::SoupService::StubInterface> MakeStub(const std::string& serv
 
 }  // namespace
 
-Connection::Connection(std::string server, absl::Duration timeout, Interruption& interruption)
-    : server_(std::move(server)),
-      timeout_(timeout),
-      interruption_(interruption),
-      stub_(MakeStub(server_)) {}
+Connection::Connection(Options options, Interruption& interruption)
+    : options_(std::move(options)), interruption_(interruption), stub_(MakeStub(options_.server)) {}
+
+void Connection::Introduce(grpc::ClientContext& context) const {
+  if (!options_.client.empty()) context.AddMetadata("stockpot-client", options_.client);
+}
 
 absl::StatusOr<v1::Job> Connection::GetJob(const std::string& name) {
   v1::GetJobRequest request;
@@ -43,9 +44,9 @@ absl::StatusOr<v1::Job> Connection::GetJob(const std::string& name) {
 absl::Status Connection::WithAddress(const absl::Status& status) const {
   std::string context;
   if (absl::IsUnavailable(status)) {
-    context = absl::StrCat("cannot reach the server at ", server_);
+    context = absl::StrCat("cannot reach the server at ", options_.server);
   } else if (absl::IsDeadlineExceeded(status)) {
-    context = absl::StrCat("the server at ", server_, " did not answer in time");
+    context = absl::StrCat("the server at ", options_.server, " did not answer in time");
   }
   const bool said = absl::StartsWith(status.message(), context);
   return said ? status : Annotate(status, context);

@@ -20,21 +20,27 @@ namespace stockpot::cli {
 
 class Connection {
  public:
-  // `server`: HOST:PORT or unix:PATH. Connects with the first call.
-  Connection(std::string server, absl::Duration timeout, Interruption& interruption);
+  struct Options {
+    std::string server;      // HOST:PORT or unix:PATH
+    std::string client;      // goes with every call as the metadata stockpot-client; "": none
+    absl::Duration timeout;  // of unary calls
+  };
+  // Connects with the first call.
+  Connection(Options options, Interruption& interruption);
 
   // Errors: what the server says; UNAVAILABLE and DEADLINE_EXCEEDED with its address in front.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::SoupService::StubInterface::*method)(
                                     grpc::ClientContext*, const Request&, Response*),
                                 const Request& request) {
-    return Call(method, request, timeout_);
+    return Call(method, request, options_.timeout);
   }
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::SoupService::StubInterface::*method)(
                                     grpc::ClientContext*, const Request&, Response*),
                                 const Request& request, absl::Duration timeout) {
     grpc::ClientContext context;
+    Introduce(context);
     const Interruption::CallScope scope(interruption_, context);
     context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
     Response response;
@@ -45,14 +51,16 @@ class Connection {
 
   absl::StatusOr<v1::Job> GetJob(const std::string& name);
 
-  // For streams, which their callers give a context and an Interruption::CallScope.
+  // For streams, which their callers give a context that was introduced and an
+  // Interruption::CallScope.
   v1::SoupService::StubInterface& stub() { return *stub_; }
+  // Says who asks.
+  void Introduce(grpc::ClientContext& context) const;
   // Names the server where it could not be reached.
   absl::Status WithAddress(const absl::Status& status) const;
 
  private:
-  const std::string server_;
-  const absl::Duration timeout_;
+  const Options options_;
   Interruption& interruption_;
   const std::unique_ptr<v1::SoupService::StubInterface> stub_;
 };

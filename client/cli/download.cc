@@ -67,6 +67,7 @@ class FileDownload {
     request.set_offset(part_->size());
     request.set_expected_sha256(file_.sha256());
     grpc::ClientContext context;
+    connection_.Introduce(context);
     const Interruption::CallScope scope(environment_.interruption, context);
     const auto reader = connection_.stub().DownloadArtifact(&context, request);
     absl::Status refused;

@@ -28,6 +28,7 @@ struct Environment {
   bool error_colour = false;  // `error` takes colours
   std::function<int()> width = [] { return 80; };
   std::string server;  // STOCKPOT_SERVER; empty: the default
+  std::string client;  // STOCKPOT_CLIENT
   std::function<absl::Time()> now = absl::Now;
   // Waits; false when interrupted meanwhile.
   std::function<bool(absl::Duration)> wait;

@@ -20,6 +20,7 @@ namespace stockpot::cli {
 // Documented in --help: scripts rely on them.
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitJobFailed = 1;
+inline constexpr int kExitDifferent = 1;  // of verify
 inline constexpr int kExitBadInput = 2;
 inline constexpr int kExitCancelled = 3;
 inline constexpr int kExitUnreachable = 4;

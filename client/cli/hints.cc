@@ -37,6 +37,17 @@ constexpr Hint kHints[] = {
     {"ARTIFACT_NOT_FOUND", "see what there is: stockpot get JOB"},
     {"ARTIFACT_CHANGED", "start the download again"},
     {"TOO_MANY_JOBS", "try again later"},
+    {"TOO_MANY_INGREDIENTS", "try again later: unfinished jobs hold too many"},
+    {"TOO_MANY_BYTES", "delete jobs whose files nobody needs: stockpot delete JOB"},
+    {"JOB_TIMEOUT", "go on from what was measured: stockpot retry JOB"},
+    {"TASK_TIMEOUT", "mend the cause, then: stockpot retry JOB"},
+    {"OUTPUT_NOT_ALLOWED",
+     "ask the operator to allow the folder (stockpotd --allowed_output_root)"},
+    {"OUTPUT_EXISTS", "give an --output-uri of its own"},
+    {"MANIFEST_INVALID", "give a manifest.json that a job wrote"},
+    {"DISK_FULL", "ask the operator for room, then: stockpot retry JOB"},
+    {"OUT_OF_MEMORY", "take a smaller --batch-size"},
+    {"DEVICE_LOST", "ask the operator to look at the device, then: stockpot retry JOB"},
     {"SERVER_STOPPING", "try again later"},
 };
 

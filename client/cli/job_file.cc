@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -16,12 +14,13 @@
 #include "client/cli/errors.h"
 #include "client/cli/field_check.h"
 #include "client/cli/paths.h"
+#include "client/cli/read_file.h"
 #include "google/api/field_behavior.pb.h"
 
 namespace stockpot::cli {
 namespace {
 
-constexpr uintmax_t kMaxFileBytes = 16 << 20;
+constexpr uintmax_t kMaxFileMebibytes = 16;
 
 // What the server sets (name, state, report, …) is not the client's to give.
 void RemoveOutputs(nlohmann::json& job) {
@@ -44,6 +43,7 @@ void ResolvePaths(v1::JobSpec& spec, const std::string& folder) {
   };
   if (spec.has_model()) resolve(spec.mutable_model()->mutable_architecture_uri());
   for (v1::Ingredient& ingredient : *spec.mutable_ingredients()) resolve(ingredient.mutable_uri());
+  if (spec.has_output()) resolve(spec.mutable_output()->mutable_output_uri());
   if (!spec.has_evaluation()) return;
   if (spec.evaluation().has_held_out()) {
     resolve(spec.mutable_evaluation()->mutable_held_out()->mutable_uri());
@@ -85,17 +85,11 @@ absl::StatusOr<v1::Job> ParseJobFile(const std::string& text, JobFileFormat form
 }
 
 absl::StatusOr<v1::Job> ReadJobFile(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxFileMebibytes);
+  if (!text.ok()) return text.status();
   std::error_code error;
-  const uintmax_t size = std::filesystem::file_size(path, error);
-  std::ifstream file(path, std::ios::binary);
-  if (error || !file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read as a file"));
-  if (size > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": too large for a job file (16 MiB)"));
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
   absl::StatusOr<v1::Job> job = ParseJobFile(
-      text.str(), absl::EndsWith(path, ".json") ? JobFileFormat::kJson : JobFileFormat::kYaml,
+      *text, absl::EndsWith(path, ".json") ? JobFileFormat::kJson : JobFileFormat::kYaml,
       std::filesystem::absolute(path, error).parent_path().string());
   return job.ok() ? std::move(job) : Annotate(job.status(), path);
 }

@@ -1,205 +1,8 @@
 #include "client/cli/job_flags.h"
 
 #include <CLI/CLI.hpp>
-#include <utility>
-
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
-#include "client/cli/paths.h"
 
 namespace stockpot::cli {
-namespace {
-
-// The enum value that a flag's word names: "not-worse" is NOT_WORSE. CLI11 admitted known words
-// only.
-template <typename Enum>
-Enum EnumValue(const std::string& word, bool (*parse)(const std::string&, Enum*)) {
-  Enum value{};
-  parse(absl::StrReplaceAll(absl::AsciiStrToUpper(word), {{"-", "_"}}), &value);
-  return value;
-}
-
-absl::StatusOr<std::pair<std::string, std::string>> SplitPair(const std::string& flag,
-                                                              const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag, ": expected NAME=VALUE; got '", text, "'"));
-  }
-  return std::make_pair(text.substr(0, equals), text.substr(equals + 1));
-}
-
-struct Size {
-  int32_t height = 0;
-  int32_t width = 0;  // 0 when one number was given
-};
-
-absl::StatusOr<Size> ParseSize(const std::string& flag, const std::string& text) {
-  const std::vector<std::string> parts = absl::StrSplit(text, 'x');
-  Size size;
-  const bool valid =
-      parts.size() <= 2 && absl::SimpleAtoi(parts[0], &size.height) && size.height > 0 &&
-      (parts.size() == 1 || (absl::SimpleAtoi(parts[1], &size.width) && size.width > 0));
-  if (valid) return size;
-  return absl::InvalidArgumentError(
-      absl::StrCat(flag, ": expected a size such as 224 or 224x320; got '", text, "'"));
-}
-
-bool HoldsTensors(const v1::DataSet& set) {
-  if (set.format() != v1::DataSet::FORMAT_UNSPECIFIED) {
-    return set.format() == v1::DataSet::TENSORS;
-  }
-  return absl::EndsWith(set.uri(), ".safetensors");
-}
-
-absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
-  if (!flags.architecture.empty()) {
-    spec.mutable_model()->set_architecture_uri(AbsolutePath(flags.architecture));
-  }
-  if (flags.ingredients.empty()) return absl::OkStatus();
-  absl::StatusOr<std::vector<std::string>> paths = ExpandGlobs(flags.ingredients);
-  if (!paths.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--ingredients: ", paths.status().message()));
-  }
-  spec.clear_ingredients();
-  for (std::string& path : *paths) spec.add_ingredients()->set_uri(std::move(path));
-  return absl::OkStatus();
-}
-
-absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
-  if (!flags.held_out.empty()) {
-    spec.mutable_evaluation()->mutable_held_out()->set_uri(AbsolutePath(flags.held_out));
-  }
-  if (flags.report_sets.empty()) return absl::OkStatus();
-  spec.mutable_evaluation()->clear_report_sets();
-  for (const std::string& text : flags.report_sets) {
-    const auto pair = SplitPair("--report-set", text);
-    if (!pair.ok()) return pair.status();
-    v1::DataSet* set = spec.mutable_evaluation()->add_report_sets();
-    set->set_name(pair->first);
-    set->set_uri(AbsolutePath(pair->second));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform) {
-  if (!flags.resize.empty()) {
-    const absl::StatusOr<Size> size = ParseSize("--resize", flags.resize);
-    if (!size.ok()) return size.status();
-    transform.set_resize_shorter_side(size->width == 0 ? size->height : 0);
-    transform.set_resize_height(size->width == 0 ? 0 : size->height);
-    transform.set_resize_width(size->width);
-  }
-  if (!flags.crop.empty()) {
-    const absl::StatusOr<Size> size = ParseSize("--crop", flags.crop);
-    if (!size.ok()) return size.status();
-    transform.set_crop_height(size->height);
-    transform.set_crop_width(size->width == 0 ? size->height : size->width);
-  }
-  if (!flags.interpolation.empty()) {
-    transform.set_interpolation(
-        EnumValue(flags.interpolation, v1::ImageTransform::Interpolation_Parse));
-  }
-  if (flags.no_antialias) transform.set_no_antialias(true);
-  return absl::OkStatus();
-}
-
-// What is said of data sets in general holds for each that it can hold for.
-absl::Status ApplyReading(const JobFlags& flags, v1::EvaluationPlan& plan) {
-  const bool transforms = !flags.resize.empty() || !flags.crop.empty() ||
-                          !flags.interpolation.empty() || flags.no_antialias;
-  std::vector<v1::DataSet*> sets = {plan.mutable_held_out()};
-  for (v1::DataSet& set : *plan.mutable_report_sets()) sets.push_back(&set);
-  for (v1::DataSet* set : sets) {
-    const bool tensors = HoldsTensors(*set);
-    if (tensors && !flags.label_tensor.empty()) set->set_label_tensor(flags.label_tensor);
-    if (tensors || !transforms) continue;
-    if (absl::Status status = ApplyTransform(flags, *set->mutable_image_transform());
-        !status.ok()) {
-      return status;
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ApplyInput(const JobFlags& flags, v1::Model& model) {
-  if (flags.input.empty() && flags.mean.empty() && flags.standard_deviation.empty() &&
-      !flags.scale_to_unit.has_value()) {
-    return absl::OkStatus();
-  }
-  if (flags.mean.size() != flags.standard_deviation.size()) {
-    return absl::InvalidArgumentError("--mean and --std: give both, with as many values each");
-  }
-  if (model.inputs_size() > 1) {
-    return absl::InvalidArgumentError(
-        "the file binds several inputs: give --input, --mean, --std and --scale-to-unit there");
-  }
-  const bool bound_by_file = model.inputs_size() == 1;
-  v1::InputBinding* binding = bound_by_file ? model.mutable_inputs(0) : model.add_inputs();
-  if (!flags.input.empty()) binding->set_data_set_input(flags.input);
-  if (binding->data_set_input().empty()) binding->set_data_set_input("images");
-  if (!flags.mean.empty()) {
-    *binding->mutable_mean() = {flags.mean.begin(), flags.mean.end()};
-    *binding->mutable_standard_deviation() = {flags.standard_deviation.begin(),
-                                              flags.standard_deviation.end()};
-  }
-  if (flags.scale_to_unit.has_value()) {
-    binding->set_scale_to_unit(*flags.scale_to_unit);
-  } else if (!bound_by_file) {
-    binding->set_scale_to_unit(binding->data_set_input() == "images");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ApplyChoices(const JobFlags& flags, v1::JobSpec& spec) {
-  if (!flags.metric.empty()) {
-    spec.mutable_evaluation()->set_metric(
-        EnumValue(flags.metric, v1::EvaluationPlan::Metric_Parse));
-  }
-  if (flags.report_every_ingredient) spec.mutable_evaluation()->set_report_every_ingredient(true);
-  if (flags.recipe == "uniform") {
-    if (!flags.acceptance.empty()) {
-      return absl::InvalidArgumentError("--acceptance: only the greedy recipe accepts or rejects");
-    }
-    spec.mutable_recipe()->mutable_uniform();
-  }
-  if (flags.recipe == "greedy") spec.mutable_recipe()->mutable_greedy();
-  if (!flags.acceptance.empty()) {
-    if (spec.recipe().has_uniform()) {
-      return absl::InvalidArgumentError("--acceptance: the file's recipe is uniform");
-    }
-    spec.mutable_recipe()->mutable_greedy()->set_acceptance(
-        flags.acceptance == "strict" ? v1::GreedyRecipe::STRICT_IMPROVEMENT
-                                     : v1::GreedyRecipe::NOT_WORSE);
-  }
-  if (!flags.dtype.empty()) {
-    spec.mutable_output()->set_dtype(EnumValue(flags.dtype, v1::Output::DType_Parse));
-  }
-  if (!flags.on_bad_ingredient.empty()) {
-    spec.set_on_bad_ingredient(flags.on_bad_ingredient == "skip" ? v1::JobSpec::SKIP
-                                                                 : v1::JobSpec::FAIL);
-  }
-  if (flags.batch_size) spec.mutable_compute()->set_batch_size(*flags.batch_size);
-  if (flags.speculation) spec.mutable_compute()->set_speculation(*flags.speculation);
-  return absl::OkStatus();
-}
-
-absl::Status ApplyJobFields(const JobFlags& flags, v1::Job& job) {
-  if (!flags.display_name.empty()) job.set_display_name(flags.display_name);
-  if (flags.priority) job.set_priority(*flags.priority);
-  for (const std::string& label : flags.labels) {
-    const auto pair = SplitPair("--label", label);
-    if (!pair.ok()) return pair.status();
-    (*job.mutable_labels())[pair->first] = pair->second;
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
   const std::string job = "The job";
@@ -238,6 +41,13 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->check(CLI::IsMember({"strict", "not-worse"}));
   add("--dtype", flags.dtype, "Of the soup (default: stored, as the ingredients have)")
       ->check(CLI::IsMember({"stored", "float32", "bfloat16", "float16"}));
+  add("--output-format", flags.output_format, "Of the soup's file (default: safetensors)")
+      ->check(CLI::IsMember({"safetensors", "torch-save"}));
+  add("--max-shard-bytes", flags.max_shard_bytes,
+      "Largest file of a safetensors soup; a larger soup is several (default: 5000000000)");
+  add("--output-uri", flags.output_uri,
+      "Folder of the server's that the artifacts are written to (default: its own, until the job "
+      "is deleted)");
   add("--on-bad-ingredient", flags.on_bad_ingredient, "Fail the job (default) or skip it")
       ->check(CLI::IsMember({"fail", "skip"}));
   command
@@ -246,20 +56,28 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->group(job);
   add("--batch-size", flags.batch_size, "Examples per forward pass");
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");
+  command
+      .add_flag("--measure-again", flags.measure_again,
+                "Measure everything for this job alone, even what is known from others")
+      ->group(job);
+  const auto limit = [&](const std::string& name, auto& value, const std::string& help) {
+    return command.add_option(name, value, help)->group("When the job ends though it is not done");
+  };
+  limit("--timeout", flags.job_timeout,
+        "Then it is FAILED, with what was measured (default: never)")
+      ->type_name("DURATION");
+  limit("--task-timeout", flags.task_timeout,
+        "Longest time a task may go without progress (default: the server's)")
+      ->type_name("DURATION");
+  limit("--max-evaluations", flags.max_evaluations,
+        "Passes over the held-out set; then the soup so far is the result")
+      ->type_name("COUNT");
+  limit("--max-worker-time", flags.max_worker_time,
+        "Workers' time; then the soup so far is the result")
+      ->type_name("DURATION");
   add("--name", flags.display_name, "For people");
   add("--label", flags.labels, "For filters")->type_name("KEY=VALUE");
   add("--priority", flags.priority, "-100 to 100, higher runs first");
-}
-
-absl::Status ApplyJobFlags(const JobFlags& flags, v1::Job& job) {
-  v1::JobSpec& spec = *job.mutable_spec();
-  for (const auto apply : {ApplyIngredients, ApplyDataSets, ApplyChoices}) {
-    if (absl::Status status = apply(flags, spec); !status.ok()) return status;
-  }
-  absl::Status status = ApplyReading(flags, *spec.mutable_evaluation());
-  if (status.ok()) status = ApplyInput(flags, *spec.mutable_model());
-  if (status.ok()) status = ApplyJobFields(flags, job);
-  return status;
 }
 
 }  // namespace stockpot::cli

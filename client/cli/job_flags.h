@@ -32,14 +32,23 @@ struct JobFlags {
   std::string interpolation;              // bicubic | bilinear
   bool no_antialias = false;
 
-  std::string metric;             // top1 | top5 | cross-entropy
-  std::string recipe;             // greedy | uniform
-  std::string acceptance;         // strict | not-worse
-  std::string dtype;              // stored | float32 | bfloat16 | float16
+  std::string metric;         // top1 | top5 | cross-entropy
+  std::string recipe;         // greedy | uniform
+  std::string acceptance;     // strict | not-worse
+  std::string dtype;          // stored | float32 | bfloat16 | float16
+  std::string output_format;  // safetensors | torch-save
+  std::optional<int64_t> max_shard_bytes;
+  std::string output_uri;
   std::string on_bad_ingredient;  // fail | skip
   bool report_every_ingredient = false;
   std::optional<int32_t> batch_size;
   std::optional<int32_t> speculation;
+  bool measure_again = false;
+
+  std::string job_timeout;      // durations: "90s", "1h30m"
+  std::string task_timeout;     //
+  std::string max_worker_time;  //
+  std::optional<int64_t> max_evaluations;
 
   std::string display_name;
   std::vector<std::string> labels;  // KEY=VALUE; others of the file stay

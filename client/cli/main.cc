@@ -39,5 +39,6 @@ int main(int argc, char** argv) {
   environment.error_colour = isatty(STDERR_FILENO) == 1 && !dumb && Variable("NO_COLOR").empty();
   environment.width = TerminalWidth;
   environment.server = Variable("STOCKPOT_SERVER");
+  environment.client = Variable("STOCKPOT_CLIENT");
   return stockpot::cli::Run(std::vector<std::string>(argv + 1, argv + argc), environment);
 }

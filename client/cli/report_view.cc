@@ -91,6 +91,14 @@ std::string IngredientLines(const v1::ReportResult& result) {
   return text;
 }
 
+std::string ReuseLine(const v1::ReportCost& cost) {
+  if (cost.evaluations_reused() == 0) return "";
+  return absl::StrCat("reused: ", CountOf(cost.evaluations_reused(), "evaluation"), " of ",
+                      FormatCount(cost.evaluations_run() + cost.evaluations_reused()), ", ",
+                      CountOf(cost.examples_reused(), "example"), ", ",
+                      FormatSeconds(cost.worker_seconds_reused()), " of workers' time\n");
+}
+
 }  // namespace
 
 std::string FormatScore(const v1::Score& score, absl::string_view metric) {
@@ -114,12 +122,16 @@ std::string MetricName(const v1::JobSpec& spec) {
                                                           : v1::EvaluationPlan::Metric_Name(metric);
 }
 
-std::string FormatReport(const v1::ReportResult& result, const Style& style) {
+std::string FormatReport(const v1::Report& report, const Style& style) {
+  const v1::ReportResult& result = report.result();
   std::string text = absl::StrCat(ScoreTable(result, style), IngredientLines(result));
   if (!result.explanation().empty()) {
     absl::StrAppend(&text, style.Bold(Printable(result.explanation())), "\n");
   }
-  return text;
+  if (!result.stopped_because().empty()) {
+    absl::StrAppend(&text, "stopped because: ", Printable(result.stopped_because()), "\n");
+  }
+  return absl::StrCat(text, ReuseLine(report.cost()));
 }
 
 std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style) {

@@ -20,9 +20,10 @@ std::string MetricTitle(absl::string_view metric);
 std::string MetricName(const v1::JobSpec& spec);
 
 // The final table: a line for each data set (held-out first), a column for each of best single,
-// uniform and the recipe's soup; then the ingredients of the soup, who was left out, and what was
-// decided and why. The best score of a line is bold on a terminal. "" when nothing is known.
-std::string FormatReport(const v1::ReportResult& result, const Style& style);
+// uniform and the recipe's soup; then the ingredients of the soup, who was left out, what was
+// decided and why, why it stopped early, and what known facts spared. The best score of a line is
+// bold on a terminal. "" when nothing is known.
+std::string FormatReport(const v1::Report& report, const Style& style);
 
 // The running table's lines: one for each candidate that was decided.
 std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style);

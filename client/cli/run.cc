@@ -1,8 +1,10 @@
 #include "client/cli/run.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <sstream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/errors.h"
@@ -20,14 +22,19 @@ constexpr char kFooter[] =
     "write {\"job\":…}, {\"event\":…} and {\"file\":…}; other commands the message itself.\n"
     "NO_COLOR turns colours off; they are used on a terminal only.\n"
     "\n"
-    "Exit codes: 0 success, 1 the job failed, 2 bad input or usage, 3 the job was cancelled,\n"
+    "Exit codes: 0 success, 1 the job failed or the soup is not what its manifest says,\n"
+    "2 bad input or usage, 3 the job was cancelled,\n"
     "4 the server cannot be reached, 5 anything else, 130 interrupted by Ctrl-C.";
 
 void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
   app.add_option("--server", flags.server,
                  "HOST:PORT or unix:PATH (default: $STOCKPOT_SERVER, else 127.0.0.1:8433)")
       ->type_name("ADDRESS");
-  app.add_option("--timeout", flags.timeout_seconds, "For calls that answer at once (default 30)")
+  app.add_option("--client", flags.client,
+                 "Who asks, for the server's limits and fair sharing (default: $STOCKPOT_CLIENT)")
+      ->type_name("NAME");
+  app.add_option("--call-timeout", flags.timeout_seconds,
+                 "For calls that answer at once (default 30)")
       ->check(CLI::PositiveNumber)
       ->type_name("SECONDS");
   app.add_option("--reconnect-timeout", flags.reconnect_timeout_seconds,
@@ -53,8 +60,9 @@ absl::StatusOr<Parsed> Parse(const std::vector<std::string>& arguments, CommonFl
     app.footer(kFooter);
     AddCommonFlags(app, flags);
     Parsed parsed;
-    for (const auto add : {AddSubmitCommand, AddWatchCommand, AddJobCommands, AddListCommand,
-                           AddDownloadCommand, AddInspectCommand, AddCapabilitiesCommand}) {
+    for (const auto add :
+         {AddSubmitCommand, AddWatchCommand, AddJobCommands, AddListCommand, AddDownloadCommand,
+          AddInspectCommand, AddVerifyCommand, AddCapabilitiesCommand}) {
       add(app, parsed.command);
     }
     try {
@@ -69,11 +77,19 @@ absl::StatusOr<Parsed> Parse(const std::vector<std::string>& arguments, CommonFl
   });
 }
 
+// As proto/stockpot/v1/soup_service.proto says; gRPC ends the process over what no header may hold.
+bool IsClientName(const std::string& name) {
+  return name.size() <= 63 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '@' || c == '-';
+         });
+}
+
 }  // namespace
 
 int Run(const std::vector<std::string>& arguments, Environment& environment) {
   CommonFlags flags;
   if (!environment.server.empty()) flags.server = environment.server;
+  flags.client = environment.client;
   const absl::StatusOr<Parsed> parsed = Parse(arguments, flags);
   const Style style(environment.error_colour);
   if (!parsed.ok()) {
@@ -85,7 +101,14 @@ int Run(const std::vector<std::string>& arguments, Environment& environment) {
     environment.out << parsed->words << std::flush;
     return kExitSuccess;
   }
-  Connection connection(flags.server, absl::Seconds(flags.timeout_seconds),
+  if (!IsClientName(flags.client)) {
+    environment.error << FormatError(
+        absl::InvalidArgumentError(
+            "--client or $STOCKPOT_CLIENT: expected up to 63 of A-Z, a-z, 0-9 and . _ @ -"),
+        style);
+    return kExitBadInput;
+  }
+  Connection connection({flags.server, flags.client, absl::Seconds(flags.timeout_seconds)},
                         environment.interruption);
   CommandContext context{flags, environment, connection};
   const absl::StatusOr<int> code = parsed->command(context);

@@ -49,6 +49,7 @@ class Follower {
     request.set_name(name_);
     request.set_after_sequence(last_sequence_);
     grpc::ClientContext context;
+    connection_.Introduce(context);
     const Interruption::CallScope scope(environment_.interruption, context);
     stream_ends_ = absl::Now() + kStreamLife;
     context.set_deadline(absl::ToChronoTime(stream_ends_));

@@ -165,7 +165,7 @@ std::string LiveView::CandidateLines(const v1::JobEvent::CandidateDecided& decid
 
 void LiveView::OnEnd(const v1::Job& job) {
   Pause();
-  const std::string report = FormatReport(job.report().result(), style_);
+  const std::string report = FormatReport(job.report(), style_);
   if (!report.empty()) environment_.out << "\n" << report << std::flush;
 }
 

@@ -38,8 +38,8 @@ class MeteredCalls final : public CallObserver {
   void CallStarted(const CallName& call) override {
     metrics_->CountCallStarted({call.type, call.service, call.method});
   }
-  void CallEnded(const CallName& call, const std::string& code, double seconds) override {
-    metrics_->CountCallEnded({call.type, call.service, call.method}, code, seconds);
+  void CallEnded(const CallName& call, const CallEnd& end) override {
+    metrics_->CountCallEnded({call.type, call.service, call.method}, end.code, end.seconds);
   }
 
  private:

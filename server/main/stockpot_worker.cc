@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/base/status.h"
@@ -32,6 +34,7 @@ struct Flags {
   std::string worker_id;
   std::string device = "auto";
   int threads = 0;
+  std::string heartbeat = "2s";
   std::string cache_folder;
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes;
@@ -49,6 +52,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->capture_default_str();
   app->add_option("--threads", flags->threads, "CPU threads for one model; 0: one per core")
       ->check(CLI::Range(0, 4096));
+  app->add_option("--heartbeat", flags->heartbeat, "A running task is heard of no less often")
+      ->capture_default_str();
   app->add_option("--cache_folder", flags->cache_folder, "Where decoded data sets are kept")
       ->required();
   app->add_option("--allowed_root", flags->allowed_roots,
@@ -104,6 +109,11 @@ absl::Status Serve(const Flags& flags, Log* log) {
   SessionOptions session;
   session.server = flags.server;
   session.worker_id = flags.worker_id;
+  if (!absl::ParseDuration(flags.heartbeat, &session.heartbeat_interval) ||
+      session.heartbeat_interval <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--heartbeat=", flags.heartbeat, " is not a duration such as 2s"));
+  }
   return RunSession(session, device, &runner, log);
 }
 

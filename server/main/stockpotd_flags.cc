@@ -6,21 +6,54 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <limits>
+#include <memory>
 #include <thread>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/control/rpc/server.h"
+#include "server/main/config_file.h"
 #include "server/storage/local_path.h"
 
 namespace stockpot {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit codes: 0 stopped by a signal; 1 could not start (the port or the data folder is taken, "
-    "…); 2 flags that cannot be used; 128 + signal: a second signal ended it at once.\n"
-    "SIGTERM and SIGINT stop it: health says NOT_SERVING, watches end UNAVAILABLE, running tasks "
-    "get --drain_timeout, workers stop. Nothing stored is lost, whatever ends it.";
+    "Durations are written 90s, 10m, 1h30m, 720h. A configuration file is YAML with the flags' "
+    "names "
+    "as keys:\n"
+    "    workers: 4\n"
+    "    allowed_root: [/data, /scratch]\n"
+    "    drain_timeout: 30s\n"
+    "Exit codes: 0 stopped by a signal, or what was to be checked is well; 1 could not start (the "
+    "port or the data folder is taken, …); 2 flags or a file that cannot be used; 3 --check_store "
+    "found something wrong; 128 + signal: a second signal ended it at once.\n"
+    "SIGTERM and SIGINT stop it: health says NOT_SERVING, calls are served for --drain_delay, then "
+    "watches end UNAVAILABLE, running tasks get --drain_timeout, workers stop. Nothing stored is "
+    "lost, whatever ends it.";
+
+constexpr absl::Duration kDay = absl::Hours(24);
+constexpr absl::Duration kTenYears = 3650 * kDay;
+
+// A flag of 1h30m and the like, from `least` to `most`.
+CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration* value,
+                         absl::Duration least, absl::Duration most, const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [=](const std::string& text) {
+            if (absl::ParseDuration(text, value) && *value >= least && *value <= most) return;
+            throw CLI::ValidationError(
+                absl::StrCat(name, ": '", text, "' is not a duration such as 90s or 1h30m, from ",
+                             absl::FormatDuration(least), " to ", absl::FormatDuration(most)));
+          },
+          help)
+      ->type_name("DURATION")
+      ->default_str(absl::FormatDuration(*value));
+}
 
 std::string DefaultDataFolder() {
   if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != '\0') {
@@ -49,17 +82,48 @@ void AddServingFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--metrics_listen", flags->metrics_listen,
                  "HOST:PORT of /metrics for Prometheus; port 0 takes a free one; off: none")
       ->capture_default_str();
-  app.add_option("--max_unfinished_jobs", flags->max_unfinished_jobs,
-                 "More are refused with RESOURCE_EXHAUSTED")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
   app.add_option("--max_message_bytes", flags->max_message_bytes, "Largest request")
       ->check(CLI::Range(1 << 10, 1 << 30))
       ->capture_default_str();
-  app.add_option("--drain_timeout", flags->drain_timeout_seconds,
-                 "Seconds that running tasks get to finish when the server is stopped")
-      ->check(CLI::Range(0.0, 86'400.0))
-      ->capture_default_str();
+  AddDuration(app, "--drain_delay", &flags->drain_delay, absl::ZeroDuration(), kDay,
+              "How long a server that is stopped still serves, with readiness off, so that load "
+              "balancers notice");
+  AddDuration(app, "--drain_timeout", &flags->drain_timeout, absl::ZeroDuration(), kDay,
+              "How long running tasks then get to finish");
+}
+
+void AddLimitFlags(CLI::App& app, StockpotdFlags* flags) {
+  const auto add = [&](const std::string& name, auto* value, const std::string& help) {
+    using Value = std::remove_pointer_t<decltype(value)>;
+    app.add_option(name, *value, help)
+        ->check(CLI::Range(Value{0}, std::numeric_limits<Value>::max()))
+        ->capture_default_str();
+  };
+  EngineLimits& limits = flags->limits;
+  add("--max_unfinished_jobs", &limits.max_unfinished_jobs,
+      "More jobs that have not ended are refused with RESOURCE_EXHAUSTED; 0: no limit, as below");
+  add("--max_unfinished_jobs_of_client", &limits.max_unfinished_jobs_of_client,
+      "The same for each client (stockpot-client metadata)");
+  add("--max_unfinished_ingredients", &limits.max_unfinished_ingredients,
+      "Ingredients of all unfinished jobs together");
+  add("--max_unfinished_ingredients_of_client", &limits.max_unfinished_ingredients_of_client,
+      "The same for each client");
+  add("--max_artifact_bytes", &limits.max_artifact_bytes,
+      "No new jobs while more bytes than this are in the data folder's artifacts");
+  add("--max_artifact_bytes_of_client", &limits.max_artifact_bytes_of_client,
+      "The same for each client");
+  AddDuration(app, "--retain_jobs_for", &flags->retention.age, absl::Seconds(1),
+              absl::InfiniteDuration(),
+              "Jobs that ended longer ago are deleted, with their artifacts; inf: never");
+  add("--retain_artifact_bytes", &flags->retention.artifact_bytes,
+      "When the data folder's artifacts are larger, the jobs that ended first are deleted; 0: "
+      "never");
+  AddDuration(app, "--retention_check_every", &flags->retention.check_every,
+              absl::Milliseconds(100), kDay, "How often that is looked at");
+  AddDuration(app, "--task_timeout", &flags->task_timeout, absl::Seconds(1), kTenYears,
+              "A task without progress for so long is taken for stuck; a job may ask for less");
+  AddDuration(app, "--worker_lease", &flags->worker_lease, absl::Seconds(1), kDay,
+              "A worker that is silent for so long is taken for hung");
 }
 
 void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
@@ -88,13 +152,17 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
                  "Architectures, which are programs, may be loaded from this file or below this "
                  "folder; may be given many times. None: no job can run")
       ->take_all();
+  app.add_option("--allowed_output_root", flags->allowed_output_roots,
+                 "Jobs may write their artifacts (output_uri) below this folder; may be given many "
+                 "times. None: only to the data folder")
+      ->take_all();
 }
 
 bool IsOff(const std::string& listen) { return listen.empty() || listen == "off"; }
 
 }  // namespace
 
-std::optional<int> ParseStockpotdFlags(int argc, char** argv, StockpotdFlags* flags) {
+std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, StockpotdFlags* flags) {
   flags->data_folder = DefaultDataFolder();
   flags->worker_binary = BesideThisProgram("stockpot-worker");
   CLI::App app("stockpotd: makes model soups. Clients speak gRPC to it (stockpot.v1.SoupService).",
@@ -102,17 +170,32 @@ std::optional<int> ParseStockpotdFlags(int argc, char** argv, StockpotdFlags* fl
   // A flag given twice: the last one counts, so that scripts can add to a list of defaults.
   app.option_defaults()->take_last();
   app.footer(kFooter);
-  app.set_version_flag("--version", "stockpotd " STOCKPOT_VERSION);
+  app.set_version_flag("--version", "stockpotd " STOCKPOT_VERSION)->configurable(false);
+  app.set_config("--config", "", "Read flags from this YAML file; those given here win")
+      ->type_name("FILE")
+      ->configurable(false);
+  const auto file = std::make_shared<YamlConfig>(&app);
+  app.config_formatter(file);
   AddServingFlags(app, flags);
   AddWorkFlags(app, flags);
+  AddLimitFlags(app, flags);
   app.add_flag("--verbose", flags->verbose, "Log more");
   app.add_flag("--check_config", flags->check_config,
-               "Check the flags, say what is wrong, and exit; nothing is started or made");
+               "Check flags and file, say what is wrong, and exit; nothing is started or made")
+      ->configurable(false);
+  app.add_flag("--check_store", flags->check_store,
+               "Check the data folder's store and artifacts, print what was found, and exit; "
+               "nothing is changed. Refused while a server uses the folder")
+      ->configurable(false);
   // CLI11 speaks in exceptions: help and version are two of them.
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& words) {
+    return app.exit(words);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitStopped : kExitBadFlags;
+    std::cerr << file->PlaceOf(error.what()) << error.what()
+              << "\nRun stockpotd --help for more information.\n";
+    return kExitBadFlags;
   }
   if (IsOff(flags->metrics_listen)) flags->metrics_listen.clear();
   if (flags->threads_per_worker == 0) {
@@ -134,9 +217,10 @@ absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
         absl::StrCat("--worker_binary=", flags.worker_binary,
                      " is not a program that can be run; build stockpot-worker beside stockpotd"));
   }
-  return Annotate(
-      AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes).status(),
-      "--allowed_root or --allowed_architecture_prefix");
+  return Annotate(AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
+                                    flags.allowed_output_roots)
+                      .status(),
+                  "--allowed_root, --allowed_architecture_prefix or --allowed_output_root");
 }
 
 }  // namespace stockpot

@@ -1,4 +1,5 @@
-// stockpotd's flags. Thread safety: plain data.
+// stockpotd's flags, from the command line and from a configuration file (config_file.h).
+// Thread safety: plain data.
 #ifndef STOCKPOT_SERVER_MAIN_STOCKPOTD_FLAGS_H_
 #define STOCKPOT_SERVER_MAIN_STOCKPOTD_FLAGS_H_
 
@@ -7,36 +8,50 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/control/job/engine.h"
 
 namespace stockpot {
 
 // What stockpotd's exit code says; --help lists them too.
-inline constexpr int kExitStopped = 0;   // stopped by SIGTERM or SIGINT, drained
+inline constexpr int kExitStopped = 0;   // stopped by SIGTERM or SIGINT, drained; or: all is well
 inline constexpr int kExitFailed = 1;    // could not start: a port or the data folder is taken, …
 inline constexpr int kExitBadFlags = 2;  // flags that do not go together, or cannot be used here
+inline constexpr int kExitDamaged = 3;   // --check_store found something wrong
 // 128 + the signal: a second signal ended it at once.
 
 struct StockpotdFlags {
   std::string listen = "127.0.0.1:8433";
   bool allow_insecure_remote = false;
   std::string port_file;
+  std::string metrics_listen = "127.0.0.1:9464";
+  int max_message_bytes = 4 << 20;
+  absl::Duration drain_delay = absl::ZeroDuration();
+  absl::Duration drain_timeout = absl::Seconds(10);
+
   std::string data_folder;
   int workers = 1;
   std::string device = "auto";
   int threads_per_worker = 0;
   std::string worker_binary;
+  absl::Duration worker_lease = absl::Seconds(30);
+  absl::Duration task_timeout = absl::Hours(1);
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes;
-  std::string metrics_listen = "127.0.0.1:9464";
-  int max_unfinished_jobs = 1000;
-  int max_message_bytes = 4 << 20;
-  double drain_timeout_seconds = 10;
+  std::vector<std::string> allowed_output_roots;
+
+  EngineLimits limits;
+  Retention retention;
+
   bool verbose = false;
   bool check_config = false;
+  bool check_store = false;
+
+  std::string artifact_folder() const { return data_folder + "/artifacts"; }
 };
 
-// Reads the command line; prints help, the version or what is wrong. A value: exit with it.
-std::optional<int> ParseStockpotdFlags(int argc, char** argv, StockpotdFlags* flags);
+// Reads command line and file; prints help, the version or what is wrong. A value: exit with it.
+std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, StockpotdFlags* flags);
 
 // What a flag alone cannot tell. Errors: INVALID_ARGUMENT or FAILED_PRECONDITION, naming the flag.
 absl::Status CheckStockpotdFlags(const StockpotdFlags& flags);

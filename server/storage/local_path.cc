@@ -1,5 +1,8 @@
 #include "server/storage/local_path.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -82,10 +85,25 @@ absl::Status CheckArchitecturePath(const std::string& path, const std::vector<st
   return CheckBelow(path, roots, "ARCHITECTURE_NOT_ALLOWED", "allowed_architecture_prefix");
 }
 
+absl::Status CheckOutputPath(const std::string& path, const std::vector<std::string>& roots) {
+  return CheckBelow(path, roots, "OUTPUT_NOT_ALLOWED", "allowed_output_root");
+}
+
 absl::StatusOr<std::string> RealPath(const std::string& path) {
   std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
   if (real == nullptr) return ErrnoStatus(errno, "cannot open");
   return std::string(real.get());
+}
+
+// Length of the longest prefix of an absolute path that is there, were it a link that leads
+// nowhere.
+size_t ExistingLength(const std::string& path) {
+  size_t length = path.size();
+  struct stat status = {};
+  while (length > 1 && lstat(path.substr(0, length).c_str(), &status) != 0) {
+    length = std::max<size_t>(path.rfind('/', length - 1), 1);
+  }
+  return length;
 }
 
 absl::StatusOr<std::vector<std::string>> WithRealPaths(const std::vector<std::string>& paths) {
@@ -124,10 +142,12 @@ absl::StatusOr<std::string> LocalPath(absl::string_view uri) {
 }
 
 absl::StatusOr<AllowList> AllowList::Create(const std::vector<std::string>& roots,
-                                            const std::vector<std::string>& architecture_prefixes) {
+                                            const std::vector<std::string>& architecture_prefixes,
+                                            const std::vector<std::string>& output_roots) {
   AllowList list;
   ASSIGN_OR_RETURN(list.roots_, WithRealPaths(roots));
   ASSIGN_OR_RETURN(list.architectures_, WithRealPaths(architecture_prefixes));
+  ASSIGN_OR_RETURN(list.outputs_, WithRealPaths(output_roots));
   return list;
 }
 
@@ -155,6 +175,20 @@ absl::StatusOr<std::string> AllowList::ResolveArchitecture(absl::string_view uri
   ASSIGN_OR_RETURN(std::string real, RealPath(path));
   RETURN_IF_ERROR(CheckArchitecturePath(real, architectures_));
   return real;
+}
+
+absl::StatusOr<std::string> AllowList::CheckOutput(absl::string_view uri) const {
+  ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
+  RETURN_IF_ERROR(CheckOutputPath(path, outputs_));
+  const size_t existing = ExistingLength(path);
+  absl::StatusOr<std::string> real = RealPath(path.substr(0, existing));
+  if (!real.ok()) {
+    return WithReason(absl::PermissionDeniedError("a part of the path cannot be followed"),
+                      "OUTPUT_NOT_ALLOWED");
+  }
+  ASSIGN_OR_RETURN(std::string folder, Normalize(absl::StrCat(*real, "/", path.substr(existing))));
+  RETURN_IF_ERROR(CheckOutputPath(folder, outputs_));
+  return folder;
 }
 
 }  // namespace stockpot

@@ -2,7 +2,8 @@
 //
 // A client's URI is hostile: it is an absolute path or file:///absolute/path, percent-decoded once,
 // and is only read below folders that the operator allows (--allowed_root). Architectures are
-// programs, so they have a list of their own (--allowed_architecture_prefix).
+// programs, so they have a list of their own (--allowed_architecture_prefix); so have the folders
+// that artifacts may be written to (--allowed_output_root).
 //
 // stockpotd checks the text of every URI when a job is made; the worker, which opens the file,
 // checks the real path after every symbolic link. Both use this header. Thread safety: immutable.
@@ -27,10 +28,12 @@ class AllowList {
  public:
   // `roots`: folders (or files) below which checkpoints and data may be read.
   // `architecture_prefixes`: folders or files for architectures; these need not be below a root.
+  // `output_roots`: folders below which artifacts may be written; nothing else is allowed there.
   // Each must be an absolute path; an existing one is also allowed by its real path.
   // Errors: INVALID_ARGUMENT.
   static absl::StatusOr<AllowList> Create(const std::vector<std::string>& roots,
-                                          const std::vector<std::string>& architecture_prefixes);
+                                          const std::vector<std::string>& architecture_prefixes,
+                                          const std::vector<std::string>& output_roots = {});
 
   // By text alone: no file is touched. The path of the URI.
   // Errors: as LocalPath; PERMISSION_DENIED, reason PATH_NOT_ALLOWED or ARCHITECTURE_NOT_ALLOWED.
@@ -42,8 +45,13 @@ class AllowList {
   absl::StatusOr<std::string> ResolveData(absl::string_view uri) const;
   absl::StatusOr<std::string> ResolveArchitecture(absl::string_view uri) const;
 
+  // The folder that artifacts go to, which need not exist: every part of it that does is followed,
+  // and must stay below an allowed root. The path has no symbolic link as of now.
+  // Errors: as LocalPath; PERMISSION_DENIED, reason OUTPUT_NOT_ALLOWED.
+  absl::StatusOr<std::string> CheckOutput(absl::string_view uri) const;
+
  private:
-  std::vector<std::string> roots_, architectures_;
+  std::vector<std::string> roots_, architectures_, outputs_;
 };
 
 }  // namespace stockpot

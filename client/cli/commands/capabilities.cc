@@ -25,8 +25,18 @@ std::string Describe(const v1::Capabilities& capabilities) {
   const auto& limits = capabilities.limits();
   absl::StrAppend(&text, "limits:       ", FormatCount(limits.max_ingredients()), " ingredients, ",
                   FormatCount(limits.max_report_sets()), " report sets, ",
-                  FormatCount(limits.max_unfinished_jobs()), " unfinished jobs, ",
                   FormatBytes(limits.max_request_bytes()), " a request\n");
+  const auto add = [&](absl::string_view title, int64_t server, int64_t client, auto format) {
+    if (server == 0 && client == 0) return;
+    absl::StrAppend(&text, "              ", title, ": ", server == 0 ? "any" : format(server),
+                    " on the server, ", client == 0 ? "any" : format(client), " of a client\n");
+  };
+  add("unfinished jobs", limits.max_unfinished_jobs(), limits.max_unfinished_jobs_of_client(),
+      FormatCount);
+  add("their ingredients", limits.max_unfinished_ingredients(),
+      limits.max_unfinished_ingredients_of_client(), FormatCount);
+  add("stored artifacts", limits.max_artifact_bytes(), limits.max_artifact_bytes_of_client(),
+      FormatBytes);
   return text;
 }
 

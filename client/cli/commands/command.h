@@ -18,6 +18,7 @@ namespace stockpot::cli {
 // Flags of all commands.
 struct CommonFlags {
   std::string server = "127.0.0.1:8433";  // HOST:PORT or unix:PATH
+  std::string client;                     // who asks; "" is a client too
   double timeout_seconds = 30;            // of calls that answer at once
   double reconnect_timeout_seconds = 300;
   bool json = false;
@@ -41,6 +42,7 @@ void AddJobCommands(CLI::App& app, Command& chosen);  // get, report, cancel, re
 void AddListCommand(CLI::App& app, Command& chosen);
 void AddDownloadCommand(CLI::App& app, Command& chosen);
 void AddInspectCommand(CLI::App& app, Command& chosen);
+void AddVerifyCommand(CLI::App& app, Command& chosen);
 void AddCapabilitiesCommand(CLI::App& app, Command& chosen);
 
 }  // namespace stockpot::cli

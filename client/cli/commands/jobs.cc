@@ -29,6 +29,7 @@ std::string Describe(const v1::Job& job, const Style& style) {
   AddLine(text, "title", job.display_name());
   AddLine(text, "state", v1::Job::State_Name(job.state()));
   AddLine(text, "waits for", job.suspend_reason());
+  AddLine(text, "client", job.client());
   for (const auto& [key, value] : job.labels())
     AddLine(text, "label", absl::StrCat(key, "=", value));
   if (job.priority() != 0) AddLine(text, "priority", absl::StrCat(job.priority()));
@@ -42,7 +43,7 @@ std::string Describe(const v1::Job& job, const Style& style) {
   if (job.state() == v1::Job::FAILED) {
     absl::StrAppend(&text, FormatError(FromRpc(job.error()), style));
   }
-  const std::string report = FormatReport(job.report().result(), style);
+  const std::string report = FormatReport(job.report(), style);
   return report.empty() ? text : absl::StrCat(text, "\n", report);
 }
 
@@ -72,8 +73,7 @@ absl::StatusOr<int> ShowReport(CommandContext& context, const std::string& name)
   if (context.flags.json) {
     context.environment.out << ToJson(job->report()) << std::endl;
   } else {
-    context.environment.out << FormatReport(job->report().result(),
-                                            Style(context.environment.colour))
+    context.environment.out << FormatReport(job->report(), Style(context.environment.colour))
                             << std::flush;
   }
   return kExitSuccess;

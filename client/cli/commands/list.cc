@@ -21,6 +21,7 @@ constexpr int64_t kMaxPage = 1000;
 struct ListFlags {
   std::string state;
   std::vector<std::string> labels;
+  std::string order_by;
   int64_t limit = 50;
 };
 
@@ -42,6 +43,7 @@ absl::StatusOr<std::vector<v1::Job>> Fetch(const ListFlags& flags, Connection& c
   std::vector<v1::Job> jobs;
   v1::ListJobsRequest request;
   request.set_filter(Filter(flags));
+  request.set_order_by(flags.order_by);
   do {
     const auto missing = flags.limit - static_cast<int64_t>(jobs.size());
     request.set_page_size(
@@ -78,13 +80,18 @@ absl::StatusOr<int> List(const ListFlags& flags, CommandContext& context) {
 }  // namespace
 
 void AddListCommand(CLI::App& app, Command& chosen) {
-  CLI::App* command = app.add_subcommand("list", "List jobs, newest first");
+  CLI::App* command = app.add_subcommand("list", "List jobs, newest first unless told otherwise");
   const auto flags = std::make_shared<ListFlags>();
   command->add_option("--state", flags->state, "Only jobs in this state")
       ->check(CLI::IsMember({"queued", "running", "suspended", "succeeded", "failed", "cancelled"},
                             CLI::ignore_case));
   command->add_option("--label", flags->labels, "Only jobs with this label")
       ->type_name("KEY=VALUE");
+  command
+      ->add_option("--order-by", flags->order_by,
+                   "'create_time desc' (the default), 'create_time', 'priority desc' or 'priority'")
+      ->check(CLI::IsMember({"create_time desc", "create_time", "priority desc", "priority"}))
+      ->type_name("ORDER");
   command->add_option("--limit", flags->limit, "At most so many (default 50; 0: all)")
       ->check(CLI::NonNegativeNumber);
   command->callback([flags, &chosen] {

@@ -275,6 +275,12 @@ absl::Status EngineImpl::CheckOutputIsFree(const std::string& folder) {
   return CheckOutputFolder(folder, "");
 }
 
+absl::Status EngineImpl::CheckRoomForJob(const NewJob& job, int64_t ingredient_count) {
+  absl::MutexLock hold(&mutex_);
+  RETURN_IF_ERROR(CheckRoomFor(job.client, ingredient_count));
+  return CheckOutputIsFree(job.output_folder);
+}
+
 absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   ASSIGN_OR_RETURN(const Json spec, ParseJson(job.spec));
   ASSIGN_OR_RETURN(const JobSpec parsed, ParseJobSpec(spec, "job.spec", options_.spec_limits));

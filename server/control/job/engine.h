@@ -151,6 +151,9 @@ class Engine {
 
   // Errors as CreateJob … RetryJob in proto/stockpot/v1/soup_service.proto.
   virtual absl::StatusOr<JobView> CreateJob(const NewJob& job) = 0;
+  // Whether there is room for a job of so many ingredients, and its output folder is free: for
+  // validate_only.
+  virtual absl::Status CheckRoomForJob(const NewJob& job, int64_t ingredient_count) = 0;
   virtual absl::StatusOr<JobView> GetJob(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) = 0;
   virtual absl::StatusOr<JobView> CancelJob(const std::string& name) = 0;

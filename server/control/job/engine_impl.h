@@ -38,6 +38,7 @@ class EngineImpl final : public Engine {
   bool Turn() override;
   void Drain() override;
   void Stop() override;
+  absl::Status CheckRoomForJob(const NewJob& job, int64_t ingredient_count) override;
   absl::StatusOr<JobView> CreateJob(const NewJob& job) override;
   absl::StatusOr<JobView> GetJob(const std::string& name) override;
   absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) override;

@@ -5,9 +5,13 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "server/control/rpc/call_metadata.h"
+#include "stockpot/v1/soup_service.grpc.pb.h"
 
 namespace stockpot {
 namespace {
@@ -50,43 +54,102 @@ CallName NameOf(ServerRpcInfo* info) {
   return name;
 }
 
-// One per call. gRPC destroys it when the call is over.
+// The job that a request names; "" for methods that name none. gRPC gives an interceptor the
+// request as the method's own message type.
+std::string JobOfRequest(const std::string& method, const void* request) {
+  const auto name = [&](auto type) -> std::string {
+    return static_cast<const decltype(type)*>(request)->name();
+  };
+  if (method == "GetJob") return name(v1::GetJobRequest());
+  if (method == "CancelJob") return name(v1::CancelJobRequest());
+  if (method == "DeleteJob") return name(v1::DeleteJobRequest());
+  if (method == "RetryJob") return name(v1::RetryJobRequest());
+  if (method == "WatchJob") return name(v1::WatchJobRequest());
+  if (method == "DownloadArtifact") return name(v1::DownloadArtifactRequest());
+  if (method == "VerifySoup") return name(v1::VerifySoupRequest());
+  return "";
+}
+
+// One per call. gRPC destroys it when the call is over, and calls it for one batch at a time.
 class CallInterceptor final : public grpc::experimental::Interceptor {
  public:
-  CallInterceptor(CallName name, CallObserver* observer)
-      : name_(std::move(name)), observer_(observer), start_(absl::Now()) {
-    observer_->CallStarted(name_);
+  CallInterceptor(CallName name, grpc::ServerContextBase* context, CallObserver* observer)
+      : name_(std::move(name)),
+        is_soup_service_(name_.service == v1::SoupService::service_full_name()),
+        context_(context),
+        observer_(observer),
+        start_(absl::Now()) {
+    if (observer_ != nullptr) observer_->CallStarted(name_);
   }
 
   ~CallInterceptor() override {
     // The call ended before the server had a status for it.
-    if (!ended_.load()) End(grpc::StatusCode::CANCELLED);
+    if (!ended_.load()) End(grpc::Status::CANCELLED);
   }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
-      End(methods->GetSendStatus().error_code());
+    const auto has = [&](InterceptionHookPoints point) {
+      return methods->QueryInterceptionHookPoint(point);
+    };
+    if (has(InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
+      const CallMetadata& metadata = *methods->GetRecvInitialMetadata();
+      absl::MutexLock lock(&mutex_);
+      end_.request_id = RequestIdOf(metadata);
+      end_.client = ClientOf(metadata).substr(0, kMaxLogged);
+      end_.peer = context_->peer();  // the context may be gone when the call has ended
     }
+    if (is_soup_service_ && has(InterceptionHookPoints::POST_RECV_MESSAGE) &&
+        methods->GetRecvMessage() != nullptr) {
+      SetJob(JobOfRequest(name_.method, methods->GetRecvMessage()));
+    }
+    if (has(InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
+      absl::MutexLock lock(&mutex_);
+      if (end_.request_id.empty()) end_.request_id = FreshId();
+      methods->GetSendInitialMetadata()->emplace(kRequestIdMetadata, end_.request_id);
+    }
+    if (is_soup_service_ && name_.method == "CreateJob" &&
+        has(InterceptionHookPoints::PRE_SEND_MESSAGE) && methods->GetSendMessage() != nullptr) {
+      SetJob(static_cast<const v1::Job*>(methods->GetSendMessage())->name());
+    }
+    if (has(InterceptionHookPoints::PRE_SEND_STATUS)) End(methods->GetSendStatus());
     methods->Proceed();
   }
 
  private:
-  void End(grpc::StatusCode code) {
-    if (ended_.exchange(true)) return;
-    observer_->CallEnded(name_, CodeName(code), absl::ToDoubleSeconds(absl::Now() - start_));
+  static constexpr size_t kMaxLogged = 100;
+
+  void SetJob(const std::string& job) {
+    absl::MutexLock lock(&mutex_);
+    end_.job = job.substr(0, kMaxLogged);
+  }
+
+  void End(const grpc::Status& status) {
+    if (ended_.exchange(true) || observer_ == nullptr) return;
+    absl::MutexLock lock(&mutex_);
+    end_.code = CodeName(status.error_code());
+    end_.seconds = absl::ToDoubleSeconds(absl::Now() - start_);
+    if (status.error_code() == grpc::StatusCode::INTERNAL ||
+        status.error_code() == grpc::StatusCode::UNKNOWN) {
+      end_.error = status.error_message().empty() ? "unknown" : status.error_message();
+    }
+    observer_->CallEnded(name_, end_);
   }
 
   const CallName name_;
+  const bool is_soup_service_;
+  grpc::ServerContextBase* const context_;
   CallObserver* const observer_;
   const absl::Time start_;
   std::atomic<bool> ended_ = false;
+  absl::Mutex mutex_;
+  CallEnd end_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace
 
 grpc::experimental::Interceptor* CallInterceptorFactory::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* info) {
-  return new CallInterceptor(NameOf(info), observer_);
+  return new CallInterceptor(NameOf(info), info->server_context(), observer_);
 }
 
 }  // namespace stockpot

@@ -1,4 +1,5 @@
-// A gRPC server interceptor that tells a CallObserver of every call.
+// A gRPC server interceptor that gives every call its request id, which goes back in the initial
+// metadata, and tells a CallObserver of the call.
 // Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_CALL_INTERCEPTOR_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_CALL_INTERCEPTOR_H_
@@ -11,7 +12,7 @@ namespace stockpot {
 
 class CallInterceptorFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
-  // `observer` must outlive the server.
+  // `observer` (may be null) must outlive the server.
   explicit CallInterceptorFactory(CallObserver* observer) : observer_(observer) {}
 
   grpc::experimental::Interceptor* CreateServerInterceptor(

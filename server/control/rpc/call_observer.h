@@ -1,5 +1,5 @@
-// Hears of every call to the public server: what metrics count. rpc/ knows no metrics library.
-// Thread safety: implementations are thread-safe.
+// Hears of every call to the public server: what metrics count and what the log tells. rpc/ knows
+// no metrics library. Thread safety: implementations are thread-safe.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_CALL_OBSERVER_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_CALL_OBSERVER_H_
 
@@ -13,12 +13,22 @@ struct CallName {
   std::string method;   // "GetJob"; only methods that the server has
 };
 
+// How a call went. Texts are the client's own where it gave them: bounded, not checked.
+struct CallEnd {
+  std::string code;  // "OK", "NotFound", … as grpc-prometheus spells them
+  double seconds = 0;
+  std::string request_id;  // printable
+  std::string client;      // the stockpot-client metadata
+  std::string peer;        // "ipv4:127.0.0.1:51234"
+  std::string job;         // "jobs/…": the one asked for, or the one that was made; else ""
+  std::string error;       // the message of one that is the server's own fault; else ""
+};
+
 class CallObserver {
  public:
   virtual ~CallObserver() = default;
   virtual void CallStarted(const CallName& call) = 0;
-  // `code`: "OK", "NotFound", … as grpc-prometheus spells them.
-  virtual void CallEnded(const CallName& call, const std::string& code, double seconds) = 0;
+  virtual void CallEnded(const CallName& call, const CallEnd& end) = 0;
 };
 
 }  // namespace stockpot

@@ -71,6 +71,7 @@ absl::StatusOr<v1::Job> ToJob(const JobRecord& record) {
   if (record.start_time.has_value()) *job.mutable_start_time() = ToTimestamp(*record.start_time);
   if (record.end_time.has_value()) *job.mutable_end_time() = ToTimestamp(*record.end_time);
   job.set_last_sequence(record.last_sequence);
+  job.set_client(record.client);
   return job;
 }
 
@@ -96,22 +97,29 @@ absl::Status CheckJobName(const std::string& name) {
   return InvalidField("name", "must be jobs/{job}, where {job} is 1 to 63 of a-z, 0-9 and '-'");
 }
 
-absl::StatusOr<NewJob> ToNewJob(const v1::CreateJobRequest& request, const SpecLimits& limits,
-                                const AllowList& allowed) {
+absl::StatusOr<CheckedJob> ToNewJob(const v1::CreateJobRequest& request, const std::string& client,
+                                    const SpecLimits& limits, const AllowList& allowed) {
   ASSIGN_OR_RETURN(std::string spec_text, MessageToJson(request.job().spec()));
   ASSIGN_OR_RETURN(const Json spec_json, ParseJson(spec_text));
   absl::StatusOr<JobSpec> spec = ParseJobSpec(spec_json, "job.spec", limits);
-  RETURN_IF_ERROR(WithSpecViolations(CheckRequestFields(request), spec.status()));
+  RETURN_IF_ERROR(WithSpecViolations(CheckRequestFields(request, client), spec.status()));
   RETURN_IF_ERROR(CheckSources(request.job().spec(), allowed));
 
-  NewJob job;
+  CheckedJob checked;
+  checked.spec = *std::move(spec);
+  NewJob& job = checked.job;
   job.id = request.job_id();
   job.spec = std::move(spec_text);
   job.display_name = request.job().display_name();
   job.labels.insert(request.job().labels().begin(), request.job().labels().end());
   job.priority = request.job().priority();
+  job.client = client;
   job.request_id = request.request_id();
-  return job;
+  if (!request.job().spec().output().output_uri().empty()) {
+    ASSIGN_OR_RETURN(job.output_folder,
+                     allowed.CheckOutput(request.job().spec().output().output_uri()));
+  }
+  return checked;
 }
 
 }  // namespace stockpot

@@ -4,6 +4,8 @@
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_JOB_TRANSLATION_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_JOB_TRANSLATION_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -15,11 +17,17 @@
 
 namespace stockpot {
 
-// Checks all that can be checked without touching a file.
-// Errors: INVALID_ARGUMENT INVALID_FIELD; PERMISSION_DENIED PATH_NOT_ALLOWED or
-// ARCHITECTURE_NOT_ALLOWED; UNIMPLEMENTED NOT_IMPLEMENTED (a URI's scheme).
-absl::StatusOr<NewJob> ToNewJob(const v1::CreateJobRequest& request, const SpecLimits& limits,
-                                const AllowList& allowed);
+struct CheckedJob {
+  NewJob job;
+  JobSpec spec;
+};
+
+// Checks all that can be checked without looking at what the spec names. `client`: the
+// stockpot-client metadata. Errors: INVALID_ARGUMENT INVALID_FIELD; PERMISSION_DENIED
+// PATH_NOT_ALLOWED, ARCHITECTURE_NOT_ALLOWED or OUTPUT_NOT_ALLOWED; UNIMPLEMENTED NOT_IMPLEMENTED
+// (a URI's scheme).
+absl::StatusOr<CheckedJob> ToNewJob(const v1::CreateJobRequest& request, const std::string& client,
+                                    const SpecLimits& limits, const AllowList& allowed);
 
 // jobs/{job} with {job} of 1 to 63 of a-z, 0-9 and '-'. Errors: INVALID_ARGUMENT INVALID_FIELD.
 absl::Status CheckJobName(const std::string& name);

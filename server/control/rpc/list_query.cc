@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "server/base/digest.h"
@@ -59,6 +60,31 @@ absl::Status ReadTerm(absl::string_view term, JobQuery* query) {
 
 std::string FilterDigest(const std::string& filter) { return Sha256Hex(filter).substr(0, 16); }
 
+struct OrderName {
+  absl::string_view name;
+  JobOrder order;
+};
+constexpr OrderName kOrders[] = {{"create_time desc", JobOrder::kNewestFirst},
+                                 {"create_time", JobOrder::kOldestFirst},
+                                 {"priority desc", JobOrder::kHighestPriorityFirst},
+                                 {"priority", JobOrder::kLowestPriorityFirst}};
+
+// The order as it is named above, however it was spaced; the first one by default.
+std::string CanonicalOrder(const std::string& order_by) {
+  const std::string name =
+      absl::StrJoin(absl::StrSplit(order_by, ' ', absl::SkipWhitespace()), " ");
+  return name.empty() ? std::string(kOrders[0].name) : name;
+}
+
+absl::StatusOr<JobOrder> ReadOrder(const std::string& order_by) {
+  const std::string name = CanonicalOrder(order_by);
+  for (const OrderName& known : kOrders) {
+    if (known.name == name) return known.order;
+  }
+  return InvalidField("order_by",
+                      "must be 'create_time desc', 'create_time', 'priority desc' or 'priority'");
+}
+
 absl::Status ReadPageToken(const v1::ListJobsRequest& request, JobQuery* query) {
   std::string text;
   const absl::Status malformed =
@@ -68,15 +94,21 @@ absl::Status ReadPageToken(const v1::ListJobsRequest& request, JobQuery* query) 
   if (!json.ok()) return malformed;
   JsonReader reader(*json, "");
   int64_t time = 0;
-  std::string name, filter;
+  int priority = 0;
+  std::string name, filter, order;
   reader.Read("time", &time);
   reader.Read("name", &name);
+  reader.Read("priority", &priority);
   reader.Read("filter", &filter);
+  reader.Read("order", &order);
   if (!reader.violations().empty() || name.empty()) return malformed;
   if (filter != FilterDigest(request.filter())) {
     return InvalidField("page_token", "was made for another filter");
   }
-  query->after = {absl::FromUnixMicros(time), std::move(name), 0};
+  if (order != CanonicalOrder(request.order_by())) {
+    return InvalidField("page_token", "was made for another order");
+  }
+  query->after = {absl::FromUnixMicros(time), std::move(name), priority};
   return absl::OkStatus();
 }
 
@@ -92,14 +124,17 @@ absl::StatusOr<JobQuery> ToJobQuery(const v1::ListJobsRequest& request) {
       RETURN_IF_ERROR(ReadTerm(absl::StripAsciiWhitespace(term), &query));
     }
   }
+  ASSIGN_OR_RETURN(query.order, ReadOrder(request.order_by()));
   if (!request.page_token().empty()) RETURN_IF_ERROR(ReadPageToken(request, &query));
   return query;
 }
 
-std::string MakePageToken(const std::string& filter, const JobRecord& last) {
+std::string MakePageToken(const v1::ListJobsRequest& request, const JobRecord& last) {
   const Json token = {{"time", absl::ToUnixMicros(last.create_time)},
                       {"name", last.name},
-                      {"filter", FilterDigest(filter)}};
+                      {"priority", last.priority},
+                      {"filter", FilterDigest(request.filter())},
+                      {"order", CanonicalOrder(request.order_by())}};
   return absl::WebSafeBase64Escape(token.dump());
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/control/rpc/call_metadata.h"
 
 namespace stockpot {
 namespace {
@@ -31,34 +32,6 @@ bool IsLabelKey(const std::string& key) {
          });
 }
 
-// Gathers what is wrong with the URIs of a spec.
-class SourceChecker {
- public:
-  void Check(const std::string& field, const absl::Status& status) {
-    if (status.ok()) return;
-    facts_.violations.push_back({field, std::string(status.message())});
-    if (first_.ok() || Rank(status) > Rank(first_)) {
-      first_ = status;
-      first_field_ = field;
-    }
-  }
-
-  absl::Status status() const {
-    if (first_.ok()) return first_;
-    return WithFacts(Annotate(first_, first_field_), facts_);
-  }
-
- private:
-  // A URI that cannot be understood comes before one that is not allowed.
-  static int Rank(const absl::Status& status) {
-    return absl::IsInvalidArgument(status) ? 2 : absl::IsUnimplemented(status) ? 1 : 0;
-  }
-
-  absl::Status first_;
-  std::string first_field_;
-  ErrorFacts facts_;
-};
-
 }  // namespace
 
 bool IsJobId(absl::string_view id) {
@@ -67,8 +40,13 @@ bool IsJobId(absl::string_view id) {
   });
 }
 
-std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request) {
+std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request,
+                                               const std::string& client) {
   std::vector<FieldViolation> violations;
+  if (!IsClient(client)) {
+    violations.push_back({absl::StrCat("metadata.", kClientMetadata),
+                          "must be up to 63 of A-Z, a-z, 0-9 and . _ @ -, given once"});
+  }
   if (!request.job_id().empty() && !IsJobId(request.job_id())) {
     violations.push_back({"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"});
   }
@@ -116,23 +94,6 @@ absl::Status WithSpecViolations(std::vector<FieldViolation> violations, const ab
   facts.reason = "INVALID_FIELD";
   facts.violations = std::move(violations);
   return WithFacts(absl::InvalidArgumentError(message), facts);
-}
-
-absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed) {
-  SourceChecker checker;
-  checker.Check("job.spec.model.architecture_uri",
-                allowed.CheckArchitecture(spec.model().architecture_uri()).status());
-  for (int i = 0; i < spec.ingredients_size(); ++i) {
-    checker.Check(absl::StrCat("job.spec.ingredients[", i, "].uri"),
-                  allowed.CheckData(spec.ingredients(i).uri()).status());
-  }
-  checker.Check("job.spec.evaluation.held_out.uri",
-                allowed.CheckData(spec.evaluation().held_out().uri()).status());
-  for (int i = 0; i < spec.evaluation().report_sets_size(); ++i) {
-    checker.Check(absl::StrCat("job.spec.evaluation.report_sets[", i, "].uri"),
-                  allowed.CheckData(spec.evaluation().report_sets(i).uri()).status());
-  }
-  return checker.status();
 }
 
 }  // namespace stockpot

@@ -70,11 +70,9 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  if (observer != nullptr) {
-    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
-    factories.push_back(std::make_unique<CallInterceptorFactory>(observer));
-    builder.experimental().SetInterceptorCreators(std::move(factories));
-  }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
+  factories.push_back(std::make_unique<CallInterceptorFactory>(observer));
+  builder.experimental().SetInterceptorCreators(std::move(factories));
   std::unique_ptr<PublicServer> server(new PublicServer(service, options.tick));
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || port == 0) {

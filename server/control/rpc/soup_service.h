@@ -11,9 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
-#include "server/base/log.h"
 #include "server/control/job/engine.h"
 #include "server/control/rpc/executor.h"
+#include "server/control/rpc/job_translation.h"
 #include "server/control/rpc/stream_registry.h"
 #include "server/storage/local_path.h"
 #include "stockpot/v1/soup_service.grpc.pb.h"
@@ -31,7 +31,7 @@ class SoupService final : public v1::SoupService::CallbackService {
   };
 
   // All must outlive the service; the service must outlive the gRPC server.
-  SoupService(Options options, Engine* engine, const AllowList* allowed, Clock* clock, Log* log);
+  SoupService(Options options, Engine* engine, const AllowList* allowed, Clock* clock);
   ~SoupService() override;
 
   // Lets watchers have progress and bookmarks; call it about twice a second.
@@ -66,6 +66,9 @@ class SoupService final : public v1::SoupService::CallbackService {
   grpc::ServerUnaryReactor* InspectSource(grpc::CallbackServerContext* context,
                                           const v1::InspectSourceRequest* request,
                                           v1::InspectSourceResponse* response) override;
+  grpc::ServerUnaryReactor* VerifySoup(grpc::CallbackServerContext* context,
+                                       const v1::VerifySoupRequest* request,
+                                       v1::VerifySoupResponse* response) override;
   grpc::ServerUnaryReactor* GetCapabilities(grpc::CallbackServerContext* context,
                                             const v1::GetCapabilitiesRequest* request,
                                             v1::Capabilities* response) override;
@@ -73,14 +76,15 @@ class SoupService final : public v1::SoupService::CallbackService {
  private:
   // Runs `work` (absl::Status()) on an executor thread and finishes the call with its status.
   template <typename Work>
-  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, const char* method,
-                                Work work);
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, Work work);
+  // A job as it would be, for validate_only, or why it would fail at once.
+  absl::Status Validate(const v1::CreateJobRequest& request, const CheckedJob& checked,
+                        v1::Job* response);
 
   const Options options_;
   Engine* const engine_;
   const AllowList* const allowed_;
   Clock* const clock_;
-  Log* const log_;
   StreamRegistry streams_;
   Executor executor_;  // last: what it runs uses the others
 };

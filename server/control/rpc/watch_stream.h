@@ -1,9 +1,10 @@
 // WatchJob: a cursor into the engine's events, never a queue that grows. A page of at most 100
 // events is held, and read again only when it has gone out.
 //
-// Promises, each with a test in tests/server/control/rpc/watch_test.cc: ordered, no gaps, no
-// duplicates, resumable; ends OK after the final event; progress at most once per tick and a
-// bookmark every 30 s, both with sequence 0 and only when all stored events have been sent.
+// Promises etcd's six (https://etcd.io/docs/v3.5/learning/api/#watch-api), each a test of that name
+// in tests/server/control/rpc/watch_test.cc: ordered, unique, reliable, atomic, resumable,
+// bookmarked. Ends OK after the final event; progress at most once per tick and a bookmark every
+// 30 s, both with sequence 0 and only when all stored events have been sent.
 // Thread safety: as SteppedStream.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_WATCH_STREAM_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_WATCH_STREAM_H_

@@ -41,8 +41,36 @@ std::vector<v1::ListJobsRequest> FakeSoupService::listed() const {
   return listed_;
 }
 
-grpc::Status FakeSoupService::CreateJob(grpc::ServerContext* /*context*/,
+std::vector<v1::VerifySoupRequest> FakeSoupService::verified() const {
+  absl::MutexLock lock(&mutex_);
+  return verified_;
+}
+
+std::vector<std::string> FakeSoupService::clients() const {
+  absl::MutexLock lock(&mutex_);
+  return clients_;
+}
+
+void FakeSoupService::NoteClient(const grpc::ServerContext& context) {
+  const auto found = context.client_metadata().find("stockpot-client");
+  const bool given = found != context.client_metadata().end();
+  absl::MutexLock lock(&mutex_);
+  clients_.push_back(given ? std::string(found->second.data(), found->second.size()) : "");
+}
+
+grpc::Status FakeSoupService::VerifySoup(grpc::ServerContext* context,
+                                         const v1::VerifySoupRequest* request,
+                                         v1::VerifySoupResponse* response) {
+  NoteClient(*context);
+  absl::MutexLock lock(&mutex_);
+  verified_.push_back(*request);
+  *response = verification;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeSoupService::CreateJob(grpc::ServerContext* context,
                                         const v1::CreateJobRequest* request, v1::Job* response) {
+  NoteClient(*context);
   absl::MutexLock lock(&mutex_);
   created_.push_back(*request);
   *response = job;
@@ -50,16 +78,18 @@ grpc::Status FakeSoupService::CreateJob(grpc::ServerContext* /*context*/,
   return create_status;
 }
 
-grpc::Status FakeSoupService::GetJob(grpc::ServerContext* /*context*/,
-                                     const v1::GetJobRequest* request, v1::Job* response) {
+grpc::Status FakeSoupService::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
+                                     v1::Job* response) {
+  NoteClient(*context);
   if (request->name() != job.name()) return {grpc::StatusCode::NOT_FOUND, "no such job"};
   *response = job;
   return grpc::Status::OK;
 }
 
-grpc::Status FakeSoupService::ListJobs(grpc::ServerContext* /*context*/,
+grpc::Status FakeSoupService::ListJobs(grpc::ServerContext* context,
                                        const v1::ListJobsRequest* request,
                                        v1::ListJobsResponse* response) {
+  NoteClient(*context);
   absl::MutexLock lock(&mutex_);
   listed_.push_back(*request);
   // Two pages of one job each.
@@ -68,9 +98,10 @@ grpc::Status FakeSoupService::ListJobs(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
-grpc::Status FakeSoupService::WatchJob(grpc::ServerContext* /*context*/,
+grpc::Status FakeSoupService::WatchJob(grpc::ServerContext* context,
                                        const v1::WatchJobRequest* request,
                                        grpc::ServerWriter<v1::JobEvent>* writer) {
+  NoteClient(*context);
   absl::MutexLock lock(&mutex_);
   watched_after_.push_back(request->after_sequence());
   if (streams.empty()) return {grpc::StatusCode::UNAVAILABLE, "gone"};
@@ -81,9 +112,10 @@ grpc::Status FakeSoupService::WatchJob(grpc::ServerContext* /*context*/,
   return stream.end;
 }
 
-grpc::Status FakeSoupService::DownloadArtifact(grpc::ServerContext* /*context*/,
+grpc::Status FakeSoupService::DownloadArtifact(grpc::ServerContext* context,
                                                const v1::DownloadArtifactRequest* request,
                                                grpc::ServerWriter<v1::ArtifactChunk>* writer) {
+  NoteClient(*context);
   absl::MutexLock lock(&mutex_);
   download_offsets_.push_back(request->offset());
   const std::string& content = files[request->file()];
@@ -129,6 +161,7 @@ ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& argume
   std::ostringstream out, error;
   Environment environment(out, error, interruption);
   environment.server = address;
+  environment.client = client;
   environment.terminal = terminal;
   environment.now = [this] { return now_; };
   environment.wait = [this](absl::Duration duration) {

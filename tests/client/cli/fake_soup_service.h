@@ -37,6 +37,7 @@ class FakeSoupService final : public v1::SoupService::Service {
   int damaged_streams = 0;                   // so many begin and end with a flipped bit
   int64_t break_after = -1;                  // the first download is lost after so many bytes
   size_t chunk_bytes = 4;
+  v1::VerifySoupResponse verification;
 
   // Gives `job` the artifact `name`, to be downloaded with this content.
   void AddFile(const std::string& name, const std::string& content);
@@ -45,6 +46,9 @@ class FakeSoupService final : public v1::SoupService::Service {
   std::vector<int64_t> watched_after() const;
   std::vector<int64_t> download_offsets() const;
   std::vector<v1::ListJobsRequest> listed() const;
+  std::vector<v1::VerifySoupRequest> verified() const;
+  // The stockpot-client metadata of every call, "" where there was none.
+  std::vector<std::string> clients() const;
 
   grpc::Status CreateJob(grpc::ServerContext* context, const v1::CreateJobRequest* request,
                          v1::Job* response) override;
@@ -52,6 +56,8 @@ class FakeSoupService final : public v1::SoupService::Service {
                       v1::Job* response) override;
   grpc::Status ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override;
+  grpc::Status VerifySoup(grpc::ServerContext* context, const v1::VerifySoupRequest* request,
+                          v1::VerifySoupResponse* response) override;
   grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
                         grpc::ServerWriter<v1::JobEvent>* writer) override;
   grpc::Status DownloadArtifact(grpc::ServerContext* context,
@@ -59,7 +65,11 @@ class FakeSoupService final : public v1::SoupService::Service {
                                 grpc::ServerWriter<v1::ArtifactChunk>* writer) override;
 
  private:
+  void NoteClient(const grpc::ServerContext& context);
+
   mutable absl::Mutex mutex_;
+  std::vector<std::string> clients_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::VerifySoupRequest> verified_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::CreateJobRequest> created_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> watched_after_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> download_offsets_ ABSL_GUARDED_BY(mutex_);
@@ -85,6 +95,7 @@ class ClientHarness {
   Interruption interruption;
   std::vector<absl::Duration> waits;
   bool terminal = false;
+  std::string client;  // STOCKPOT_CLIENT
   TemporaryFolder folder;
 
  private:

@@ -167,5 +167,35 @@ TEST(Paths, OnlyNamesBelowTheFolderAreSafe) {
   }
 }
 
+TEST(Submit, SaysWhereTheSoupGoesAndWhenTheJobEnds) {
+  ClientHarness client;
+  const v1::JobSpec spec =
+      Submitted(client, {"--output-format", "torch-save", "--max-shard-bytes", "1000000",
+                         "--output-uri", "/out/soup", "--timeout", "1h30m", "--task-timeout", "90s",
+                         "--max-evaluations", "40", "--max-worker-time", "1.5s", "--measure-again"})
+          .job()
+          .spec();
+  EXPECT_EQ(spec.output().format(), v1::Output::TORCH_SAVE);
+  EXPECT_EQ(spec.output().max_shard_bytes(), 1'000'000);
+  EXPECT_EQ(spec.output().output_uri(), "/out/soup");
+  EXPECT_EQ(spec.limits().timeout().seconds(), 5400);
+  EXPECT_EQ(spec.limits().task_timeout().seconds(), 90);
+  EXPECT_EQ(spec.limits().max_worker_time().seconds(), 1);
+  EXPECT_EQ(spec.limits().max_worker_time().nanos(), 500'000'000);
+  EXPECT_EQ(spec.limits().max_evaluations(), 40);
+  EXPECT_TRUE(spec.compute().measure_again());
+  EXPECT_FALSE(Submitted(client, {"--architecture", "/a"}).job().spec().has_limits());
+}
+
+TEST(Submit, RefusesADurationThatIsNone) {
+  ClientHarness client;
+  for (const char* text : {"90", "-1s", "0s", "inf", "soon", "10000000h"}) {
+    const auto outcome = client.Run({"submit", "--timeout", text});
+    EXPECT_EQ(outcome.code, 2) << text;
+    EXPECT_THAT(outcome.error, HasSubstr("--timeout: expected a duration such as 90s")) << text;
+  }
+  EXPECT_TRUE(client.service.created().empty());
+}
+
 }  // namespace
 }  // namespace stockpot::cli

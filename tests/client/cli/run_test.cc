@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -195,6 +196,88 @@ TEST(List, FollowsPagesUpToTheLimit) {
   EXPECT_EQ(client.service.listed()[1].page_token(), "second");
   EXPECT_EQ(client.Run({"list", "--limit", "1", "--quiet"}).out, "jobs/x\n");
   EXPECT_EQ(client.service.listed().size(), 3u);
+}
+
+TEST(List, TakesAnOrder) {
+  ClientHarness client;
+  EXPECT_EQ(client.Run({"list", "--order-by", "priority desc"}).code, 0);
+  EXPECT_EQ(client.service.listed().at(1).order_by(), "priority desc") << "on every page";
+  EXPECT_EQ(client.Run({"list", "--order-by", "size"}).code, 2);
+}
+
+TEST(Run, EveryCallSaysWhoAsks) {
+  ClientHarness client;
+  client.client = "ci.bot@lab-7";
+  client.service.AddFile("soup.safetensors", "soup");
+  client.service.streams = {{{Event(1, "one")}, grpc::Status::OK}};
+  // CreateJob, WatchJob, GetJob, DownloadArtifact.
+  const auto outcome =
+      client.Run({"submit", "--architecture", "/a", "--out", client.folder / "out"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(client.service.clients(),
+              AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("ci.bot@lab-7")));
+  client.Run({"get", "x", "--client", "me"});
+  EXPECT_EQ(client.service.clients().back(), "me") << "the flag wins";
+  client.client = "";
+  client.Run({"get", "x"});
+  EXPECT_EQ(client.service.clients().back(), "");
+  const size_t calls = client.service.clients().size();
+  for (const char* name : {"two words", "a\nb", "é"}) {
+    const auto refused = client.Run({"get", "x", "--client", name});
+    EXPECT_EQ(refused.code, 2) << name;
+    EXPECT_THAT(refused.error, HasSubstr("STOCKPOT_CLIENT")) << name;
+  }
+  EXPECT_EQ(client.service.clients().size(), calls) << "no call was made";
+}
+
+class Verify : public testing::Test {
+ protected:
+  Verify() {
+    client_.service.verification.set_expected_digest("d1");
+    client_.service.verification.set_found_digest("d1");
+    client_.service.verification.set_identical(true);
+    auto* file = client_.service.verification.add_files();
+    file->set_file("soup.safetensors");
+    file->set_expected_sha256("s1");
+    file->set_found_sha256("s1");
+  }
+  ClientHarness client_;
+};
+
+TEST_F(Verify, SaysThatASoupIsIdentical) {
+  const auto outcome = client_.Run({"verify", "x"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.out,
+            "identical: every weight and every file, bit for bit\n"
+            "  soup.safetensors: identical\n");
+  EXPECT_EQ(client_.service.verified().at(0).name(), "jobs/x");
+  EXPECT_EQ(client_.Run({"verify", "x", "--quiet"}).out, "");
+}
+
+TEST_F(Verify, SaysWhichFileDiffersAndExitsWithOne) {
+  auto* file = client_.service.verification.add_files();
+  file->set_file("soup-2");
+  file->set_expected_sha256("s2");
+  client_.service.verification.set_identical(false);
+  auto outcome = client_.Run({"verify", "x"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out,
+            "different files: the weights are the same\n"
+            "  soup.safetensors: identical\n"
+            "  soup-2: differs\n    expected s2\n    found    not written now\n");
+  client_.service.verification.set_found_digest("d2");
+  outcome = client_.Run({"verify", "x", "--quiet"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("different weights\n    expected d1\n    found    d2\n"));
+}
+
+TEST_F(Verify, SendsTheTextOfAManifest) {
+  const std::string path = client_.folder / "manifest.json";
+  std::ofstream(path) << "{\"manifest_version\": 1}";
+  EXPECT_EQ(client_.Run({"verify", path}).code, 0);
+  EXPECT_EQ(client_.service.verified().at(0).manifest(), "{\"manifest_version\": 1}");
+  EXPECT_EQ(client_.Run({"verify", client_.folder / "none.json"}).code, 2);
+  EXPECT_EQ(client_.service.verified().size(), 1u);
 }
 
 TEST(Get, ShowsTheJobAndItsReport) {

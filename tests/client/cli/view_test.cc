@@ -39,8 +39,14 @@ constexpr char kResult[] = R"(
   explanation: "Gain: the greedy soup of 2 is 20 examples better."
 )";
 
+v1::Report ReportOf(const std::string& result) {
+  v1::Report report;
+  *report.mutable_result() = Parse<v1::ReportResult>(result);
+  return report;
+}
+
 TEST(ReportView, ShowsBestSingleUniformAndGreedyOnEverySet) {
-  EXPECT_EQ(FormatReport(Parse<v1::ReportResult>(kResult), Style(false)),
+  EXPECT_EQ(FormatReport(ReportOf(kResult), Style(false)),
             R"(top-1     examples  best single          uniform              greedy
 held_out  2,500     71.20 % (1780/2500)  70.00 % (1750/2500)  72.00 % (1800/2500)
 test      2,000     70.00 % (1400/2000)  71.65 % (1433/2000)  -
@@ -53,22 +59,34 @@ Gain: the greedy soup of 2 is 20 examples better.
 }
 
 TEST(ReportView, OnATerminalTheBestOfALineIsBold) {
-  const std::string text = FormatReport(Parse<v1::ReportResult>(kResult), Style(true));
+  const std::string text = FormatReport(ReportOf(kResult), Style(true));
   EXPECT_THAT(text, HasSubstr("\x1b[1m72.00 % (1800/2500)\x1b[0m"));
   EXPECT_THAT(text, HasSubstr("\x1b[1m71.65 % (1433/2000)\x1b[0m"));
 }
 
 TEST(ReportView, CrossEntropyIsBestWhenLow) {
-  const auto result = Parse<v1::ReportResult>(R"(
+  const v1::Report report = ReportOf(R"(
     metric: "CROSS_ENTROPY" data_sets { name: "h" example_count: 10 }
     blends { kind: "uniform"
       scores { data_set: "h" score { example_count: 10 cross_entropy: 0.5 } } }
     blends { kind: "greedy"
       scores { data_set: "h" score { example_count: 10 cross_entropy: 0.25 } } })");
-  EXPECT_THAT(FormatReport(result, Style(true)), HasSubstr("\x1b[1m0.2500\x1b[0m"));
+  EXPECT_THAT(FormatReport(report, Style(true)), HasSubstr("\x1b[1m0.2500\x1b[0m"));
 }
 
 TEST(ReportView, NothingKnownIsNothingSaid) { EXPECT_EQ(FormatReport({}, Style(true)), ""); }
+
+TEST(ReportView, SaysWhyItStoppedAndWhatWasReused) {
+  v1::Report report;
+  report.mutable_result()->set_stopped_because("max_evaluations: 3 of 3 passes were made");
+  report.mutable_cost()->set_evaluations_run(2);
+  report.mutable_cost()->set_evaluations_reused(1);
+  report.mutable_cost()->set_examples_reused(2500);
+  report.mutable_cost()->set_worker_seconds_reused(67.2);
+  EXPECT_EQ(FormatReport(report, Style(false)),
+            "stopped because: max_evaluations: 3 of 3 passes were made\n"
+            "reused: 1 evaluation of 3, 2,500 examples, 1:07 of workers' time\n");
+}
 
 TEST(ProgressLine, ShowsShareRateAndTimeLeftAndFitsTheTerminal) {
   ProgressLine line;

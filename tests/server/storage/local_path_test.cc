@@ -97,9 +97,39 @@ TEST_F(AllowListTest, ArchitecturesHaveAListOfTheirOwn) {
             absl::StatusCode::kNotFound);
 }
 
+TEST_F(AllowListTest, OutputGoesBelowAnOutputRootAndNowhereElse) {
+  std::filesystem::create_directory_symlink(folder_ / "secret", folder_ / "data/out");
+  std::filesystem::create_symlink(folder_ / "gone", folder_ / "data/dangling");
+  std::filesystem::create_symlink(folder_ / "data/loop", folder_ / "data/loop");
+  const AllowList list = *AllowList::Create({folder_ / "models"}, {}, {folder_ / "data"});
+  // A folder that is not there yet is fine.
+  for (const char* path : {"data/new", "data/new/deep/er", "data", "data/./new/"}) {
+    EXPECT_TRUE(list.CheckOutput(folder_ / path).ok()) << path;
+  }
+  EXPECT_EQ(*list.CheckOutput("file://" + folder_.path() + "/data/a%20b"), folder_ / "data/a b");
+  for (const char* path : {"models/x", "data-other/x", "secret", "data/out", "data/out/x",
+                           "data/dangling", "data/dangling/x", "data/loop/x"}) {
+    const absl::Status status = list.CheckOutput(folder_ / path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << path;
+    EXPECT_EQ(GetErrorFacts(status).reason, "OUTPUT_NOT_ALLOWED") << path;
+  }
+  EXPECT_EQ(list.CheckOutput(folder_ / "data/../secret").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(AllowList::Create({}, {}, {"relative"}).ok());
+}
+
+TEST_F(AllowListTest, OutputBelowARootThatIsALinkHasOnePathBeforeAndAfterItIsMade) {
+  const AllowList list = *AllowList::Create({}, {}, {folder_ / "alias"});
+  const std::string before = *list.CheckOutput(folder_ / "alias/new");
+  EXPECT_EQ(before, folder_ / "data/new");
+  ASSERT_TRUE(MakeFolders(before).ok());
+  EXPECT_EQ(*list.CheckOutput(folder_ / "alias/new"), before);
+}
+
 TEST_F(AllowListTest, NothingIsAllowedUntilSaid) {
   const AllowList list = *AllowList::Create({}, {});
   EXPECT_FALSE(list.CheckData("/etc/passwd").ok());
+  EXPECT_FALSE(list.CheckOutput("/tmp/x").ok());
   EXPECT_FALSE(AllowList::Create({"relative"}, {}).ok());
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ class FakeEngine final : public Engine {
   absl::Status worker_connected_status;
   std::function<void(const Task&, std::function<void(const Fact&)>)> run_task;
   std::vector<WorkerView> workers;
+  absl::Status room;  // for one more job
 
   void PutJob(JobRecord record) {
     absl::MutexLock lock(&mutex_);
@@ -46,14 +48,7 @@ class FakeEngine final : public Engine {
                  const std::string& body = R"({"state_changed":{"state":"RUNNING"}})") {
     {
       absl::MutexLock lock(&mutex_);
-      JobRow& job = jobs_[name];
-      for (int i = 0; i < count; ++i) {
-        EventRecord event;
-        event.sequence = ++job.record.last_sequence;
-        event.time = absl::UnixEpoch() + absl::Seconds(event.sequence);
-        event.body = body;
-        job.events.push_back(std::move(event));
-      }
+      for (int i = 0; i < count; ++i) Append(&jobs_[name], body);
     }
     Notify();
   }
@@ -69,6 +64,17 @@ class FakeEngine final : public Engine {
   void EndJob(const std::string& name, JobState state) {
     {
       absl::MutexLock lock(&mutex_);
+      jobs_[name].record.state = state;
+    }
+    Notify();
+  }
+
+  // The state and the event that tells of it, as one.
+  void EndWithEvent(const std::string& name, JobState state) {
+    {
+      absl::MutexLock lock(&mutex_);
+      Append(&jobs_[name],
+             absl::StrCat(R"({"state_changed":{"state":")", JobStateName(state), "\"}}"));
       jobs_[name].record.state = state;
     }
     Notify();
@@ -119,7 +125,10 @@ class FakeEngine final : public Engine {
   void Drain() override {}
   void Stop() override {}
 
+  absl::Status CheckRoomForJob(const NewJob&, int64_t) override { return room; }
+
   absl::StatusOr<JobView> CreateJob(const NewJob& job) override {
+    if (!room.ok()) return room;
     absl::MutexLock lock(&mutex_);
     created_.push_back(job);
     JobRecord record;
@@ -128,6 +137,8 @@ class FakeEngine final : public Engine {
     record.display_name = job.display_name;
     record.labels = job.labels;
     record.priority = job.priority;
+    record.client = job.client;
+    record.output_folder = job.output_folder;
     jobs_[record.name].record = record;
     return JobView{record, {}};
   }
@@ -145,8 +156,8 @@ class FakeEngine final : public Engine {
     for (const auto& [name, job] : jobs_) {
       if (Matches(query, job.record)) all.push_back(job.record);
     }
-    std::sort(all.begin(), all.end(), [](const JobRecord& a, const JobRecord& b) {
-      return std::pair(b.create_time, a.name) < std::pair(a.create_time, b.name);
+    std::sort(all.begin(), all.end(), [&](const JobRecord& a, const JobRecord& b) {
+      return PositionOf(query.order, a) < PositionOf(query.order, b);
     });
     if (all.size() > static_cast<size_t>(query.limit)) all.resize(static_cast<size_t>(query.limit));
     return all;
@@ -224,6 +235,14 @@ class FakeEngine final : public Engine {
     std::vector<EventRecord> events;
   };
 
+  static void Append(JobRow* job, const std::string& body) {
+    EventRecord event;
+    event.sequence = ++job->record.last_sequence;
+    event.time = absl::UnixEpoch() + absl::Seconds(event.sequence);
+    event.body = body;
+    job->events.push_back(std::move(event));
+  }
+
   class FakeSubscription final : public Subscription {
    public:
     FakeSubscription(FakeEngine* engine, int id) : engine_(engine), id_(id) {}
@@ -249,8 +268,29 @@ class FakeEngine final : public Engine {
       auto label = record.labels.find(key);
       if (label == record.labels.end() || label->second != value) return false;
     }
-    return !query.after.has_value() || std::pair(query.after->create_time, record.name) >
-                                           std::pair(record.create_time, query.after->name);
+    if (!query.after.has_value()) return true;
+    JobRecord after;
+    after.create_time = query.after->create_time;
+    after.name = query.after->name;
+    after.priority = query.after->priority;
+    return PositionOf(query.order, after) < PositionOf(query.order, record);
+  }
+
+  // What a listing sorts by.
+  static std::tuple<int64_t, int64_t, std::string> PositionOf(JobOrder order,
+                                                              const JobRecord& job) {
+    const int64_t time = absl::ToUnixMicros(job.create_time);
+    switch (order) {
+      case JobOrder::kNewestFirst:
+        return {0, -time, job.name};
+      case JobOrder::kOldestFirst:
+        return {0, time, job.name};
+      case JobOrder::kHighestPriorityFirst:
+        return {-job.priority, -time, job.name};
+      case JobOrder::kLowestPriorityFirst:
+        return {job.priority, -time, job.name};
+    }
+    return {};
   }
 
   void Notify() {

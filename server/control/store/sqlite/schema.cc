@@ -92,6 +92,14 @@ constexpr std::array<const char*, 2> kMigrations = {kVersion1, kVersion2};
 
 }  // namespace
 
+const int64_t kSchemaVersion = static_cast<int64_t>(kMigrations.size());
+
+absl::Status NewerSchema(int64_t version) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("the store was written by a newer stockpotd (schema ", version,
+                   ", this one knows ", kSchemaVersion, "): run that one"));
+}
+
 absl::Status Migrate(Connection* connection) {
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection));
   size_t version = 0;
@@ -100,11 +108,7 @@ absl::Status Migrate(Connection* connection) {
     RETURN_IF_ERROR(read.Step().status());
     version = static_cast<size_t>(read.Integer(0));
   }
-  if (version > kMigrations.size()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the store was written by a newer stockpotd (schema ", version,
-                     ", this one knows ", kMigrations.size(), "): run that one"));
-  }
+  if (version > kMigrations.size()) return NewerSchema(static_cast<int64_t>(version));
   for (; version < kMigrations.size(); ++version) {
     RETURN_IF_ERROR(connection->Run(kMigrations[version]));
   }

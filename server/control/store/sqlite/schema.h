@@ -19,6 +19,12 @@
 
 namespace stockpot {
 
+// The version this program knows.
+extern const int64_t kSchemaVersion;
+
+// FAILED_PRECONDITION: the database is of `version`, which this program does not know.
+absl::Status NewerSchema(int64_t version);
+
 // Brings the database to this program's version. FAILED_PRECONDITION when it is of a newer one.
 absl::Status Migrate(Connection* connection);
 

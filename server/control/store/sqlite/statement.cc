@@ -75,10 +75,18 @@ std::string Statement::Text(int column) const {
 }
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
+  return Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenReadOnly(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Open(path, SQLITE_OPEN_READONLY));
+  sqlite3_db_config(connection->database_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  return connection;
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path, int flags) {
   sqlite3* database = nullptr;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &database,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &database, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   auto connection = std::unique_ptr<Connection>(new Connection(database));
   RETURN_IF_ERROR(Check(database, code));
   sqlite3_extended_result_codes(database, 1);

@@ -61,6 +61,8 @@ class Statement {
 class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path);
+  // Of a database that is there and stays as it is: its log is read, not checkpointed.
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenReadOnly(const std::string& path);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -74,6 +76,7 @@ class Connection {
   int64_t last_row_id() const { return sqlite3_last_insert_rowid(database_); }
 
  private:
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path, int flags);
   explicit Connection(sqlite3* database) : database_(database) {}
   sqlite3* const database_;
   std::map<std::string, sqlite3_stmt*> statements_;

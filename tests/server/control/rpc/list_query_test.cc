@@ -50,21 +50,51 @@ TEST(ListQuery, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(FaultyField(Request("", -1)), "page_size");
 }
 
+v1::ListJobsRequest Ordered(const std::string& order_by, const std::string& token = "") {
+  v1::ListJobsRequest request = Request("", 0, token);
+  request.set_order_by(order_by);
+  return request;
+}
+
+TEST(ListQuery, ReadsEveryOrder) {
+  const std::pair<const char*, JobOrder> cases[] = {
+      {"", JobOrder::kNewestFirst},
+      {"create_time desc", JobOrder::kNewestFirst},
+      {"create_time", JobOrder::kOldestFirst},
+      {" priority   desc ", JobOrder::kHighestPriorityFirst},
+      {"priority", JobOrder::kLowestPriorityFirst},
+  };
+  for (const auto& [order_by, order] : cases) {
+    EXPECT_EQ(ToJobQuery(Ordered(order_by))->order, order) << order_by;
+  }
+  for (const char* order_by : {"name", "create_time asc", "priority, create_time", "DESC"}) {
+    EXPECT_EQ(FaultyField(Ordered(order_by)), "order_by") << order_by;
+  }
+}
+
 TEST(ListQuery, PageTokenLeadsToThePlaceAfterTheLastJob) {
   JobRecord last;
   last.name = "jobs/m";
   last.create_time = absl::FromUnixMicros(1'234'567'890);
-  const auto query = ToJobQuery(Request("state=FAILED", 0, MakePageToken("state=FAILED", last)));
+  last.priority = -7;
+  v1::ListJobsRequest request = Request("state=FAILED");
+  request.set_order_by("priority");
+  request.set_page_token(MakePageToken(request, last));
+  const auto query = ToJobQuery(request);
   ASSERT_TRUE(query.ok()) << query.status();
   ASSERT_TRUE(query->after.has_value());
   EXPECT_EQ(query->after->create_time, last.create_time);
   EXPECT_EQ(query->after->name, last.name);
+  EXPECT_EQ(query->after->priority, last.priority);
 }
 
-TEST(ListQuery, PageTokenIsBoundToItsFilter) {
+TEST(ListQuery, PageTokenIsBoundToItsFilterAndOrder) {
   JobRecord last;
   last.name = "jobs/m";
-  EXPECT_EQ(FaultyField(Request("state=FAILED", 0, MakePageToken("", last))), "page_token");
+  const std::string token = MakePageToken(Request(""), last);
+  EXPECT_EQ(FaultyField(Request("state=FAILED", 0, token)), "page_token");
+  EXPECT_EQ(FaultyField(Ordered("priority", token)), "page_token");
+  EXPECT_EQ(FaultyField(Ordered("create_time desc", token)), "") << "the default, said aloud";
 }
 
 TEST(ListQuery, RefusesAForgedPageToken) {

@@ -16,6 +16,7 @@
 #include "server/control/rpc/soup_service.h"
 #include "tests/support/fakes/fake_clock.h"
 #include "tests/support/fakes/fake_engine.h"
+#include "tests/support/temporary_folder.h"
 
 namespace stockpot {
 
@@ -54,9 +55,9 @@ inline v1::CreateJobRequest GoodRequest() {
 class RpcTest : public ::testing::Test {
  protected:
   RpcTest()
-      : allowed_(*AllowList::Create({"/data"}, {"/arch"})),
-        log_(Log::Silent()),
-        service_(Options(), &engine_, &allowed_, &clock_, log_.get()) {
+      : allowed_(*AllowList::Create({"/data", folder_.path()}, {"/arch", folder_.path()},
+                                    {"/out", folder_ / "out"})),
+        service_(Options(), &engine_, &allowed_, &clock_) {
     StartServer(&service_, nullptr);
   }
 
@@ -75,6 +76,8 @@ class RpcTest : public ::testing::Test {
   static SoupService::Options Options() {
     SoupService::Options options;
     options.version = "1.2.3";
+    options.limits.max_unfinished_jobs_of_client = 7;
+    options.limits.max_artifact_bytes = int64_t{1} << 40;
     return options;
   }
 
@@ -97,10 +100,10 @@ class RpcTest : public ::testing::Test {
     return record;
   }
 
+  TemporaryFolder folder_;  // allowed, as /data, /arch and /out are, which are not there
   FakeEngine engine_;
   FakeClock clock_;
   AllowList allowed_;
-  std::unique_ptr<Log> log_;
   SoupService service_;
   std::unique_ptr<PublicServer> server_;
   std::shared_ptr<grpc::Channel> channel_;

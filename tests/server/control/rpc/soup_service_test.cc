@@ -47,15 +47,49 @@ TEST_F(SoupServiceTest, CreateJobHandsTheSpecOnAsItCame) {
   EXPECT_THAT(created.spec, HasSubstr("\"architecture_uri\":\"/arch/model.pt\""));
 }
 
-TEST_F(SoupServiceTest, ValidateOnlyStoresNothing) {
+TEST_F(SoupServiceTest, CreateJobTakesTheClientFromTheMetadata) {
+  const auto create = [&](const std::vector<std::string>& clients, v1::Job* job) {
+    grpc::ClientContext context;
+    for (const std::string& client : clients) context.AddMetadata("stockpot-client", client);
+    return stub_->CreateJob(&context, GoodRequest(), job);
+  };
+  v1::Job job;
+  ASSERT_TRUE(create({"ci.bot_7@example-org"}, &job).ok());
+  EXPECT_EQ(job.client(), "ci.bot_7@example-org");
+  ASSERT_TRUE(create({}, &job).ok());
+  EXPECT_EQ(job.client(), "");
+  ASSERT_TRUE(create({std::string(63, 'a')}, &job).ok());
+  const std::vector<std::string> cases[] = {
+      {"two words"}, {"a/b"}, {std::string(64, 'a')}, {"a", "b"}};
+  for (const std::vector<std::string>& clients : cases) {
+    const ClientError error(create(clients, &job));
+    EXPECT_EQ(error.info.reason(), "INVALID_FIELD") << clients[0];
+    EXPECT_THAT(error.fields(), ElementsAre("metadata.stockpot-client")) << clients[0];
+  }
+  EXPECT_EQ(engine_.created().size(), 3u);
+}
+
+TEST_F(SoupServiceTest, CreateJobResolvesTheOutputFolder) {
   v1::CreateJobRequest request = GoodRequest();
-  request.set_validate_only(true);
+  v1::Output* output = request.mutable_job()->mutable_spec()->mutable_output();
+  output->set_output_uri("file:///out/./soups/1/");
   v1::Job job;
   ASSERT_TRUE(Create(request, &job).ok());
-  EXPECT_EQ(job.name(), "");
-  EXPECT_TRUE(engine_.created().empty());
+  EXPECT_EQ(engine_.created().at(0).output_folder, "/out/soups/1");
+  output->set_output_uri("/data/soups");
+  const grpc::Status status = Create(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ClientError(status).info.reason(), "OUTPUT_NOT_ALLOWED");
+  EXPECT_THAT(ClientError(status).fields(), ElementsAre("job.spec.output.output_uri"));
+  EXPECT_EQ(engine_.created().size(), 1u);
+}
+
+TEST_F(SoupServiceTest, ValidateOnlyChecksTheSpecFirst) {
+  v1::CreateJobRequest request = GoodRequest();
+  request.set_validate_only(true);
   request.mutable_job()->clear_spec();
-  EXPECT_EQ(Create(request, &job).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  v1::Job job;
+  EXPECT_EQ(ClientError(Create(request, &job)).info.reason(), "INVALID_FIELD");
 }
 
 TEST_F(SoupServiceTest, CreateJobNamesEveryFaultyFieldAtOnce) {
@@ -202,6 +236,34 @@ TEST_F(SoupServiceTest, ListJobsPagesThroughEveryJobOnce) {
   EXPECT_EQ(seen.front(), "jobs/24");
 }
 
+TEST_F(SoupServiceTest, ListJobsPagesInEveryOrder) {
+  for (int i = 0; i < 9; ++i) {
+    JobRecord record = PutJob(absl::StrCat("jobs/", i));
+    record.create_time += absl::Seconds(i / 2);
+    record.priority = i % 3 - 1;
+    engine_.PutJob(record);
+  }
+  const std::pair<const char*, std::vector<std::string>> cases[] = {
+      {"create_time desc", {"8", "6", "7", "4", "5", "2", "3", "0", "1"}},
+      {"create_time", {"0", "1", "2", "3", "4", "5", "6", "7", "8"}},
+      {"priority desc", {"8", "5", "2", "7", "4", "1", "6", "3", "0"}},
+      {"priority", {"6", "3", "0", "7", "4", "1", "8", "5", "2"}},
+  };
+  for (const auto& [order_by, expected] : cases) {
+    v1::ListJobsRequest request;
+    request.set_page_size(2);
+    request.set_order_by(order_by);
+    std::vector<std::string> seen;
+    do {
+      v1::ListJobsResponse response;
+      ASSERT_TRUE(Call(&Stub::ListJobs, request, &response).ok());
+      for (const v1::Job& job : response.jobs()) seen.push_back(job.name().substr(5));
+      request.set_page_token(response.next_page_token());
+    } while (!request.page_token().empty());
+    EXPECT_EQ(seen, expected) << order_by;
+  }
+}
+
 TEST_F(SoupServiceTest, InspectSourceRunsOneTaskAndGivesItsResult) {
   engine_.run_task = [](const Task& task, std::function<void(const Fact&)> done) {
     EXPECT_EQ(task.kind(), "inspect_checkpoint");
@@ -284,6 +346,10 @@ TEST_F(SoupServiceTest, GetCapabilitiesSaysWhatThisServerCanDo) {
   EXPECT_THAT(capabilities.metrics(), ElementsAre("TOP1", "TOP5", "CROSS_ENTROPY"));
   EXPECT_TRUE(capabilities.workers(0).busy());
   EXPECT_EQ(capabilities.limits().max_ingredients(), 1000);
+  EXPECT_EQ(capabilities.limits().max_unfinished_jobs(), 1000);
+  EXPECT_EQ(capabilities.limits().max_unfinished_jobs_of_client(), 7);
+  EXPECT_EQ(capabilities.limits().max_unfinished_ingredients(), 0) << "no limit";
+  EXPECT_EQ(capabilities.limits().max_artifact_bytes(), int64_t{1} << 40);
 }
 
 }  // namespace

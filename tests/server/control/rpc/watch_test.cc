@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/server/control/rpc/rpc_fixture.h"
@@ -53,7 +55,7 @@ class Watch : public RpcTest {
   }
 };
 
-TEST_F(Watch, GivesEveryEventOnceInOrderAndEndsAfterTheFinalOne) {
+TEST_F(Watch, ReliableNoEventIsLeftOutAndTheStreamEndsAfterTheFinalOne) {
   PutJob("jobs/a");
   engine_.AddEvents("jobs/a", 250);
   engine_.EndJob("jobs/a", JobState::kSucceeded);
@@ -62,7 +64,7 @@ TEST_F(Watch, GivesEveryEventOnceInOrderAndEndsAfterTheFinalOne) {
   EXPECT_TRUE(reader->Finish().ok());
 }
 
-TEST_F(Watch, GivesEventsAsTheyHappen) {
+TEST_F(Watch, OrderedEventsComeInTheOrderInWhichTheyHappen) {
   PutJob("jobs/a");
   auto reader = Open("jobs/a");
   engine_.WaitForSubscriptions(1);
@@ -75,7 +77,51 @@ TEST_F(Watch, GivesEventsAsTheyHappen) {
   EXPECT_TRUE(reader->Finish().ok());
 }
 
-TEST_F(Watch, ResumesAfterAnySequence) {
+TEST_F(Watch, UniqueNoEventComesTwiceHoweverOftenTheWatcherIsWoken) {
+  PutJob("jobs/a");
+  auto reader = Open("jobs/a");
+  engine_.WaitForSubscriptions(1);
+  std::vector<std::thread> wakers;
+  for (int i = 0; i < 4; ++i) {
+    wakers.emplace_back([&] {
+      for (int n = 0; n < 200; ++n) {
+        engine_.SetProgress("jobs/a", Progress(n));  // wakes every watcher
+        service_.Tick();
+        if (n % 10 == 0) engine_.AddEvents("jobs/a", 1);
+      }
+    });
+  }
+  for (std::thread& waker : wakers) waker.join();
+  engine_.EndJob("jobs/a", JobState::kSucceeded);
+  EXPECT_EQ(ReadAll(reader.get()), Range(1, 80));
+}
+
+TEST_F(Watch, AtomicWhatAnEventTellsIsThereForWhoeverHasSeenIt) {
+  PutJob("jobs/a");
+  auto reader = Open("jobs/a");
+  engine_.WaitForSubscriptions(1);
+  std::thread job([&] {
+    for (int i = 0; i < 100; ++i) engine_.AddEvents("jobs/a", 3);
+    engine_.EndWithEvent("jobs/a", JobState::kSucceeded);
+  });
+  v1::GetJobRequest request;
+  request.set_name("jobs/a");
+  int64_t last = 0;
+  while (auto event = reader->Next()) {
+    if (event->sequence() == 0) continue;
+    last = event->sequence();
+    v1::Job seen;
+    ASSERT_TRUE(Call(&v1::SoupService::Stub::GetJob, request, &seen).ok());
+    EXPECT_GE(seen.last_sequence(), last);
+    if (event->state_changed().state() == v1::Job::SUCCEEDED) {
+      EXPECT_EQ(seen.state(), v1::Job::SUCCEEDED) << "the final event without its state";
+    }
+  }
+  job.join();
+  EXPECT_EQ(last, 301);
+}
+
+TEST_F(Watch, ResumableAfterAnySequence) {
   PutJob("jobs/a");
   engine_.AddEvents("jobs/a", 205);
   engine_.EndJob("jobs/a", JobState::kFailed);
@@ -120,7 +166,7 @@ TEST_F(Watch, GivesProgressAtMostOncePerTick) {
   EXPECT_EQ(reader->Next()->sequence(), 2);
 }
 
-TEST_F(Watch, BookmarksEveryThirtySeconds) {
+TEST_F(Watch, BookmarkedEveryThirtySeconds) {
   PutJob("jobs/a");
   engine_.AddEvents("jobs/a", 7);
   auto reader = Open("jobs/a");

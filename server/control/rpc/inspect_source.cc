@@ -1,22 +1,15 @@
-#include "server/control/rpc/inspect_call.h"
+#include "server/control/rpc/inspect_source.h"
 
-#include <random>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
+#include "server/control/rpc/call_metadata.h"
 #include "server/control/rpc/error_translation.h"
 #include "server/control/rpc/json_mapping.h"
 
 namespace stockpot {
 namespace {
-
-// Inspections are never reused: what a name stands for may have changed.
-std::string FreshScope() {
-  std::random_device random;
-  return absl::StrCat("inspect/", absl::Hex(random()), absl::Hex(random()));
-}
 
 absl::Status AtField(const absl::Status& status, const std::string& field) {
   if (status.ok()) return status;
@@ -25,8 +18,12 @@ absl::Status AtField(const absl::Status& status, const std::string& field) {
   return WithFacts(Annotate(status, field), facts);
 }
 
-absl::StatusOr<Task> ToTask(const v1::InspectSourceRequest& request, const AllowList& allowed) {
-  const std::string scope = FreshScope();
+}  // namespace
+
+absl::StatusOr<Task> InspectTask(const v1::InspectSourceRequest& request,
+                                 const AllowList& allowed) {
+  // Never reused: what a name stands for may have changed.
+  const std::string scope = absl::StrCat("inspect/", FreshId());
   switch (request.source_case()) {
     case v1::InspectSourceRequest::kCheckpointUri:
       RETURN_IF_ERROR(
@@ -49,30 +46,9 @@ absl::StatusOr<Task> ToTask(const v1::InspectSourceRequest& request, const Allow
   return InvalidField("source", "give checkpoint_uri, architecture_uri or data_set");
 }
 
-}  // namespace
-
-void InspectCall::Start(const v1::InspectSourceRequest& request, Engine* engine,
-                        const AllowList& allowed, Executor* executor) {
-  self_ = shared_from_this();
-  absl::StatusOr<Task> task = ToTask(request, allowed);
-  // On another thread, since gRPC has this call only when the method has returned.
-  executor->Run([call = self_, engine, task = std::move(task)] {
-    if (!task.ok()) return call->End(task.status(), nullptr);
-    engine->RunTask(*task, [call](const Fact& fact) { call->End(fact.status, &fact); });
-  });
-}
-
-void InspectCall::OnCancel() { End(absl::CancelledError("the client went away"), nullptr); }
-
-void InspectCall::End(const absl::Status& status, const Fact* fact) {
-  absl::MutexLock lock(&mutex_);
-  if (std::exchange(ended_, true)) return;
-  absl::Status result = status;
-  if (result.ok() && fact != nullptr) {
-    // TaskResult and InspectSourceResponse have the same members for what can be inspected.
-    result = JsonToMessage(DumpJson(fact->result), response_);
-  }
-  Finish(ToGrpcStatus(result));
+absl::Status ReadInspection(const Fact& fact, v1::InspectSourceResponse* response) {
+  // TaskResult and InspectSourceResponse have the same members for what can be inspected.
+  return JsonToMessage(DumpJson(fact.result), response);
 }
 
 }  // namespace stockpot

@@ -1,0 +1,49 @@
+#include "server/control/rpc/call_metadata.h"
+
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace stockpot {
+namespace {
+
+constexpr size_t kMaxClient = 63;
+constexpr size_t kMaxRequestId = 128;
+
+std::string Joined(const CallMetadata& metadata, const char* key) {
+  std::string text;
+  const auto [begin, end] = metadata.equal_range(key);
+  for (auto entry = begin; entry != end; ++entry) {
+    absl::StrAppend(&text, entry == begin ? "" : ",",
+                    absl::string_view(entry->second.data(), entry->second.size()));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string ClientOf(const CallMetadata& metadata) { return Joined(metadata, kClientMetadata); }
+
+bool IsClient(absl::string_view client) {
+  return client.size() <= kMaxClient &&
+         std::all_of(client.begin(), client.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '@' || c == '-';
+         });
+}
+
+std::string RequestIdOf(const CallMetadata& metadata) {
+  const std::string given = Joined(metadata, kRequestIdMetadata);
+  const bool usable = !given.empty() && given.size() <= kMaxRequestId &&
+                      std::all_of(given.begin(), given.end(),
+                                  [](unsigned char c) { return absl::ascii_isprint(c); });
+  return usable ? given : FreshId();
+}
+
+std::string FreshId() {
+  std::random_device random;
+  return absl::StrCat(absl::Hex(random(), absl::kZeroPad8), absl::Hex(random(), absl::kZeroPad8));
+}
+
+}  // namespace stockpot

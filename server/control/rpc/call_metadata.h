@@ -1,0 +1,35 @@
+// What a call's metadata say: who asks (stockpot-client) and what logs call the call
+// (x-request-id); proto/stockpot/v1/soup_service.proto documents both.
+// Thread safety: the functions are thread-safe.
+#ifndef STOCKPOT_SERVER_CONTROL_RPC_CALL_METADATA_H_
+#define STOCKPOT_SERVER_CONTROL_RPC_CALL_METADATA_H_
+
+#include <grpcpp/support/string_ref.h>
+
+#include <map>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace stockpot {
+
+inline constexpr char kClientMetadata[] = "stockpot-client";
+inline constexpr char kRequestIdMetadata[] = "x-request-id";
+
+using CallMetadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+
+// As it was given, "" when it was not; unchecked. Given more than once: joined with ',', as HTTP
+// says, which IsClient() refuses.
+std::string ClientOf(const CallMetadata& metadata);
+// Up to 63 of A-Z, a-z, 0-9 and . _ @ -, or "".
+bool IsClient(absl::string_view client);
+
+// The one given when it is printable and at most 128 characters, else a fresh one.
+std::string RequestIdOf(const CallMetadata& metadata);
+
+// 16 hexadecimal digits, never twice.
+std::string FreshId();
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_CONTROL_RPC_CALL_METADATA_H_

@@ -1,0 +1,87 @@
+#include "server/control/rpc/verify_soup.h"
+
+#include <map>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/files.h"
+#include "server/base/status.h"
+#include "server/control/rpc/error_translation.h"
+#include "server/control/rpc/job_translation.h"
+
+namespace stockpot {
+namespace {
+
+// A thousand ingredients on a hundred data sets stay below.
+constexpr size_t kMaxManifestBytes = 64 << 20;
+
+absl::StatusOr<std::string> ReadManifestOf(const std::string& name, Engine* engine) {
+  RETURN_IF_ERROR(CheckJobName(name));
+  ASSIGN_OR_RETURN(const JobView view, engine->GetJob(name));
+  const JobState state = view.record.state;
+  if (state != JobState::kSucceeded) {
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          name, " has no soup to verify: it is ", JobStateName(state))),
+                      IsEnded(state) ? "JOB_ENDED" : "JOB_NOT_ENDED");
+  }
+  absl::StatusOr<std::string> text = ReadSmallFile(
+      absl::StrCat(engine->ArtifactFolder(view.record), "/manifest.json"), kMaxManifestBytes);
+  if (absl::IsNotFound(text.status())) {
+    return WithReason(absl::NotFoundError("the job's manifest.json is no longer there"),
+                      "ARTIFACT_NOT_FOUND");
+  }
+  return text.ok() ? text : Annotate(text.status(), "the job's manifest.json");
+}
+
+// A manifest may come from anywhere: it opens no file that a job could not.
+absl::Status CheckIngredients(const Task& task, const AllowList& allowed) {
+  JsonReader reader(task.body, "manifest");
+  JsonReader blend = reader.Object("write_soup").Object("blend");
+  for (JsonReader& ingredient : blend.List("ingredients")) {
+    std::string uri;
+    ingredient.Read("uri", &uri);
+    RETURN_IF_ERROR(
+        Annotate(allowed.CheckData(uri).status(), absl::StrCat("ingredient '", uri, "'")));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SoupVerification> FindSoup(const v1::VerifySoupRequest& request, Engine* engine,
+                                          const AllowList& allowed) {
+  if (request.soup_case() == v1::VerifySoupRequest::SOUP_NOT_SET) {
+    return InvalidField("soup", "give name or manifest");
+  }
+  std::string text = request.manifest();
+  if (request.has_name()) {
+    ASSIGN_OR_RETURN(text, ReadManifestOf(request.name(), engine));
+  }
+  const absl::StatusOr<Json> json = ParseJson(text);
+  if (!json.ok()) {
+    return WithReason(absl::InvalidArgumentError("the manifest is not JSON"), "MANIFEST_INVALID");
+  }
+  ASSIGN_OR_RETURN(SoupVerification soup, ReadManifest(*json));
+  RETURN_IF_ERROR(CheckIngredients(soup.task, allowed));
+  return soup;
+}
+
+absl::Status CompareSoup(const SoupVerification& expected, const Fact& fact,
+                         v1::VerifySoupResponse* response) {
+  ASSIGN_OR_RETURN(const SoupFound found, ReadSoupFound(fact));
+  response->set_expected_digest(expected.content_digest);
+  response->set_found_digest(found.content_digest);
+  std::map<std::string, v1::VerifySoupResponse::FileComparison> files;
+  for (const SoupFile& file : expected.files) files[file.file].set_expected_sha256(file.sha256);
+  for (const SoupFile& file : found.files) files[file.file].set_found_sha256(file.sha256);
+  bool identical = expected.content_digest == found.content_digest;
+  for (auto& [name, file] : files) {
+    file.set_file(name);
+    identical = identical && file.expected_sha256() == file.found_sha256();
+    *response->add_files() = file;
+  }
+  response->set_identical(identical);
+  return absl::OkStatus();
+}
+
+}  // namespace stockpot

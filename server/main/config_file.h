@@ -1,0 +1,42 @@
+// stockpotd's configuration file: YAML whose keys are the flags' names.
+//
+//   listen: 127.0.0.1:8433
+//   workers: 4
+//   allowed_root: [/data, /scratch]     # a list where the flag may be given many times
+//   drain_timeout: 30s
+//
+// Given as --config=FILE. A flag on the command line wins over the file. Thread safety: confined to
+// one thread.
+#ifndef STOCKPOT_SERVER_MAIN_CONFIG_FILE_H_
+#define STOCKPOT_SERVER_MAIN_CONFIG_FILE_H_
+
+#include <CLI/App.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace stockpot {
+
+// Reads the file for CLI11. Unknown and repeated keys, lists where one value is wanted and the like
+// end in a CLI::ConversionError that names file and line.
+class YamlConfig final : public CLI::Config {
+ public:
+  // `app` must outlive the reader.
+  explicit YamlConfig(const CLI::App* app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
+  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return ""; }
+
+  // "file:line: " of the flag that `message` is about, when its value came from the file; else "".
+  std::string PlaceOf(const std::string& message) const;
+
+ private:
+  std::string Place(int line) const;
+
+  const CLI::App* const app_;
+  mutable std::map<std::string, int> lines_;  // by "--flag": those that the file decides
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_MAIN_CONFIG_FILE_H_

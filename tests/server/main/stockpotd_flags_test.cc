@@ -1,0 +1,162 @@
+// The command line and the configuration file of stockpotd.
+#include "server/main/stockpotd_flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/temporary_folder.h"
+
+namespace stockpot {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Flags : public testing::Test {
+ protected:
+  // The exit code, -1 to go on; `words_` is what was printed.
+  int Parse(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "stockpotd");
+    flags_ = StockpotdFlags();
+    testing::internal::CaptureStderr();
+    testing::internal::CaptureStdout();
+    const int code =
+        ParseStockpotdFlags(static_cast<int>(arguments.size()), arguments.data(), &flags_)
+            .value_or(-1);
+    words_ = testing::internal::GetCapturedStderr() + testing::internal::GetCapturedStdout();
+    return code;
+  }
+  int ParseFile(const std::string& text, std::vector<const char*> more = {}) {
+    std::ofstream(file_) << text;
+    more.insert(more.begin(), flag_.c_str());
+    return Parse(more);
+  }
+
+  TemporaryFolder folder_;
+  const std::string file_ = folder_ / "stockpotd.yaml";
+  const std::string flag_ = "--config=" + file_;
+  StockpotdFlags flags_;
+  std::string words_;
+};
+
+TEST_F(Flags, HaveDefaults) {
+  ASSERT_EQ(Parse({}), -1) << words_;
+  EXPECT_EQ(flags_.limits.max_unfinished_jobs, 1000);
+  EXPECT_EQ(flags_.retention.age, absl::InfiniteDuration());
+  EXPECT_EQ(flags_.drain_delay, absl::ZeroDuration());
+  EXPECT_EQ(flags_.drain_timeout, absl::Seconds(10));
+  EXPECT_EQ(flags_.worker_lease, absl::Seconds(30));
+}
+
+TEST_F(Flags, ReadLimitsRetentionAndDurations) {
+  ASSERT_EQ(Parse({"--max_unfinished_jobs=5", "--max_unfinished_jobs_of_client=2",
+                   "--max_unfinished_ingredients=900", "--max_unfinished_ingredients_of_client=30",
+                   "--max_artifact_bytes=5000000000000", "--max_artifact_bytes_of_client=7",
+                   "--retain_jobs_for=720h", "--retain_artifact_bytes=123456789012",
+                   "--retention_check_every=1s", "--task_timeout=1h30m", "--worker_lease=45s",
+                   "--drain_delay=500ms", "--drain_timeout=2m", "--allowed_output_root=/a",
+                   "--allowed_output_root=/b"}),
+            -1)
+      << words_;
+  EXPECT_EQ(flags_.limits.max_unfinished_jobs, 5);
+  EXPECT_EQ(flags_.limits.max_unfinished_jobs_of_client, 2);
+  EXPECT_EQ(flags_.limits.max_unfinished_ingredients, 900);
+  EXPECT_EQ(flags_.limits.max_unfinished_ingredients_of_client, 30);
+  EXPECT_EQ(flags_.limits.max_artifact_bytes, 5'000'000'000'000);
+  EXPECT_EQ(flags_.limits.max_artifact_bytes_of_client, 7);
+  EXPECT_EQ(flags_.retention.age, absl::Hours(720));
+  EXPECT_EQ(flags_.retention.artifact_bytes, 123'456'789'012);
+  EXPECT_EQ(flags_.retention.check_every, absl::Seconds(1));
+  EXPECT_EQ(flags_.task_timeout, absl::Minutes(90));
+  EXPECT_EQ(flags_.worker_lease, absl::Seconds(45));
+  EXPECT_EQ(flags_.drain_delay, absl::Milliseconds(500));
+  EXPECT_EQ(flags_.drain_timeout, absl::Minutes(2));
+  EXPECT_THAT(flags_.allowed_output_roots, ElementsAre("/a", "/b"));
+  EXPECT_EQ(Parse({"--retain_jobs_for=inf"}), -1);
+}
+
+TEST_F(Flags, RefuseWhatIsNoDurationAndSayWhatIs) {
+  for (const char* flag : {"--drain_timeout=10", "--drain_timeout=-1s", "--drain_delay=inf",
+                           "--worker_lease=1ms", "--task_timeout=soon", "--retain_jobs_for=0s"}) {
+    EXPECT_EQ(Parse({flag}), kExitBadFlags) << flag;
+    EXPECT_THAT(words_, HasSubstr("is not a duration such as 90s")) << flag;
+  }
+  EXPECT_EQ(Parse({"--max_artifact_bytes=-1"}), kExitBadFlags);
+}
+
+TEST_F(Flags, ComeFromAFileUnderTheSameNames) {
+  ASSERT_EQ(ParseFile("# comment\n"
+                      "workers: 3\n"
+                      "listen: 127.0.0.1:9999\n"
+                      "allowed_root: [/data, '/scratch 2']\n"
+                      "allowed_architecture_prefix: /arch\n"
+                      "verbose: true\n"
+                      "allow_insecure_remote: false\n"
+                      "drain_timeout: 30s\n"
+                      "max_artifact_bytes: 1000000000000\n"),
+            -1)
+      << words_;
+  EXPECT_EQ(flags_.workers, 3);
+  EXPECT_EQ(flags_.listen, "127.0.0.1:9999");
+  EXPECT_THAT(flags_.allowed_roots, ElementsAre("/data", "/scratch 2"));
+  EXPECT_THAT(flags_.allowed_architecture_prefixes, ElementsAre("/arch"));
+  EXPECT_TRUE(flags_.verbose);
+  EXPECT_FALSE(flags_.allow_insecure_remote);
+  EXPECT_EQ(flags_.drain_timeout, absl::Seconds(30));
+  EXPECT_EQ(flags_.limits.max_artifact_bytes, 1'000'000'000'000);
+  EXPECT_EQ(ParseFile(""), -1) << "an empty file says nothing";
+}
+
+TEST_F(Flags, OfTheCommandLineWinOverTheFile) {
+  ASSERT_EQ(ParseFile("workers: 3\nallowed_root: [/data]\ndrain_timeout: soon\n",
+                      {"--workers=1", "--allowed_root=/mine", "--drain_timeout=1s"}),
+            -1)
+      << words_;
+  EXPECT_EQ(flags_.workers, 1);
+  EXPECT_THAT(flags_.allowed_roots, ElementsAre("/mine"));
+  EXPECT_EQ(ParseFile("workers: 3\n", {"--workers=many"}), kExitBadFlags);
+  EXPECT_THAT(words_, testing::Not(HasSubstr("stockpotd.yaml"))) << "not the file's fault";
+}
+
+TEST_F(Flags, OfAFileThatAreWrongAreNamedWithFileAndLine) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"workers: 1\nworker: 2\n", ":2: 'worker' is not a flag"},
+      {"workers: many\n", ":1: Could not convert: --workers = many"},
+      {"\n\nworkers: 5000\n", ":3: --workers: Value 5000 not in range"},
+      {"workers: [1, 2]\n", ":1: workers: expected one value"},
+      {"workers: {a: 1}\n", ":1: workers: expected one value"},
+      {"workers:\n", ":1: workers: expected one value"},
+      {"workers: 1\nworkers: 2\n", ":2: 'workers' is given twice"},
+      {"verbose: maybe\n", ":1: verbose: expected true or false"},
+      {"drain_timeout: 10\n", ":1: --drain_timeout: '10' is not a duration"},
+      {"allowed_root: [[/a]]\n", ":1: allowed_root: expected a value"},
+      {"config: other.yaml\n", ":1: 'config' is not a flag that a file may give"},
+      {"check_store: true\n", ":1: 'check_store' is not a flag that a file may give"},
+      {"help: true\n", ":1: 'help' is not a flag that a file may give"},
+      {"- workers\n", ":1: expected lines such as 'workers: 2'"},
+      {"workers: 'open\n", ":"},
+      {"max_unfinished_jobs: 3\nmax_unfinished_jobs_of_client: x\n", ":2: Could not convert"},
+  };
+  for (const auto& [text, message] : cases) {
+    EXPECT_EQ(ParseFile(text), kExitBadFlags) << text;
+    EXPECT_THAT(words_, HasSubstr(file_ + message)) << text;
+  }
+  EXPECT_EQ(Parse({"--config=/none/stockpotd.yaml"}), kExitBadFlags);
+  EXPECT_THAT(words_, HasSubstr("/none/stockpotd.yaml"));
+}
+
+TEST_F(Flags, HelpTellsOfFileAndExitCodes) {
+  EXPECT_EQ(Parse({"--help"}), 0);
+  for (const char* words : {"--config", "Exit codes", "--retain_jobs_for", "--check_store"}) {
+    EXPECT_THAT(words_, HasSubstr(words));
+  }
+  EXPECT_EQ(Parse({"--version"}), 0);
+  EXPECT_EQ(Parse({"--nonsense"}), kExitBadFlags);
+}
+
+}  // namespace
+}  // namespace stockpot
