@@ -40,7 +40,7 @@ std::vector<CLI::ConfigItem> YamlConfig::from_config(std::istream& input) const 
   }
   if (root.IsNull()) return {};
   if (!root.IsMap()) fail(root.Mark(), "expected lines such as 'workers: 2'");
-  std::vector<CLI::ConfigItem> items;
+  std::vector<CLI::ConfigItem> found;
   std::set<std::string> seen;
   for (const auto& entry : root) {
     const YAML::Node key = entry.first, value = entry.second;
@@ -70,9 +70,9 @@ std::vector<CLI::ConfigItem> YamlConfig::from_config(std::istream& input) const 
     }
     if (option->count() == 0) lines_["--" + item.name] = key.Mark().line;
     // CLI11 takes an empty list for a flag that lacks its value.
-    if (!item.inputs.empty()) items.push_back(std::move(item));
+    if (!item.inputs.empty()) found.push_back(std::move(item));
   }
-  return items;
+  return found;
 }
 
 std::string YamlConfig::PlaceOf(const std::string& message) const {

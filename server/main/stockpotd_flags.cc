@@ -36,7 +36,7 @@ constexpr const char* kFooter =
     "lost, whatever ends it.";
 
 constexpr absl::Duration kDay = absl::Hours(24);
-constexpr absl::Duration kTenYears = 3650 * kDay;
+constexpr absl::Duration kTenYears = absl::Hours(24 * 3650);
 
 // A flag of 1h30m and the like, from `least` to `most`.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration* value,

@@ -26,8 +26,10 @@ class MetricsServer {
   int port() const { return port_; }
 
  private:
-  explicit MetricsServer(std::unique_ptr<prometheus::Exposer> exposer);
-  const std::unique_ptr<prometheus::Exposer> exposer_;
+  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::string host);
+
+  std::unique_ptr<prometheus::Exposer> exposer_;
+  const std::string host_;
   int port_ = 0;
 };
 

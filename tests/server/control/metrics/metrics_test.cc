@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/control/metrics/metrics_server.h"
 #include "tests/support/http_fetch.h"
 
@@ -74,6 +75,17 @@ TEST(MetricsServer, ServesOnAFreePort) {
   EXPECT_THAT(response, HasSubstr("200 OK"));
   EXPECT_THAT(response, HasSubstr("stockpot_build_info"));
   EXPECT_THAT(HttpFetch((*server)->port(), "/etc/passwd"), HasSubstr("404"));
+}
+
+// civetweb alone takes two seconds each time.
+TEST(MetricsServer, StopsAtOnce) {
+  const absl::Time start = absl::Now();
+  for (int i = 0; i < 10; ++i) {
+    Metrics metrics("1", absl::UnixEpoch());
+    const auto server = MetricsServer::Start("127.0.0.1:0", metrics);
+    ASSERT_TRUE(server.ok()) << server.status();
+  }
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
 }
 
 TEST(MetricsServer, SaysThatThePortIsTaken) {

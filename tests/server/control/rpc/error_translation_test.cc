@@ -76,7 +76,8 @@ TEST(ErrorTranslation, StaysWithinItsBoundsWhateverTheError) {
   for (int round = 0; round < 300; ++round) {
     ErrorFacts facts;
     facts.reason = "INVALID_FIELD";
-    for (size_t i = random() % 500; i > 0; --i) {
+    // More than twenty are left out anyway: many of them now and then.
+    for (size_t i = random() % (round % 30 == 0 ? 500 : 40); i > 0; --i) {
       facts.violations.push_back({text(300), text(3000)});
     }
     for (size_t i = random() % 40; i > 0; --i) facts.metadata[text(200)] = text(2000);
