@@ -67,8 +67,8 @@ grpc::ServerUnaryReactor* SoupService::CreateJob(grpc::CallbackServerContext* co
 absl::Status SoupService::Validate(const v1::CreateJobRequest& request, const CheckedJob& checked,
                                    v1::Job* response) {
   RETURN_IF_ERROR(CheckSourcesExist(checked.spec, *allowed_));
-  RETURN_IF_ERROR(engine_->CheckRoomForJob(checked.job.client,
-                                           static_cast<int64_t>(checked.spec.ingredients.size())));
+  RETURN_IF_ERROR(
+      engine_->CheckRoomForJob(checked.job, static_cast<int64_t>(checked.spec.ingredients.size())));
   *response->mutable_spec() = request.job().spec();
   response->set_display_name(request.job().display_name());
   *response->mutable_labels() = request.job().labels();

@@ -80,18 +80,6 @@ absl::Status CheckKind(const absl::StatusOr<std::string>& path, Kind kind,
   return absl::OkStatus();
 }
 
-// A folder that is there must be one, and no other job's.
-absl::Status CheckOutputFolder(const std::string& folder) {
-  struct stat status = {};
-  if (stat(folder.c_str(), &status) != 0) return absl::OkStatus();
-  if (!S_ISDIR(status.st_mode)) {
-    return WithReason(absl::InvalidArgumentError("must be a folder"), "INVALID_FIELD");
-  }
-  if (stat((folder + "/manifest.json").c_str(), &status) != 0) return absl::OkStatus();
-  return WithReason(absl::AlreadyExistsError("the folder holds the artifacts of another job"),
-                    "OUTPUT_EXISTS");
-}
-
 }  // namespace
 
 absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed) {
@@ -142,8 +130,13 @@ absl::Status CheckSourcesExist(const JobSpec& spec, const AllowList& allowed) {
   }
   if (!spec.output_uri.empty()) {
     const absl::StatusOr<std::string> folder = allowed.CheckOutput(spec.output_uri);
+    struct stat status = {};
+    const bool is_file =
+        folder.ok() && stat(folder->c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
     checker.Check("job.spec.output.output_uri",
-                  folder.ok() ? CheckOutputFolder(*folder) : folder.status());
+                  is_file
+                      ? WithReason(absl::InvalidArgumentError("must be a folder"), "INVALID_FIELD")
+                      : folder.status());
   }
   return checker.status();
 }

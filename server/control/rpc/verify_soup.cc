@@ -12,9 +12,6 @@
 namespace stockpot {
 namespace {
 
-// A thousand ingredients on a hundred data sets stay below.
-constexpr size_t kMaxManifestBytes = 64 << 20;
-
 absl::StatusOr<std::string> ReadManifestOf(const std::string& name, Engine* engine) {
   RETURN_IF_ERROR(CheckJobName(name));
   ASSIGN_OR_RETURN(const JobView view, engine->GetJob(name));
@@ -25,7 +22,7 @@ absl::StatusOr<std::string> ReadManifestOf(const std::string& name, Engine* engi
                       IsEnded(state) ? "JOB_ENDED" : "JOB_NOT_ENDED");
   }
   absl::StatusOr<std::string> text = ReadSmallFile(
-      absl::StrCat(engine->ArtifactFolder(view.record), "/manifest.json"), kMaxManifestBytes);
+      absl::StrCat(engine->ArtifactFolder(view.record), "/", kManifestFile), kMaxManifestBytes);
   if (absl::IsNotFound(text.status())) {
     return WithReason(absl::NotFoundError("the job's manifest.json is no longer there"),
                       "ARTIFACT_NOT_FOUND");

@@ -20,13 +20,23 @@ const std::string kDigest(64, 'd');
 const std::string kOther(64, 'e');
 
 std::string Manifest(const std::string& uri) {
-  return absl::StrCat(R"({"manifest_version":1,"job":"jobs/a","software":"stockpotd","spec":{},)",
-                      R"("write_soup":{"blend":{"ingredients":[{"uri":")", uri, R"(","digest":")",
-                      kDigest, R"("}],"dtype":"STORED"},"metadata":{},"format":"SAFETENSORS",)",
-                      R"("max_shard_bytes":"5000000000"},"content_digest":")", kDigest,
-                      R"(","files":[{"file":"soup.safetensors","size_bytes":"7","sha256":")",
-                      kDigest, R"("},{"file":"report.json","size_bytes":"2","sha256":")", kOther,
-                      R"("}],"result":{}})");
+  const Json write = {
+      {"blend", {{"ingredients", {{{"uri", uri}, {"digest", kDigest}}}}, {"dtype", "STORED"}}},
+      {"metadata", {{"format", "pt"}}},
+      {"format", "SAFETENSORS"},
+      {"max_shard_bytes", "5000000000"}};
+  const Json manifest = {
+      {"manifest_version", 1},
+      {"job", "jobs/a"},
+      {"software", "stockpotd"},
+      {"spec", Json::object()},
+      {"soup",
+       {{"write", write},
+        {"content_digest", kDigest},
+        {"files", {{{"file", "soup.safetensors"}, {"size_bytes", "7"}, {"sha256", kDigest}}}}}},
+      {"files", Json::array()},
+      {"result", Json::object()}};
+  return DumpJson(manifest);
 }
 
 Fact SoupFact(const std::string& content_digest, const std::string& sha256) {
