@@ -192,5 +192,42 @@ TEST_F(BadInputTest, EachIsNamedAndTheServerGoesOn) {
   EXPECT_EQ(server_->Run(sweep_->Spec()).state(), v1::Job::SUCCEEDED);
 }
 
+// Old gRPC allows 8 KiB of trailers: details that are larger reach nobody.
+TEST_F(BadInputTest, FiveHundredBadIngredientsGiveAReadableError) {
+  v1::JobSpec spec = sweep_->Spec();
+  spec.clear_ingredients();
+  for (int i = 0; i < 500; ++i) {
+    spec.add_ingredients()->set_uri(
+        *sweep_ / ("a sweep with a long name/none_" + std::to_string(i) + ".safetensors"));
+  }
+  const auto is_readable = [](const google::rpc::Status& error, const std::string& field) {
+    EXPECT_EQ(error.code(), google::rpc::Code::NOT_FOUND);
+    EXPECT_LE(error.message().size(), 1024u);
+    EXPECT_LE(error.ByteSizeLong(), 4096u);
+    const ErrorDetails details = DetailsOf(error);
+    EXPECT_EQ(details.reason, "CHECKPOINT_NOT_FOUND");
+    EXPECT_EQ(details.metadata.at("ingredient"), "none_0.safetensors");
+    ASSERT_GE(details.fields.size(), 1u);
+    EXPECT_LE(details.fields.size(), 20u);
+    EXPECT_EQ(details.fields[0], field);
+    EXPECT_TRUE(details.metadata.count("violation_count")) << "that there are more";
+  };
+  // In the trailers of a call, …
+  grpc::ClientContext context;
+  v1::CreateJobRequest request;
+  *request.mutable_job()->mutable_spec() = spec;
+  request.set_validate_only(true);
+  v1::Job ignored;
+  const grpc::Status status = server_->stub().CreateJob(&context, request, &ignored);
+  EXPECT_LE(status.error_details().size(), 4096u);
+  EXPECT_THAT(status.error_message(), HasSubstr("(and 499 more)"));
+  is_readable(StatusOf(status), "job.spec.ingredients[0].uri");
+  // … and in the job.
+  const v1::Job job = server_->Run(spec);
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_THAT(job.error().message(), HasSubstr("500 of 500 ingredients cannot be used"));
+  is_readable(job.error(), "spec.ingredients[0]");
+}
+
 }  // namespace
 }  // namespace stockpot

@@ -138,6 +138,44 @@ TEST(Lifecycle, SigtermEndsTheServerCleanlyAndItsWorkersWithIt) {
   for (const pid_t worker : workers) EXPECT_NE(kill(worker, 0), 0) << "a worker outlived it";
 }
 
+// Whoever watched is told that the server stops; then it waits for the task that runs.
+void WaitUntilDraining(ServerProcess& server, const std::string& name) {
+  grpc::ClientContext context;
+  v1::WatchJobRequest request;
+  request.set_name(name);
+  auto reader = server.stub().WatchJob(&context, request);
+  kill(server.process_id(), SIGTERM);
+  v1::JobEvent event;
+  while (reader->Read(&event)) continue;
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(Lifecycle, ASecondSigtermLeavesAtOnceAndLosesNothing) {
+  const TinySweep sweep(40);
+  TemporaryFolder data;
+  std::string name;
+  std::vector<v1::JobEvent> events;
+  {
+    ServerProcess server({.data_folder = data / "d", .flags = {"--drain_timeout=10m"}});
+    name = Create(server, SlowSpec(sweep));
+    WaitUntilEvaluating(server, name);
+    events = WatchUntil(server, name,
+                        [](const v1::JobEvent& event) { return event.has_blend_measured(); });
+    WaitUntilDraining(server, name);
+    EXPECT_EQ(server.Terminate(), 128 + SIGTERM);
+  }
+  ASSERT_FALSE(events.empty());
+  ServerProcess server({.data_folder = data / "d"});
+  const v1::Job job = server.Follow(name, &events);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  for (size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].sequence(), static_cast<int64_t>(i + 1)) << "every event exactly once";
+  }
+  ServerProcess other({});
+  EXPECT_EQ(other.Run(SlowSpec(sweep)).report().result().SerializeAsString(),
+            job.report().result().SerializeAsString());
+}
+
 TEST(Lifecycle, MetricsTellOfJobsTasksAndCalls) {
   const std::string port = std::to_string(FreePort());
   ServerProcess server({.metrics_listen = "127.0.0.1:" + port});
@@ -191,6 +229,29 @@ TEST_F(CommandLine, SubmitsWatchesDownloadsAndShowsTheTable) {
                                             "inspect", sweep_ / "good_0.safetensors"});
   EXPECT_EQ(inspect.exit_code, 0) << inspect.output;
   EXPECT_THAT(inspect.output, HasSubstr("weight"));
+}
+
+TEST_F(CommandLine, VerifyMakesTheSoupAgainAndTellsItFromAnother) {
+  TemporaryFolder out;
+  const ProgramResult made = RunProgram(Submit(out.path(), sweep_ / "good_*.safetensors"));
+  ASSERT_EQ(made.exit_code, 0) << made.output;
+  const auto verify = [&](const std::string& what) {
+    return RunProgram({ProgramPath("stockpot"), "--server", server_.address(), "verify", what});
+  };
+  const std::string job = made.output.substr(0, made.output.find('\n'));
+  for (const std::string& what : {job, out / "manifest.json"}) {
+    const ProgramResult result = verify(what);
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_THAT(result.output, HasSubstr("soup.safetensors: identical")) << what;
+  }
+  // An ingredient that holds other weights now is named.
+  for (int i = 0; i < 3; ++i) {
+    WriteSafetensors(sweep_ / ("good_" + std::to_string(i) + ".safetensors"),
+                     TinySweep::Checkpoint(std::vector<float>(12, 0.5f), {3, 4}));
+  }
+  const ProgramResult changed = verify(job);
+  EXPECT_EQ(changed.exit_code, 2);
+  EXPECT_THAT(changed.output, HasSubstr("CHECKPOINT_CHANGED"));
 }
 
 TEST_F(CommandLine, ExitCodesTellScriptsWhatHappened) {

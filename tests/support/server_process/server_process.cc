@@ -95,6 +95,7 @@ ServerProcess::ServerProcess(Options options) {
   for (const std::string& prefix : options.allowed_architecture_prefixes) {
     arguments.push_back("--allowed_architecture_prefix=" + prefix);
   }
+  arguments.insert(arguments.end(), options.flags.begin(), options.flags.end());
   process_id_ = Spawn(arguments, -1);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while ((address_ = FirstLine(port_file)).empty()) {
@@ -187,6 +188,7 @@ ErrorDetails DetailsOf(const google::rpc::Status& status) {
   for (const google::protobuf::Any& any : status.details()) {
     google::rpc::ErrorInfo info;
     google::rpc::BadRequest request;
+    google::rpc::RetryInfo retry;
     if (any.UnpackTo(&info)) {
       details.reason = info.reason();
       details.metadata.insert(info.metadata().begin(), info.metadata().end());
@@ -194,6 +196,9 @@ ErrorDetails DetailsOf(const google::rpc::Status& status) {
       for (const auto& violation : request.field_violations()) {
         details.fields.push_back(violation.field());
       }
+    } else if (any.UnpackTo(&retry)) {
+      details.retry_seconds = static_cast<double>(retry.retry_delay().seconds()) +
+                              static_cast<double>(retry.retry_delay().nanos()) / 1e9;
     }
   }
   return details;

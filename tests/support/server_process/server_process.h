@@ -41,6 +41,7 @@ class ServerProcess {
     // Kept by the caller to start a second server on the same data; "" is a folder of its own.
     std::string data_folder;
     std::string metrics_listen = "off";
+    std::vector<std::string> flags = {};  // more of stockpotd's, after the others
   };
   explicit ServerProcess(Options options);
   ~ServerProcess();  // SIGTERM, and waits
@@ -76,6 +77,7 @@ struct ErrorDetails {
   std::string reason;
   std::map<std::string, std::string> metadata;
   std::vector<std::string> fields;  // of BadRequest
+  double retry_seconds = 0;         // of RetryInfo
 };
 ErrorDetails DetailsOf(const google::rpc::Status& status);
 // From the details that came with a failed call.
