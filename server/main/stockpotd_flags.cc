@@ -7,10 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <limits>
 #include <memory>
 #include <thread>
-#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
@@ -94,10 +92,7 @@ void AddServingFlags(CLI::App& app, StockpotdFlags* flags) {
 
 void AddLimitFlags(CLI::App& app, StockpotdFlags* flags) {
   const auto add = [&](const std::string& name, auto* value, const std::string& help) {
-    using Value = std::remove_pointer_t<decltype(value)>;
-    app.add_option(name, *value, help)
-        ->check(CLI::Range(Value{0}, std::numeric_limits<Value>::max()))
-        ->capture_default_str();
+    app.add_option(name, *value, help)->check(CLI::NonNegativeNumber)->capture_default_str();
   };
   EngineLimits& limits = flags->limits;
   add("--max_unfinished_jobs", &limits.max_unfinished_jobs,

@@ -82,7 +82,7 @@ TEST(ReportView, SaysWhyItStoppedAndWhatWasReused) {
   report.mutable_cost()->set_evaluations_run(2);
   report.mutable_cost()->set_evaluations_reused(1);
   report.mutable_cost()->set_examples_reused(2500);
-  report.mutable_cost()->set_worker_seconds_reused(67.2);
+  report.mutable_cost()->set_worker_seconds_reused(67);
   EXPECT_EQ(FormatReport(report, Style(false)),
             "stopped because: max_evaluations: 3 of 3 passes were made\n"
             "reused: 1 evaluation of 3, 2,500 examples, 1:07 of workers' time\n");

@@ -125,7 +125,7 @@ TEST_F(Flags, OfTheCommandLineWinOverTheFile) {
 TEST_F(Flags, OfAFileThatAreWrongAreNamedWithFileAndLine) {
   const std::pair<const char*, const char*> cases[] = {
       {"workers: 1\nworker: 2\n", ":2: 'worker' is not a flag"},
-      {"workers: many\n", ":1: Could not convert: --workers = many"},
+      {"workers: many\n", ":1: --workers: Value many not in range"},
       {"\n\nworkers: 5000\n", ":3: --workers: Value 5000 not in range"},
       {"workers: [1, 2]\n", ":1: workers: expected one value"},
       {"workers: {a: 1}\n", ":1: workers: expected one value"},
@@ -139,7 +139,7 @@ TEST_F(Flags, OfAFileThatAreWrongAreNamedWithFileAndLine) {
       {"help: true\n", ":1: 'help' is not a flag that a file may give"},
       {"- workers\n", ":1: expected lines such as 'workers: 2'"},
       {"workers: 'open\n", ":"},
-      {"max_unfinished_jobs: 3\nmax_unfinished_jobs_of_client: x\n", ":2: Could not convert"},
+      {"max_unfinished_jobs: 3\nmax_unfinished_jobs_of_client: x\n", ":2: --max_unfinished_jobs_of_"},
   };
   for (const auto& [text, message] : cases) {
     EXPECT_EQ(ParseFile(text), kExitBadFlags) << text;
