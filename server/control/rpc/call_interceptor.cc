@@ -54,19 +54,21 @@ CallName NameOf(ServerRpcInfo* info) {
   return name;
 }
 
-// The job that a request names; "" for methods that name none. gRPC gives an interceptor the
-// request as the method's own message type.
+// gRPC gives an interceptor the request as the method's own message type.
+template <typename Request>
+std::string NameIn(const void* request) {
+  return static_cast<const Request*>(request)->name();
+}
+
+// The job that a request names; "" for methods that name none.
 std::string JobOfRequest(const std::string& method, const void* request) {
-  const auto name = [&](auto type) -> std::string {
-    return static_cast<const decltype(type)*>(request)->name();
-  };
-  if (method == "GetJob") return name(v1::GetJobRequest());
-  if (method == "CancelJob") return name(v1::CancelJobRequest());
-  if (method == "DeleteJob") return name(v1::DeleteJobRequest());
-  if (method == "RetryJob") return name(v1::RetryJobRequest());
-  if (method == "WatchJob") return name(v1::WatchJobRequest());
-  if (method == "DownloadArtifact") return name(v1::DownloadArtifactRequest());
-  if (method == "VerifySoup") return name(v1::VerifySoupRequest());
+  if (method == "GetJob") return NameIn<v1::GetJobRequest>(request);
+  if (method == "CancelJob") return NameIn<v1::CancelJobRequest>(request);
+  if (method == "DeleteJob") return NameIn<v1::DeleteJobRequest>(request);
+  if (method == "RetryJob") return NameIn<v1::RetryJobRequest>(request);
+  if (method == "WatchJob") return NameIn<v1::WatchJobRequest>(request);
+  if (method == "DownloadArtifact") return NameIn<v1::DownloadArtifactRequest>(request);
+  if (method == "VerifySoup") return NameIn<v1::VerifySoupRequest>(request);
   return "";
 }
 

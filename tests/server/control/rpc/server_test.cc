@@ -18,6 +18,16 @@ namespace {
 
 using Stub = v1::SoupService::Stub;
 
+// Watches jobs/a, which has ended and has no events.
+void WatchWithoutEvents(Stub* stub, grpc::ClientContext* context) {
+  v1::WatchJobRequest watch;
+  watch.set_name("jobs/a");
+  auto stream = stub->WatchJob(context, watch);
+  v1::JobEvent event;
+  EXPECT_FALSE(stream->Read(&event));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 using PublicServerTest = RpcTest;
 
 TEST_F(PublicServerTest, SaysItsHealth) {
@@ -101,13 +111,8 @@ TEST_F(ObservedServerTest, TellsOfEveryCallAndItsCode) {
   EXPECT_TRUE(Call(&Stub::GetJob, request, &job).ok());
   request.set_name("jobs/b");
   EXPECT_FALSE(Call(&Stub::GetJob, request, &job).ok());
-  v1::WatchJobRequest watch;
-  watch.set_name("jobs/a");
   grpc::ClientContext context;
-  auto stream = stub_->WatchJob(&context, watch);
-  v1::JobEvent event;
-  EXPECT_FALSE(stream->Read(&event));
-  EXPECT_TRUE(stream->Finish().ok());
+  WatchWithoutEvents(stub_.get(), &context);
   server_.reset();
   EXPECT_THAT(observer_.lines(),
               testing::ElementsAre(
@@ -206,13 +211,8 @@ TEST_F(AccessLogTest, EveryCallIsOneLineWithItsRequestIdJobClientAndPeer) {
 
 TEST_F(AccessLogTest, AStreamHasARequestIdTooAndIsOneLine) {
   PutJob("jobs/a", JobState::kSucceeded);
-  v1::WatchJobRequest watch;
-  watch.set_name("jobs/a");
   grpc::ClientContext context;
-  auto stream = stub_->WatchJob(&context, watch);
-  v1::JobEvent event;
-  EXPECT_FALSE(stream->Read(&event));
-  EXPECT_TRUE(stream->Finish().ok());
+  WatchWithoutEvents(stub_.get(), &context);
   const std::string id = RequestIdOf(context);
   EXPECT_EQ(id.size(), 16u);
   server_.reset();
