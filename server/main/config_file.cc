@@ -63,7 +63,7 @@ std::vector<CLI::ConfigItem> YamlConfig::from_config(std::istream& input) const 
     } else if (value.IsScalar()) {
       item.inputs.push_back(value.Scalar());
     } else {
-      fail(value.Mark(), absl::StrCat(item.name, ": expected one value"));
+      fail(key.Mark(), absl::StrCat(item.name, ": expected one value"));
     }
     if (IsFlag(*option) && item.inputs[0] != "true" && item.inputs[0] != "false") {
       fail(value.Mark(), absl::StrCat(item.name, ": expected true or false"));
