@@ -246,8 +246,9 @@ TEST_F(CommandLine, VerifyMakesTheSoupAgainAndTellsItFromAnother) {
   }
   // An ingredient that holds other weights now is named.
   for (int i = 0; i < 3; ++i) {
-    WriteSafetensors(sweep_ / ("good_" + std::to_string(i) + ".safetensors"),
-                     TinySweep::Checkpoint(std::vector<float>(12, 0.5f), {3, 4}));
+    const std::string path = sweep_ / ("good_" + std::to_string(i) + ".safetensors");
+    std::filesystem::remove(path);
+    WriteSafetensors(path, TinySweep::Checkpoint(std::vector<float>(12, 0.5f), {3, 4}));
   }
   const ProgramResult changed = verify(job);
   EXPECT_EQ(changed.exit_code, 2);
