@@ -51,11 +51,11 @@ endfunction()
 function(stockpot_precompile name torch)
   if(torch)
     stockpot_use_torch(${name})
-  elseif(STOCKPOT_SANITIZE)
+  elseif(STOCKPOT_SANITIZE AND STOCKPOT_BUILD_TESTS)
     if(NOT TARGET stockpot_headers)
       file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/headers.cc CONTENT "// holds the precompiled headers\n")
       add_library(stockpot_headers STATIC ${PROJECT_BINARY_DIR}/headers.cc)
-      target_link_libraries(stockpot_headers PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json PkgConfig::GRPCPP)
+      target_link_libraries(stockpot_headers PRIVATE CLI11::CLI11 GTest::gmock nlohmann_json::nlohmann_json PkgConfig::GRPCPP)
       target_precompile_headers(stockpot_headers PRIVATE
         <algorithm> <chrono> <deque> <filesystem> <fstream> <functional> <map> <memory> <optional> <random> <set>
         <sstream> <string> <thread> <vector> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
