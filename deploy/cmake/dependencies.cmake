@@ -30,7 +30,7 @@ set(STOCKPOT_DEPENDENCIES "${dependencies}" CACHE PATH
     "Where deploy/install-dependencies unpacked LibTorch")
 if(STOCKPOT_SANITIZE STREQUAL thread)
   # Abseil of Debian's version and ABI, instrumented: without it absl::Mutex is no lock to ThreadSanitizer. An
-  # RPATH, unlike a RUNPATH, holds for Debian's gRPC as well, so that the process has this Abseil only.
+  # RPATH, unlike a RUNPATH, holds for Debian's gRPC as well, so that the process has this Mutex only.
   set(abseil_lib ${STOCKPOT_DEPENDENCIES}/abseil-tsan/lib)
   if(NOT EXISTS ${abseil_lib}/libabsl_synchronization.so.20220623)
     message(FATAL_ERROR "no instrumented Abseil in ${abseil_lib}: run deploy/install-dependencies --sanitize")
