@@ -46,8 +46,8 @@ function(stockpot_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
-# Every target of a sanitizer's build shares one precompiled header, which halves the time to compile (clang 14,
-# 182 units). The release build has none of the kind: there a unit must include what it uses.
+# Every target of a sanitizer's build shares one precompiled header, which took 40% off the time to compile of six typical
+# units (clang 14). The release build has none of the kind: there a unit must include what it uses.
 function(stockpot_precompile name torch)
   if(torch)
     stockpot_use_torch(${name})
@@ -55,7 +55,8 @@ function(stockpot_precompile name torch)
     if(NOT TARGET stockpot_headers)
       file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/headers.cc CONTENT "// holds the precompiled headers\n")
       add_library(stockpot_headers STATIC ${PROJECT_BINARY_DIR}/headers.cc)
-      target_link_libraries(stockpot_headers PRIVATE CLI11::CLI11 GTest::gmock nlohmann_json::nlohmann_json PkgConfig::GRPCPP)
+      target_link_libraries(stockpot_headers PRIVATE
+        CLI11::CLI11 GTest::gmock nlohmann_json::nlohmann_json PkgConfig::GRPCPP)
       target_precompile_headers(stockpot_headers PRIVATE
         <algorithm> <chrono> <deque> <filesystem> <fstream> <functional> <map> <memory> <optional> <random> <set>
         <sstream> <string> <thread> <vector> <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>

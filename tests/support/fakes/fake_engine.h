@@ -35,6 +35,12 @@ class FakeEngine final : public Engine {
   std::function<void(const Task&, std::function<void(const Fact&)>)> run_task;
   std::vector<WorkerView> workers;
 
+  // Every worker that connects from now on is answered with `refusal`.
+  void RefuseWorkers(absl::Status refusal) {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = std::move(refusal);
+  }
+
   void PutJob(JobRecord record) {
     absl::MutexLock lock(&mutex_);
     const std::string name = record.name;
@@ -192,11 +198,6 @@ class FakeEngine final : public Engine {
     return absl::StrCat(artifact_root, "/", job.name);
   }
 
-  // Every worker that connects from now on is answered with `refusal`.
-  void RefuseWorkers(absl::Status refusal) {
-    absl::MutexLock lock(&mutex_);
-    refusal_ = std::move(refusal);
-  }
   absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override {
     absl::MutexLock lock(&mutex_);
     if (!refusal_.ok()) return refusal_;
