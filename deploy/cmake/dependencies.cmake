@@ -28,6 +28,15 @@ if(NOT dependencies)
 endif()
 set(STOCKPOT_DEPENDENCIES "${dependencies}" CACHE PATH
     "Where deploy/install-dependencies unpacked LibTorch")
+if(STOCKPOT_SANITIZE STREQUAL thread)
+  # Abseil of Debian's version and ABI, instrumented: without it absl::Mutex is no lock to ThreadSanitizer. An
+  # RPATH, unlike a RUNPATH, holds for Debian's gRPC as well, so that the process has this Mutex only.
+  set(abseil_lib ${STOCKPOT_DEPENDENCIES}/abseil-tsan/lib)
+  if(NOT EXISTS ${abseil_lib}/libabsl_synchronization.so.20220623)
+    message(FATAL_ERROR "no instrumented Abseil in ${abseil_lib}: run deploy/install-dependencies --sanitize")
+  endif()
+  add_link_options(-Wl,--disable-new-dtags "-Wl,-rpath,${abseil_lib}")
+endif()
 if(STOCKPOT_WITH_TORCH)
   # libtorch_cpu and libc10 only: the GPU is opened at run time where its libraries are found, so one
   # binary serves both (DESIGN.md section 6). TorchConfig.cmake would insist on CUDA.

@@ -27,6 +27,12 @@ endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(STOCKPOT_SANITIZE)
-  add_compile_options(-fsanitize=${STOCKPOT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # What costs is compiling: AddressSanitizer with -O1 takes twice as long as with -O0, ThreadSanitizer hardly longer.
+  set(sanitize_level -O0)
+  if(STOCKPOT_SANITIZE STREQUAL thread)
+    set(sanitize_level -O1)
+  endif()
+  add_compile_options(${sanitize_level} -g1 -fsanitize=${STOCKPOT_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${STOCKPOT_SANITIZE})
 endif()

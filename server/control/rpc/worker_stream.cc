@@ -122,6 +122,9 @@ void WorkerStream::End(const absl::Status& status) {
 }
 
 void WorkerStream::OnDone() {
+  // The last reaction has left the mutex, says gRPC; this makes it so by the C++ memory model as
+  // well.
+  { absl::MutexLock lock(&mutex_); }
   // Not on gRPC's thread: the engine may wait for the store.
   executor_->Run([self = std::move(self_)] {
     if (self->connected_) self->engine_->WorkerLost(self->worker_id_);

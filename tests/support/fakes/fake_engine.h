@@ -33,10 +33,15 @@ class FakeEngine final : public Engine {
   // --- What tests put in. ---
 
   std::string artifact_root = "/nonexistent";
-  absl::Status worker_connected_status;
   std::function<void(const Task&, std::function<void(const Fact&)>)> run_task;
   std::vector<WorkerView> workers;
   absl::Status room;  // for one more job
+
+  // Every worker that connects from now on is answered with `refusal`.
+  void RefuseWorkers(absl::Status refusal) {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = std::move(refusal);
+  }
 
   void PutJob(JobRecord record) {
     absl::MutexLock lock(&mutex_);
@@ -205,8 +210,8 @@ class FakeEngine final : public Engine {
   }
 
   absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override {
-    if (!worker_connected_status.ok()) return worker_connected_status;
     absl::MutexLock lock(&mutex_);
+    if (!refusal_.ok()) return refusal_;
     link_ = link;
     worker_calls_.push_back({"connected", worker.id, "", 0, {}});
     return absl::OkStatus();
@@ -305,6 +310,7 @@ class FakeEngine final : public Engine {
 
   absl::Mutex notify_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, JobRow> jobs_ ABSL_GUARDED_BY(mutex_);
   std::vector<NewJob> created_ ABSL_GUARDED_BY(mutex_);
   std::map<int, std::function<void()>> subscribers_ ABSL_GUARDED_BY(mutex_);

@@ -118,7 +118,7 @@ TEST_F(WorkerServiceTest, RefusesMessagesBeforeHelloAndASecondHello) {
 }
 
 TEST_F(WorkerServiceTest, RefusesWhatTheEngineRefuses) {
-  engine_.worker_connected_status = absl::UnavailableError("the server is stopping");
+  engine_.RefuseWorkers(absl::UnavailableError("the server is stopping"));
   Hello();
   EXPECT_EQ(End().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
