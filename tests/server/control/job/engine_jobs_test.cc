@@ -46,6 +46,26 @@ TEST_F(EngineJobs, TwoJobsShareFactsWhetherDoneOrRunning) {
   EXPECT_TRUE(reused);
 }
 
+TEST_F(EngineJobs, ThreeMoreIngredientsCostTheirOwnMeasuresAlone) {
+  auto server = Start(2);
+  auto run = [&](const std::string& id, const Json& spec) {
+    EXPECT_TRUE(server->engine->CreateJob(MakeJob(id, spec)).ok());
+    EXPECT_TRUE(server->pool->RunToEnd("jobs/" + id));
+    return Report("jobs/" + id);
+  };
+  run("four", FakeSpec(FakeUris(4)));
+  const Json seven = run("seven", FakeSpec(FakeUris(7)));
+  EXPECT_GE(seven["cost"]["evaluations_reused"].get<int>(), 4) << "the four, measured alone";
+  EXPECT_EQ(seven["cost"]["examples_reused"].get<int64_t>(),
+            seven["cost"]["evaluations_reused"].get<int64_t>() * kFakeExampleCount);
+  EXPECT_GT(seven["cost"]["worker_seconds_reused"].get<double>(), 0);
+
+  // The same again, for itself: nothing is reused.
+  const Json again = run("again", FakeSpec(FakeUris(7), {{"compute", {{"measure_again", true}}}}));
+  EXPECT_EQ(again["cost"]["evaluations_reused"], 0);
+  EXPECT_GE(again["cost"]["evaluations_run"].get<int>(), 13);
+}
+
 TEST_F(EngineJobs, HigherPriorityGoesFirstThenAge) {
   auto server = Start(0);
   auto create = [&](const std::string& id, int priority) {
