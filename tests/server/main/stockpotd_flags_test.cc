@@ -139,7 +139,8 @@ TEST_F(Flags, OfAFileThatAreWrongAreNamedWithFileAndLine) {
       {"help: true\n", ":1: 'help' is not a flag that a file may give"},
       {"- workers\n", ":1: expected lines such as 'workers: 2'"},
       {"workers: 'open\n", ":"},
-      {"max_unfinished_jobs: 3\nmax_unfinished_jobs_of_client: x\n", ":2: --max_unfinished_jobs_of_"},
+      {"max_unfinished_jobs: 3\nmax_unfinished_jobs_of_client: x\n",
+       ":2: --max_unfinished_jobs_of_"},
   };
   for (const auto& [text, message] : cases) {
     EXPECT_EQ(ParseFile(text), kExitBadFlags) << text;
