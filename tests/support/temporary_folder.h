@@ -10,8 +10,10 @@ namespace stockpot {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "stockpot-test-XXXXXX").string();
+  // Below `parent`; "": where temporary files go.
+  explicit TemporaryFolder(const std::filesystem::path& parent = "") {
+    const auto above = parent.empty() ? std::filesystem::temp_directory_path() : parent;
+    std::string name = (above / "stockpot-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = std::filesystem::canonical(name).string();
   }
