@@ -58,6 +58,7 @@ void Simulation::Disturb() {
   static constexpr Happening kHappenings[] = {{30, &Simulation::AnswerOne},
                                               {2, &Simulation::AnswerTwice},
                                               {3, &Simulation::AnswerFromThePast},
+                                              {2, &Simulation::AnswerForAnother},
                                               {1, &Simulation::FailOne},
                                               {4, &Simulation::Heartbeat},
                                               {5, &Simulation::ConnectWorker},
@@ -168,6 +169,16 @@ void Simulation::AnswerFromThePast() {
   const bool same = workers.empty() || Draw(2) == 0;
   engine_->WorkerResult(same ? given.worker : workers[Draw(workers.size())], given.assignment.id,
                         Lie());
+}
+
+void Simulation::AnswerForAnother() {
+  const std::vector<std::string> workers = pool_->workers();
+  if (pool_->open().empty() || workers.empty()) return;
+  const Given& given = pool_->open()[Draw(pool_->open().size())];
+  const std::string& worker = workers[Draw(workers.size())];
+  if (worker == given.worker) return;
+  Count("a result of another's task");
+  engine_->WorkerResult(worker, given.assignment.id, Lie());
 }
 
 void Simulation::FailOne() {

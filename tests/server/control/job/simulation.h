@@ -68,6 +68,7 @@ class Simulation {
   void AnswerOne();
   void AnswerTwice();
   void AnswerFromThePast();
+  void AnswerForAnother();
   void FailOne();
   void Heartbeat();
   void ConnectWorker();
