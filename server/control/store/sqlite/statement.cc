@@ -1,5 +1,6 @@
 #include "server/control/store/sqlite/statement.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr int kBusyTimeoutMs = 5000;
 
 absl::Status SqliteStatus(sqlite3* database, int code) {
+  const int error = errno;  // sqlite3_system_errno() does not know it of a COMMIT
   const std::string message = absl::StrCat("the store's database: ", sqlite3_errmsg(database));
   switch (code & 0xff) {
     case SQLITE_FULL:
@@ -27,6 +29,12 @@ absl::Status SqliteStatus(sqlite3* database, int code) {
       return absl::DataLossError(message);
     case SQLITE_CONSTRAINT:
       return absl::AlreadyExistsError(message);
+    case SQLITE_IOERR:
+      // The disk became read-only under an open file.
+      if (error == EROFS) {
+        return WithReason(absl::PermissionDeniedError(message), "STORAGE_READ_ONLY");
+      }
+      return absl::InternalError(message);
     default:
       return absl::InternalError(message);
   }

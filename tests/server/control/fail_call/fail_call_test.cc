@@ -18,7 +18,8 @@ namespace {
 struct Failure {
   const char* name;
   FailingCalls::Options options;
-  int64_t step;  // 1: every n
+  int64_t step;   // 1: every n
+  bool suspends;  // the job, from most calls on
 };
 
 class FailCall : public testing::TestWithParam<Failure> {
@@ -35,7 +36,7 @@ TEST_P(FailCall, EndsInTheRightResult) {
   const std::string expected = Undisturbed();
   ASSERT_FALSE(HasFailure());
   const char* alone = std::getenv("STOCKPOT_FAIL_CALL");
-  int failures = 0, suspensions = 0;
+  int failures = 0, suspensions = 0, runs = 0;
   int64_t n = alone == nullptr ? 1 : std::atoll(alone);
   for (bool reached = true; reached && !HasFailure(); n += GetParam().step) {
     FailingCalls::Options options = GetParam().options;
@@ -45,8 +46,13 @@ TEST_P(FailCall, EndsInTheRightResult) {
                            << absl::StrJoin(job.problems(), "\n");
     EXPECT_TRUE(job.result() == expected) << "STOCKPOT_FAIL_CALL=" << n << " " << job.failed();
     reached = !job.failed().empty() && alone == nullptr;
+    ++runs;
     failures += job.failures();
     suspensions += job.suspensions();
+  }
+  // Most of the calls are made while the job runs.
+  if (GetParam().suspends && alone == nullptr) {
+    EXPECT_GT(suspensions, runs / 2);
   }
   RecordProperty("calls", std::to_string(n - 1));
   RecordProperty("failures", failures);
@@ -57,13 +63,15 @@ constexpr int64_t kForGood = 1000000;  // until it is mended
 
 INSTANTIATE_TEST_SUITE_P(
     EachCall, FailCall,
-    testing::Values(Failure{"InputOutputErrorOnce", {.error = EIO}, 1},
+    testing::Values(Failure{"InputOutputErrorOnce", {.error = EIO}, 1, false},
                     Failure{"DiskFullFromThereOn",
                             {.count = kForGood, .error = ENOSPC, .only_writes = true},
-                            3},
+                            5,
+                            true},
                     Failure{"ReadOnlyFromThereOn",
                             {.count = kForGood, .error = EROFS, .only_writes = true},
-                            3}),
+                            5,
+                            true}),
     [](const auto& failure) { return std::string(failure.param.name); });
 
 }  // namespace
