@@ -16,18 +16,10 @@
 #include "absl/time/clock.h"
 #include "server/base/status.h"
 #include "tests/support/fakes/fake_results.h"
+#include "tests/support/fakes/map_ledger.h"
 
 namespace stockpot {
 namespace {
-
-class MapLedger final : public Ledger {
- public:
-  const Fact* Find(const std::string& key) const override {
-    auto found = facts.find(key);
-    return found == facts.end() ? nullptr : &found->second;
-  }
-  std::map<std::string, Fact> facts;
-};
 
 JobSpec Parse(const Json& json) {
   absl::StatusOr<JobSpec> spec = ParseJobSpec(json, "spec", {});

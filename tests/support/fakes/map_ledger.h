@@ -1,0 +1,23 @@
+// A ledger that a test fills. Thread safety: thread-compatible.
+#ifndef STOCKPOT_TESTS_SUPPORT_FAKES_MAP_LEDGER_H_
+#define STOCKPOT_TESTS_SUPPORT_FAKES_MAP_LEDGER_H_
+
+#include <map>
+#include <string>
+
+#include "server/recipe/task.h"
+
+namespace stockpot {
+
+class MapLedger final : public Ledger {
+ public:
+  const Fact* Find(const std::string& key) const override {
+    auto found = facts.find(key);
+    return found == facts.end() ? nullptr : &found->second;
+  }
+  std::map<std::string, Fact> facts;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_TESTS_SUPPORT_FAKES_MAP_LEDGER_H_
