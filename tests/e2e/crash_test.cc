@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <random>
@@ -54,6 +55,11 @@ class CrashTest : public testing::Test {
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
 
+  v1::Job RunUndisturbed() const {
+    ServerProcess server({.workers = 2, .threads_per_worker = 1});
+    return server.Run(Spec());
+  }
+
   void KillSomething(std::mt19937* random) {
     const std::vector<pid_t> workers = server_->WorkerProcessIds();
     if ((*random)() % 2 == 0 || workers.empty()) {
@@ -67,7 +73,7 @@ class CrashTest : public testing::Test {
   }
 
   const int kills_ = FromEnvironment("STOCKPOT_CRASH_KILLS", 50);
-  const TinySweep sweep_{20, 3 + kills_ / 2};
+  const TinySweep sweep_{20, 3 + kills_};
   const TemporaryFolder data_;
   PatientClient client_{Spec()};
   std::unique_ptr<ServerProcess> server_;
@@ -78,8 +84,13 @@ TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
   const int seed = FromEnvironment("STOCKPOT_CRASH_SEED", 1);
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(static_cast<unsigned>(seed));
-  // A worker is up after about a second: some moments are before it and some in the middle.
-  std::uniform_int_distribution<int> moment(10, 2000);
+  const auto begin = std::chrono::steady_clock::now();
+  const v1::Job undisturbed = RunUndisturbed();
+  const auto took =
+      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
+  // All kills fit into four fifths of an undisturbed run, and a disturbed one lasts longer. A
+  // worker is up after about a second: some moments are before it and some in the middle.
+  std::uniform_int_distribution<int> moment(10, static_cast<int>(1.6 * took.count() / kills_));
   ASSERT_NO_FATAL_FAILURE(Start());
   while (servers_killed_ + workers_killed_ < kills_) {
     const Watched watched = client_.Watch(*server_, milliseconds(moment(random)));
@@ -102,8 +113,7 @@ TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
   client_.ExpectEveryEventOnceAndNothingMeasuredTwice();
   const v1::Job job = client_.Get(*server_);
   server_.reset();
-  ServerProcess other({.workers = 2, .threads_per_worker = 1});
-  ExpectEqualResult(job, other.Run(Spec()));
+  ExpectEqualResult(job, undisturbed);
 }
 
 }  // namespace
