@@ -20,11 +20,12 @@ int main(int argc, char** argv) {
   const stockpot::CrowdFigures figures = stockpot::RunCrowd(server, sweep.Spec(), options);
   std::printf(
       "{\"jobs\": %d, \"watchers\": %d, \"succeeded\": %d, \"lost\": %d, \"gaps\": %d, "
+      "\"most_unfinished\": %d, "
       "\"seconds\": %.1f, \"jobs_per_second\": %.1f, \"memory_mib_before\": %.1f, "
       "\"memory_mib_peak\": %.1f, \"get_job_calls\": %zu, \"get_job_ms_p50\": %.2f, "
       "\"get_job_ms_p99\": %.2f, \"get_job_ms_max\": %.2f}\n",
       options.jobs, options.watchers, figures.succeeded, figures.lost, figures.gaps,
-      figures.seconds, options.jobs / figures.seconds,
+      figures.most_unfinished, figures.seconds, options.jobs / figures.seconds,
       static_cast<double>(figures.memory_kib_before) / 1024,
       static_cast<double>(figures.memory_kib_peak) / 1024, figures.get_job_milliseconds.size(),
       stockpot::Quantile(figures.get_job_milliseconds, 0.5),

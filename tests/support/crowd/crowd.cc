@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <fstream>
+#include <iterator>
+#include <mutex>
+#include <set>
 #include <thread>
 
 namespace stockpot {
@@ -39,16 +43,18 @@ class Crowd {
     figures.memory_kib_before = MemoryKib(server_.process_id(), "VmRSS");
     const Clock::time_point begin = Clock::now();
     std::vector<std::thread> watchers;
-    std::thread maker([this] { MakeJobs(); });
+    std::vector<std::thread> makers;
+    for (int i = 0; i < options_.makers; ++i) makers.emplace_back([this, i] { MakeJobs(i); });
     for (int i = 0; i < options_.watchers; ++i) watchers.emplace_back([this, i] { WatchFrom(i); });
     std::thread asker([this, &figures] { Ask(&figures.get_job_milliseconds); });
-    maker.join();
+    for (std::thread& maker : makers) maker.join();
     for (std::thread& watcher : watchers) watcher.join();
     figures.seconds = MillisecondsSince(begin) / 1000;
     over_ = true;
     asker.join();
     std::sort(figures.get_job_milliseconds.begin(), figures.get_job_milliseconds.end());
     figures.memory_kib_peak = MemoryKib(server_.process_id(), "VmHWM");
+    figures.most_unfinished = most_unfinished_;
     figures.succeeded = succeeded_;
     figures.lost = options_.jobs - succeeded_;
     figures.gaps = gaps_;
@@ -56,8 +62,8 @@ class Crowd {
   }
 
  private:
-  void MakeJobs() {
-    for (int i = 0; i < options_.jobs; ++i) {
+  void MakeJobs(int first) {
+    for (int i = first; i < options_.jobs; i += options_.makers) {
       v1::CreateJobRequest request;
       request.set_job_id(NameOf(i));
       request.set_request_id(NameOf(i));
@@ -70,13 +76,16 @@ class Crowd {
         made = status.error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED;
         if (!made) std::this_thread::sleep_for(std::chrono::milliseconds(100));
       }
-      made_ = i + 1;
-      made_.notify_all();
+      std::lock_guard<std::mutex> hold(mutex_);
+      made_.insert(i);
+      most_unfinished_ = std::max(most_unfinished_, static_cast<int>(made_.size()) - ended_);
+      changed_.notify_all();
     }
   }
 
   void WaitUntilMade(int job) {
-    for (int made = made_; made <= job; made = made_) made_.wait(made);
+    std::unique_lock<std::mutex> hold(mutex_);
+    changed_.wait(hold, [&] { return made_.count(job) > 0; });
   }
 
   // A channel of its own, as a client has.
@@ -104,17 +113,18 @@ class Crowd {
         if (event.has_state_changed()) state = event.state_changed().state();
       }
       if (reader->Finish().ok() && state == v1::Job::SUCCEEDED) ++succeeded_;
+      std::lock_guard<std::mutex> hold(mutex_);
+      ++ended_;
     }
   }
 
   void Ask(std::vector<double>* milliseconds) {
     const auto stub = Connect(-1);
     WaitUntilMade(0);
-    for (unsigned i = 0; !over_; ++i) {
+    for (size_t i = 0; !over_; ++i) {
       grpc::ClientContext context;
       v1::GetJobRequest request;
-      request.set_name("jobs/" +
-                       NameOf(static_cast<int>(i * 7919u % static_cast<unsigned>(made_))));
+      request.set_name("jobs/" + NameOf(AnyMade(i * 7919u)));
       v1::Job job;
       const Clock::time_point begin = Clock::now();
       if (stub->GetJob(&context, request, &job).ok()) {
@@ -124,10 +134,19 @@ class Crowd {
     }
   }
 
+  int AnyMade(size_t number) {
+    std::lock_guard<std::mutex> hold(mutex_);
+    return *std::next(made_.begin(), static_cast<std::ptrdiff_t>(number % made_.size()));
+  }
+
   ServerProcess& server_;
   const v1::JobSpec& spec_;
   const CrowdOptions options_;
-  std::atomic<int> made_{0}, succeeded_{0}, gaps_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<int> made_;                   // guarded by mutex_
+  int ended_ = 0, most_unfinished_ = 0;  // guarded by mutex_
+  std::atomic<int> succeeded_{0}, gaps_{0};
   std::atomic<bool> over_{false};
 };
 

@@ -15,13 +15,15 @@ namespace stockpot {
 struct CrowdOptions {
   int jobs = 50;
   int watchers = 50;
+  int makers = 4;  // clients that make jobs side by side
 };
 
 struct CrowdFigures {
-  int succeeded = 0;   // jobs whose watcher saw them end well
-  int lost = 0;        // jobs that ended otherwise, or that nobody finds
-  int gaps = 0;        // events that did not follow the one before
-  double seconds = 0;  // from the first CreateJob to the last end
+  int succeeded = 0;        // jobs whose watcher saw them end well
+  int lost = 0;             // jobs that ended otherwise, or that nobody finds
+  int gaps = 0;             // events that did not follow the one before
+  double seconds = 0;       // from the first CreateJob to the last end
+  int most_unfinished = 0;  // jobs made whose watcher had not seen the end, at one time
   int64_t memory_kib_before = 0, memory_kib_peak = 0;  // of stockpotd: resident
   std::vector<double> get_job_milliseconds;            // while busy, sorted
 };
