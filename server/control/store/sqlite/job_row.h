@@ -23,8 +23,8 @@ JobRecord ReadJob(const Statement& row);
 
 // Binds ?1 … ?10 and ?20: the part of a job that never changes, name to create_time, output_folder.
 void BindIdentity(Statement& statement, const JobRecord& job);
-// Binds ?11 … ?19 and ?21: state, suspend_reason, error, start_time, end_time, cancel_requested, report,
-// artifacts, artifact_bytes, deadline.
+// Binds ?11 … ?19 and ?21: state, suspend_reason, error, start_time, end_time, cancel_requested,
+// report, artifacts, artifact_bytes, deadline.
 void BindCourse(Statement& statement, const JobRecord& job);
 
 }  // namespace stockpot
