@@ -349,6 +349,17 @@ absl::StatusOr<JobRecord> EngineImpl::Record(const std::string& name) {
   return store_->GetJob(name);
 }
 
+std::string EngineImpl::MissingNumerics(const Job& job) const {
+  const std::vector<Task>& wanted = job.run->decision().wanted;
+  for (const Task& task : wanted) {
+    const bool fits = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+      return task.numerics.empty() || entry.second.info.numerics == task.numerics;
+    });
+    if (fits) return "";
+  }
+  return wanted.empty() || workers_.empty() ? "" : wanted.front().numerics;
+}
+
 JobProgress EngineImpl::Progress(const Job& job) const {
   JobProgress progress;
   if (job.run == nullptr) return progress;
@@ -358,6 +369,10 @@ JobProgress EngineImpl::Progress(const Job& job) const {
   progress.examples_done = decision.examples_done;
   progress.examples_total = decision.examples_total;
   progress.activity = decision.activity;
+  if (const std::string numerics = MissingNumerics(job); !numerics.empty()) {
+    progress.activity = absl::StrCat("waits for a worker that computes as '", numerics,
+                                     "': those that are connected do not");
+  }
   int running = 0;
   for (const auto& [id, attempt] : attempts_) {
     if (attempt.cancelled || !job.run->Wants(attempt.task.key)) continue;

@@ -112,6 +112,8 @@ class EngineImpl final : public Engine {
   void Notify(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<JobRecord> Record(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobView View(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The numerics class that all the job wants now needs and no connected worker has; else "".
+  std::string MissingNumerics(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobProgress Progress(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoomFor(const std::string& client, int64_t ingredients)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

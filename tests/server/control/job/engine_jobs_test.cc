@@ -404,6 +404,21 @@ TEST_F(EngineJobs, MeasuresGoOnlyToWorkersOfTheirNumerics) {
   EXPECT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
 }
 
+TEST_F(EngineJobs, SaysWhenNoWorkerComputesAsTheJobBegan) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(2)))).ok());
+  ASSERT_EQ(server->pool->AnswerSome("jobs/a", 5), 5);  // the inspections
+  ASSERT_TRUE(server->pool->WaitForOpen(1).has_value());
+  server->pool->Kill("w0");
+  auto activity = [&] { return server->engine->GetJob("jobs/a")->progress.activity; };
+  EXPECT_FALSE(absl::StrContains(activity(), "waits")) << "a worker may be on its way";
+  ASSERT_TRUE(server->pool->Connect("other", "cuda fake").ok());
+  EXPECT_TRUE(absl::StrContains(activity(), kFakeNumerics)) << activity();
+  ASSERT_TRUE(server->pool->Connect("w1").ok());
+  EXPECT_FALSE(absl::StrContains(activity(), "waits"));
+  EXPECT_TRUE(server->pool->RunToEnd("jobs/a"));
+}
+
 TEST_F(EngineJobs, DrainingRefusesNewWorkAndStopTellsTheWorkers) {
   auto server = Start(1);
   ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(2)))).ok());
