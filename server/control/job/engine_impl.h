@@ -2,10 +2,10 @@
 //
 // One scheduling thread passes over the state whenever something happened: it stores what arrived
 // (settle.cc), asks the plans and ends jobs (advance.cc), looks at deadlines and budgets
-// (limits.cc), and gives tasks to idle workers (assign.cc). API calls (engine.cc) and the worker
-// service (workers.cc) change the state under the same lock and wake it. Calls out (links,
-// subscriptions, `done`) are queued in outbox_ and made by the scheduling thread without the lock,
-// in order.
+// (limits.cc), and gives tasks to idle workers (assign.cc). API calls (engine.cc, create.cc,
+// view.cc) and the worker service (workers.cc) change the state under the same lock and wake it.
+// Calls out (links, subscriptions, `done`) are queued in outbox_ and made by the scheduling thread
+// without the lock, in order.
 #ifndef STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
 #define STOCKPOT_SERVER_CONTROL_JOB_ENGINE_IMPL_H_
 
@@ -28,6 +28,8 @@
 #include "server/control/job/subscriptions.h"
 
 namespace stockpot {
+
+inline constexpr absl::string_view kNamePrefix = "jobs/";
 
 class EngineImpl final : public Engine {
  public:
@@ -105,7 +107,7 @@ class EngineImpl final : public Engine {
     std::function<void(const Fact&)> done;
   };
 
-  // engine.cc
+  // engine.cc, create.cc, view.cc
   void Loop();
   void Pass() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -225,6 +227,9 @@ class EngineImpl final : public Engine {
 
   std::thread thread_;  // started by Start(), joined by Stop()
 };
+
+// 16 hexadecimal digits.
+std::string RandomId();
 
 // Why what is written in a store or an artifact folder has to wait: "DISK_FULL",
 // "STORAGE_READ_ONLY"; or
