@@ -33,7 +33,12 @@ class FakeEngine final : public Engine {
   // --- What tests put in. ---
 
   std::string artifact_root = "/nonexistent";
-  std::function<void(const Task&, std::function<void(const Fact&)>)> run_task;
+  using RunTaskFunction = std::function<void(const Task&, std::function<void(const Fact&)>)>;
+  // What RunTask() does from now on.
+  void AnswerTasks(RunTaskFunction run_task) {
+    absl::MutexLock lock(&mutex_);
+    run_task_ = std::move(run_task);
+  }
   std::vector<WorkerView> workers;
   absl::Status room;  // for one more job
 
@@ -202,6 +207,11 @@ class FakeEngine final : public Engine {
 
   bool Turn() override { return false; }
   void RunTask(const Task& task, std::function<void(const Fact&)> done) override {
+    RunTaskFunction run_task;
+    {
+      absl::MutexLock lock(&mutex_);
+      run_task = run_task_;
+    }
     run_task(task, std::move(done));
   }
 
@@ -312,6 +322,7 @@ class FakeEngine final : public Engine {
   mutable absl::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, JobRow> jobs_ ABSL_GUARDED_BY(mutex_);
+  RunTaskFunction run_task_ ABSL_GUARDED_BY(mutex_);
   std::vector<NewJob> created_ ABSL_GUARDED_BY(mutex_);
   std::map<int, std::function<void()>> subscribers_ ABSL_GUARDED_BY(mutex_);
   int next_subscription_ ABSL_GUARDED_BY(mutex_) = 0;

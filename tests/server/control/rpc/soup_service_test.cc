@@ -265,7 +265,7 @@ TEST_F(SoupServiceTest, ListJobsPagesInEveryOrder) {
 }
 
 TEST_F(SoupServiceTest, InspectSourceRunsOneTaskAndGivesItsResult) {
-  engine_.run_task = [](const Task& task, std::function<void(const Fact&)> done) {
+  engine_.AnswerTasks([](const Task& task, std::function<void(const Fact&)> done) {
     EXPECT_EQ(task.kind(), "inspect_checkpoint");
     EXPECT_EQ(task.body["inspect_checkpoint"]["uri"], "/data/a.safetensors");
     Fact fact;
@@ -273,7 +273,7 @@ TEST_F(SoupServiceTest, InspectSourceRunsOneTaskAndGivesItsResult) {
         R"({"checkpoint":{"format":"safetensors","byte_count":"40",
             "tensors":[{"name":"w","dtype":"F32","shape":["2","5"]}]}})");
     done(fact);
-  };
+  });
   v1::InspectSourceRequest request;
   request.set_checkpoint_uri("/data/a.safetensors");
   v1::InspectSourceResponse response;
@@ -284,11 +284,11 @@ TEST_F(SoupServiceTest, InspectSourceRunsOneTaskAndGivesItsResult) {
 }
 
 TEST_F(SoupServiceTest, InspectSourceGivesTheTasksError) {
-  engine_.run_task = [](const Task&, std::function<void(const Fact&)> done) {
+  engine_.AnswerTasks([](const Task&, std::function<void(const Fact&)> done) {
     Fact fact;
     fact.status = WithReason(absl::NotFoundError("no such file"), "CHECKPOINT_NOT_FOUND");
     done(fact);
-  };
+  });
   v1::InspectSourceRequest request;
   request.set_checkpoint_uri("/data/none");
   v1::InspectSourceResponse response;
@@ -315,10 +315,10 @@ TEST_F(SoupServiceTest, InspectSourceIsSubjectToTheAllowList) {
 TEST_F(SoupServiceTest, InspectSourceEndsWithItsClientAndDropsTheLateResult) {
   std::function<void(const Fact&)> late;
   absl::Notification asked;
-  engine_.run_task = [&](const Task&, std::function<void(const Fact&)> done) {
+  engine_.AnswerTasks([&](const Task&, std::function<void(const Fact&)> done) {
     late = std::move(done);
     asked.Notify();
-  };
+  });
   v1::InspectSourceRequest request;
   request.set_checkpoint_uri("/data/a");
   v1::InspectSourceResponse response;

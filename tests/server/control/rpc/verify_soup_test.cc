@@ -58,13 +58,22 @@ class VerifySoupTest : public RpcTest {
     return Call(&v1::SoupService::Stub::VerifySoup, request, &response_);
   }
   void AnswerWith(Fact fact) {
-    engine_.run_task = [this, fact](const Task& task, std::function<void(const Fact&)> done) {
-      task_ = task;
+    engine_.AnswerTasks([this, fact](const Task& task, std::function<void(const Fact&)> done) {
+      {
+        absl::MutexLock lock(&mutex_);
+        task_ = task;
+      }
       done(fact);
-    };
+    });
   }
 
-  Task task_;
+  Task AskedTask() {
+    absl::MutexLock lock(&mutex_);
+    return task_;
+  }
+
+  absl::Mutex mutex_;
+  Task task_ ABSL_GUARDED_BY(mutex_);
   v1::VerifySoupResponse response_;
 };
 
@@ -78,8 +87,8 @@ TEST_F(VerifySoupTest, ASoupThatComesOutTheSameIsIdentical) {
   ASSERT_EQ(response_.files_size(), 1) << "the soup's own files";
   EXPECT_EQ(response_.files(0).file(), "soup.safetensors");
   EXPECT_EQ(response_.files(0).found_sha256(), kDigest);
-  EXPECT_EQ(task_.kind(), "write_soup");
-  EXPECT_EQ(task_.body["write_soup"]["discard"], true);
+  EXPECT_EQ(AskedTask().kind(), "write_soup");
+  EXPECT_EQ(AskedTask().body["write_soup"]["discard"], true);
 }
 
 TEST_F(VerifySoupTest, OtherWeightsOtherFilesAndMissingFilesAreNot) {
