@@ -2,10 +2,9 @@
 // is a bad one. A process is told by its environment:
 //
 //   STOCKPOT_FAIL_POINT=fact_stored       the point
-//   STOCKPOT_FAIL_POINT_FILE=/tmp/x/hit   written as the process ends, with the point's name; while
-//   it
-//                                         is there the point does nothing: started again, all goes
-//                                         on
+//   STOCKPOT_FAIL_POINT_FILE=/tmp/x/hit   written with the point's name as the process ends
+//
+// While that file is there the point does nothing: started again, all goes on.
 //
 // Cost where nothing is armed: one comparison. Thread safety: immutable.
 #ifndef STOCKPOT_SERVER_BASE_FAIL_POINT_H_

@@ -1,8 +1,7 @@
 // Small file operations with absl::Status: what the standard library does, plus durability.
 // Errors of the system become codes: ENOENT NOT_FOUND, EACCES PERMISSION_DENIED, EROFS
-// PERMISSION_DENIED (reason STORAGE_READ_ONLY), EEXIST
-// ALREADY_EXISTS, ENOSPC and EDQUOT RESOURCE_EXHAUSTED (reason DISK_FULL), else INTERNAL. Messages
-// do not repeat the path.
+// PERMISSION_DENIED (reason STORAGE_READ_ONLY), EEXIST ALREADY_EXISTS, ENOSPC and EDQUOT
+// RESOURCE_EXHAUSTED (reason DISK_FULL), else INTERNAL. Messages do not repeat the path.
 // Thread safety: the functions are thread-safe.
 #ifndef STOCKPOT_SERVER_BASE_FILES_H_
 #define STOCKPOT_SERVER_BASE_FILES_H_

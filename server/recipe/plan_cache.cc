@@ -6,6 +6,7 @@ namespace stockpot {
 
 PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
     : spec_(spec),
+      end_budget_(EndBudgetTask(scope)),
       data_sets_(spec.data_sets.size()),
       measures_(spec.data_sets.size()),
       halves_(spec.data_sets.size()) {

@@ -31,6 +31,8 @@ class PlanCache {
     return inspections_[1 + spec_.data_sets.size() + index];
   }
 
+  const Task& end_budget() const { return end_budget_; }
+
   const absl::StatusOr<ArchitectureFound>& Architecture(const Fact& fact);
   const absl::StatusOr<DataSetFound>& DataSet(size_t index, const Fact& fact);
   // All before it must have been read, and the architecture.
@@ -59,6 +61,7 @@ class PlanCache {
  private:
   const JobSpec& spec_;
   std::vector<Task> inspections_;
+  const Task end_budget_;
   std::optional<absl::StatusOr<ArchitectureFound>> architecture_;
   std::vector<std::optional<absl::StatusOr<DataSetFound>>> data_sets_;
   std::vector<InspectedIngredient> ingredients_;  // the first ones, as far as read

@@ -218,7 +218,7 @@ PlanState::CachedMeasure PlanState::Cached(int data_set, const Blend& blend) con
 
 int64_t PlanState::Budget() const {
   int64_t budget = spec_.max_evaluations > 0 ? spec_.max_evaluations : kNoBudget;
-  const Fact* end = ledger_.Find(EndBudgetTask(options_.scope).key);
+  const Fact* end = ledger_.Find(cache_->end_budget().key);
   if (end == nullptr) return budget;
   const absl::StatusOr<int64_t> evaluations = ReadEndBudget(*end);
   return evaluations.ok() ? std::min(budget, *evaluations) : budget;
@@ -230,12 +230,12 @@ Task PlanState::EndBudget() const {
       decision_.evaluations == 0) {
     return task;
   }
-  return EndBudgetTask(options_.scope);
+  return cache_->end_budget();
 }
 
 std::string PlanState::StoppedBecause() const {
   if (recipe_ == nullptr || !decision_.done || decision_.untried == 0) return "";
-  const bool by_time = ledger_.Find(EndBudgetTask(options_.scope).key) != nullptr;
+  const bool by_time = ledger_.Find(cache_->end_budget().key) != nullptr;
   return absl::StrCat(by_time ? "max_worker_time" : "max_evaluations", ": ended after ",
                       decision_.evaluations, " passes over ", spec_.data_sets[0].name, "; ",
                       decision_.untried, " of ", usable_.size(), " ingredients were not tried");

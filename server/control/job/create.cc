@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/digest.h"
+#include "server/base/random_id.h"
 #include "server/base/status.h"
 #include "server/control/job/engine_impl.h"
 #include "server/control/job/events.h"
@@ -12,12 +13,6 @@
 
 namespace stockpot {
 namespace {
-
-bool IsJobId(absl::string_view id) {
-  return !id.empty() && id.size() <= 63 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-}
 
 // What the client said, field by field, so that a conflict can name the fields that differ.
 std::string RequestDigest(const NewJob& job, const Json& spec) {
@@ -45,6 +40,25 @@ absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit,
       facts);
 }
 
+// JOB_EXISTS that names the fields in which two requests with one request_id differ.
+absl::Status DescribeConflict(const JobRecord& theirs, const JobRecord& asked) {
+  const absl::StatusOr<Json> before = ParseJson(theirs.request_digest);
+  const absl::StatusOr<Json> now = ParseJson(asked.request_digest);
+  std::vector<std::string> fields;
+  for (const char* field : {"job_id", "spec", "display_name", "labels", "priority"}) {
+    if (!before.ok() || !now.ok() || before->value(field, "") != now->value(field, "")) {
+      fields.push_back(field);
+    }
+  }
+  ErrorFacts facts;
+  facts.reason = "JOB_EXISTS";
+  facts.metadata = {{"job", theirs.name}, {"fields", absl::StrJoin(fields, ", ")}};
+  return WithFacts(
+      absl::AlreadyExistsError(absl::StrCat("request_id was used before, for ", theirs.name,
+                                            ", with another ", absl::StrJoin(fields, ", "))),
+      facts);
+}
+
 absl::Status CheckJobId(const std::string& id) {
   if (IsJobId(id)) return absl::OkStatus();
   ErrorFacts facts;
@@ -54,6 +68,17 @@ absl::Status CheckJobId(const std::string& id) {
 }
 
 }  // namespace
+
+bool IsJobId(absl::string_view id) {
+  return !id.empty() && id.size() <= 63 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+std::optional<absl::Time> DeadlineOf(const JobSpec& spec, absl::Time now) {
+  if (spec.timeout == absl::InfiniteDuration()) return std::nullopt;
+  return now + spec.timeout;
+}
 
 absl::Status EngineImpl::CheckRoomFor(const std::string& client, int64_t ingredients) {
   if (draining_) return ServerStopping();
@@ -136,9 +161,7 @@ absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   RETURN_IF_ERROR(CheckRoomFor(job.client, ingredients));
   RETURN_IF_ERROR(CheckOutputIsFree(record.output_folder));
   record.create_time = clock_->Now();
-  if (parsed.timeout < absl::InfiniteDuration()) {
-    record.deadline = record.create_time + parsed.timeout;
-  }
+  record.deadline = DeadlineOf(parsed, record.create_time);
   ASSIGN_OR_RETURN(Store::Created created,
                    store_->CreateJob(record, StateEvent(record, record.create_time, "")));
   Reach("job_stored");
@@ -149,24 +172,6 @@ absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   added.ingredient_count = ingredients;
   Notify(record.name);
   return View(added);
-}
-
-absl::Status EngineImpl::DescribeConflict(const JobRecord& theirs, const JobRecord& asked) const {
-  const absl::StatusOr<Json> before = ParseJson(theirs.request_digest);
-  const absl::StatusOr<Json> now = ParseJson(asked.request_digest);
-  std::vector<std::string> fields;
-  for (const char* field : {"job_id", "spec", "display_name", "labels", "priority"}) {
-    if (!before.ok() || !now.ok() || before->value(field, "") != now->value(field, "")) {
-      fields.push_back(field);
-    }
-  }
-  ErrorFacts facts;
-  facts.reason = "JOB_EXISTS";
-  facts.metadata = {{"job", theirs.name}, {"fields", absl::StrJoin(fields, ", ")}};
-  return WithFacts(
-      absl::AlreadyExistsError(absl::StrCat("request_id was used before, for ", theirs.name,
-                                            ", with another ", absl::StrJoin(fields, ", "))),
-      facts);
 }
 
 }  // namespace stockpot

@@ -1,10 +1,9 @@
 // The engine's life, and ending, deleting and retrying jobs.
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/base/files.h"
+#include "server/base/random_id.h"
 #include "server/base/status.h"
 #include "server/control/job/engine_impl.h"
 #include "server/control/job/events.h"
@@ -31,11 +30,6 @@ absl::Status JobNotEnded(const JobRecord& job) {
 }
 
 }  // namespace
-
-std::string RandomId() {
-  std::random_device random;
-  return absl::StrFormat("%08x%08x", random(), random());
-}
 
 std::string StorageTrouble(const absl::Status& status) {
   const std::string reason = GetErrorFacts(status).reason;
@@ -221,10 +215,11 @@ absl::StatusOr<JobView> EngineImpl::RetryJob(const std::string& name) {
   ASSIGN_OR_RETURN(JobRecord record, Record(name));
   if (!IsEnded(record.state)) return JobNotEnded(record);
   if (record.state == JobState::kSucceeded) return JobEnded(record);
-  RETURN_IF_ERROR(CheckRoomFor(record.client, IngredientCount(record)));
+  const int64_t ingredients = IngredientCount(record);
+  RETURN_IF_ERROR(CheckRoomFor(record.client, ingredients));
   RETURN_IF_ERROR(store_->ForgetFailures(name));
   Job job;
-  job.ingredient_count = IngredientCount(record);
+  job.ingredient_count = ingredients;
   job.record = record;
   job.record.error = absl::OkStatus();
   job.record.start_time = job.record.end_time = std::nullopt;
@@ -233,9 +228,7 @@ absl::StatusOr<JobView> EngineImpl::RetryJob(const std::string& name) {
   job.record.deadline = std::nullopt;
   ASSIGN_OR_RETURN(const Json spec, ParseJson(record.spec));
   const absl::StatusOr<JobSpec> parsed = ParseJobSpec(spec, "spec", options_.spec_limits);
-  if (parsed.ok() && parsed->timeout < absl::InfiniteDuration()) {
-    job.record.deadline = clock_->Now() + parsed->timeout;
-  }
+  if (parsed.ok()) job.record.deadline = DeadlineOf(*parsed, clock_->Now());
   RETURN_IF_ERROR(SetState(&job, JobState::kQueued, "retried"));
   log_->Info("job_retried", {{"job", name}});
   return View(jobs_[name] = std::move(job));

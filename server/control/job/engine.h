@@ -92,6 +92,9 @@ struct Retention {
   absl::Duration check_every = absl::Minutes(1);
 };
 
+// 1 to 63 of a-z, 0-9 and '-'.
+bool IsJobId(absl::string_view id);
+
 struct NewJob {
   std::string id;    // "" or the {job} of jobs/{job}
   std::string spec;  // JSON mapping of stockpot.v1.JobSpec, checked

@@ -120,8 +120,6 @@ class EngineImpl final : public Engine {
   absl::Status CheckRoomFor(const std::string& client, int64_t ingredients)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckOutputIsFree(const std::string& folder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // JOB_EXISTS that names the fields in which two requests with one request_id differ.
-  absl::Status DescribeConflict(const JobRecord& theirs, const JobRecord& asked) const;
   absl::Status Delete(const JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reach(absl::string_view fail_point) const;
 
@@ -228,12 +226,11 @@ class EngineImpl final : public Engine {
   std::thread thread_;  // started by Start(), joined by Stop()
 };
 
-// 16 hexadecimal digits.
-std::string RandomId();
+// Where JobLimits.timeout ends for a job that begins now; none when it has none.
+std::optional<absl::Time> DeadlineOf(const JobSpec& spec, absl::Time now);
 
 // Why what is written in a store or an artifact folder has to wait: "DISK_FULL",
-// "STORAGE_READ_ONLY"; or
-// "".
+// "STORAGE_READ_ONLY"; or "".
 std::string StorageTrouble(const absl::Status& status);
 
 // UNAVAILABLE, SERVER_STOPPING, with when to try again.

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "server/base/random_id.h"
 #include "server/control/rpc/call_metadata.h"
 #include "stockpot/v1/soup_service.grpc.pb.h"
 
@@ -106,7 +107,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     }
     if (has(InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
       absl::MutexLock lock(&mutex_);
-      if (end_.request_id.empty()) end_.request_id = FreshId();
+      if (end_.request_id.empty()) end_.request_id = RandomId();
       methods->GetSendInitialMetadata()->emplace(kRequestIdMetadata, end_.request_id);
     }
     if (is_soup_service_ && name_.method == "CreateJob" &&

@@ -1,10 +1,10 @@
 #include "server/control/rpc/call_metadata.h"
 
 #include <algorithm>
-#include <random>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/random_id.h"
 
 namespace stockpot {
 namespace {
@@ -38,12 +38,7 @@ std::string RequestIdOf(const CallMetadata& metadata) {
   const bool usable = !given.empty() && given.size() <= kMaxRequestId &&
                       std::all_of(given.begin(), given.end(),
                                   [](unsigned char c) { return absl::ascii_isprint(c); });
-  return usable ? given : FreshId();
-}
-
-std::string FreshId() {
-  std::random_device random;
-  return absl::StrCat(absl::Hex(random(), absl::kZeroPad8), absl::Hex(random(), absl::kZeroPad8));
+  return usable ? given : RandomId();
 }
 
 }  // namespace stockpot

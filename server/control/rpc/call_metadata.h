@@ -27,9 +27,6 @@ bool IsClient(absl::string_view client);
 // The one given when it is printable and at most 128 characters, else a fresh one.
 std::string RequestIdOf(const CallMetadata& metadata);
 
-// 16 hexadecimal digits, never twice.
-std::string FreshId();
-
 }  // namespace stockpot
 
 #endif  // STOCKPOT_SERVER_CONTROL_RPC_CALL_METADATA_H_

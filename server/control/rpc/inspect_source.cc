@@ -3,8 +3,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/random_id.h"
 #include "server/base/status.h"
-#include "server/control/rpc/call_metadata.h"
 #include "server/control/rpc/error_translation.h"
 #include "server/control/rpc/json_mapping.h"
 
@@ -23,7 +23,7 @@ absl::Status AtField(const absl::Status& status, const std::string& field) {
 absl::StatusOr<Task> InspectTask(const v1::InspectSourceRequest& request,
                                  const AllowList& allowed) {
   // Never reused: what a name stands for may have changed.
-  const std::string scope = absl::StrCat("inspect/", FreshId());
+  const std::string scope = absl::StrCat("inspect/", RandomId());
   switch (request.source_case()) {
     case v1::InspectSourceRequest::kCheckpointUri:
       RETURN_IF_ERROR(

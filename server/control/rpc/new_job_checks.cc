@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/control/job/engine.h"
 #include "server/control/rpc/call_metadata.h"
 
 namespace stockpot {
@@ -33,12 +34,6 @@ bool IsLabelKey(const std::string& key) {
 }
 
 }  // namespace
-
-bool IsJobId(absl::string_view id) {
-  return !id.empty() && id.size() <= 63 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
-  });
-}
 
 std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request,
                                                const std::string& client) {

@@ -16,9 +16,6 @@
 
 namespace stockpot {
 
-// 1 to 63 of a-z, 0-9 and '-'.
-bool IsJobId(absl::string_view id);
-
 // job_id, request_id, display_name, labels, priority; and the metadata stockpot-client.
 std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request,
                                                const std::string& client);

@@ -6,16 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/random_id.h"
 
 namespace stockpot {
 namespace {
 
-std::string NewWorkerId() {
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 4; ++i) absl::StrAppend(&id, absl::Hex(random(), absl::kZeroPad8));
-  return id;
-}
+std::string NewWorkerId() { return absl::StrCat(RandomId(), RandomId()); }
 
 double Jitter() {
   std::random_device random;

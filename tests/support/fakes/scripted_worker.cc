@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/support/fakes/fake_results.h"
+#include "tests/support/fakes/fake_worker.h"
 
 namespace stockpot {
 namespace {
@@ -43,13 +44,8 @@ ScriptedPool::~ScriptedPool() {
 }
 
 absl::Status ScriptedPool::Connect(const std::string& worker, const std::string& numerics) {
-  WorkerInfo info;
-  info.id = worker;
-  info.device_kind = "cpu";
-  info.device_name = "fake";
-  info.numerics = numerics;
   auto link = std::make_unique<Link>(this, worker);
-  const absl::Status status = engine_->WorkerConnected(info, link.get());
+  const absl::Status status = engine_->WorkerConnected(FakeWorker(worker, numerics), link.get());
   absl::MutexLock hold(&mutex_);
   if (status.ok()) links_[worker] = std::move(link);
   return status;

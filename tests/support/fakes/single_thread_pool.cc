@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tests/support/fakes/fake_worker.h"
+
 namespace stockpot {
 
 class SingleThreadPool::Link final : public WorkerLink {
@@ -26,13 +28,8 @@ SingleThreadPool::SingleThreadPool(Engine* engine) : engine_(engine) {}
 SingleThreadPool::~SingleThreadPool() = default;
 
 absl::Status SingleThreadPool::Connect(const std::string& worker, const std::string& numerics) {
-  WorkerInfo info;
-  info.id = worker;
-  info.device_kind = "cpu";
-  info.device_name = "fake";
-  info.numerics = numerics;
   auto link = std::make_unique<Link>(this, worker);
-  const absl::Status status = engine_->WorkerConnected(info, link.get());
+  const absl::Status status = engine_->WorkerConnected(FakeWorker(worker, numerics), link.get());
   if (status.ok()) links_[worker] = std::move(link);
   return status;
 }
