@@ -81,6 +81,7 @@ grpc::Status FakeSoupService::CreateJob(grpc::ServerContext* context,
 grpc::Status FakeSoupService::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
                                      v1::Job* response) {
   NoteClient(*context);
+  absl::MutexLock lock(&mutex_);
   if (request->name() != job.name()) return {grpc::StatusCode::NOT_FOUND, "no such job"};
   *response = job;
   return grpc::Status::OK;
@@ -169,7 +170,9 @@ ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& argume
     now_ += duration;
     return !interruption.triggered();
   };
+  service.Synchronize();
   const int code = cli::Run(arguments, environment);
+  service.Synchronize();
   return {code, out.str(), error.str()};
 }
 

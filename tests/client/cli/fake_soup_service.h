@@ -1,5 +1,6 @@
 // A Stockpot server in this process that plays a script, and a client to run against it.
-// Thread safety: what is scripted is set before the first call; the logs are thread-safe.
+// Thread safety: what is scripted is set between calls, with Synchronize() before and after each;
+// the logs are thread-safe.
 #ifndef STOCKPOT_TESTS_CLIENT_CLI_FAKE_SOUP_SERVICE_H_
 #define STOCKPOT_TESTS_CLIENT_CLI_FAKE_SOUP_SERVICE_H_
 
@@ -38,6 +39,10 @@ class FakeSoupService final : public v1::SoupService::Service {
   int64_t break_after = -1;                  // the first download is lost after so many bytes
   size_t chunk_bytes = 4;
   v1::VerifySoupResponse verification;
+
+  // Orders the script against the calls, which all hold the mutex: that a call's end comes before
+  // what follows it is known to gRPC alone.
+  void Synchronize() const { absl::MutexLock lock(&mutex_); }
 
   // Gives `job` the artifact `name`, to be downloaded with this content.
   void AddFile(const std::string& name, const std::string& content);
