@@ -112,6 +112,16 @@ void JsonReader::Read(const std::string& key, int* value) {
   }
 }
 
+void JsonReader::Read(const std::string& key, uint64_t* value) {
+  const Json* json = Find(key);
+  if (json == nullptr) return;
+  if (json->is_number_unsigned()) {
+    *value = json->get<uint64_t>();
+  } else if (!json->is_string() || !absl::SimpleAtoi(json->get<std::string>(), value)) {
+    AddViolation(key, "must be an unsigned 64-bit integer");
+  }
+}
+
 void JsonReader::Read(const std::string& key, double* value) {
   const Json* json = Find(key);
   if (json != nullptr && !ToDouble(*json, value)) AddViolation(key, "must be a number");

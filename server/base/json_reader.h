@@ -42,6 +42,7 @@ class JsonReader {
   void Read(const std::string& key, std::string* value);
   void Read(const std::string& key, int64_t* value);
   void Read(const std::string& key, int* value);
+  void Read(const std::string& key, uint64_t* value);
   void Read(const std::string& key, double* value);
   void Read(const std::string& key, bool* value);
   // google.protobuf.Duration: seconds as "3.5s". Not negative.

@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "server/recipe/class_scores.h"
 #include "server/recipe/task.h"
 
 namespace stockpot {
@@ -47,15 +46,6 @@ absl::Status Checked(const JsonReader& reader, const std::string& digest) {
   return digest.empty() ? Malformed("it has no digest") : absl::OkStatus();
 }
 
-std::string ShapeText(const TensorSignature& tensor) {
-  return absl::StrCat(tensor.dtype, " [", absl::StrJoin(tensor.shape, ", "), "]");
-}
-
-absl::Status Mismatch(const std::string& tensor, const std::string& message) {
-  return WithMetadata(WithReason(absl::InvalidArgumentError(message), "CHECKPOINT_MISMATCH"),
-                      "tensor", tensor);
-}
-
 }  // namespace
 
 absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact) {
@@ -76,6 +66,7 @@ absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact) {
   reader.Read("digest", &found.digest);
   reader.Read("numerics", &found.numerics);
   reader.Read("buffers", &found.buffers);
+  reader.Read("batch_norms", &found.batch_norms);
   found.tensors = ReadTensors(reader);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
@@ -98,15 +89,91 @@ absl::StatusOr<Score> ReadScore(const Fact& fact) {
   reader.Read("top1_correct", &score.top1_correct);
   reader.Read("top5_correct", &score.top5_correct);
   reader.Read("cross_entropy_sum", &score.cross_entropy_sum);
+  reader.Read("squared_error_sum", &score.squared_error_sum);
+  reader.Read("pearson", &score.pearson);
+  reader.Read("spearman", &score.spearman);
+  reader.Read("ece_equal_mass", &score.ece_equal_mass);
+  reader.Read("ece_equal_width", &score.ece_equal_width);
+  reader.Read("temperature", &score.temperature);
+  std::vector<int64_t> labels, predicted, correct;
+  reader.Read("label_counts", &labels);
+  reader.Read("predicted_counts", &predicted);
+  reader.Read("correct_counts", &correct);
   RETURN_IF_ERROR(Checked(reader));
   auto in_range = [&](int64_t count) { return count >= 0 && count <= score.example_count; };
   if (score.example_count <= 0 || !in_range(score.top1_correct) || !in_range(score.top5_correct)) {
     return Malformed("its counts are out of range");
   }
-  if (!std::isfinite(score.cross_entropy_sum)) {
-    return WithReason(absl::DataLossError("the cross-entropy is not finite"), "NON_FINITE_OUTPUT");
+  if (labels.size() != predicted.size() || labels.size() != correct.size()) {
+    return Malformed("its counts by class are of different numbers of classes");
   }
+  for (const double value : {score.cross_entropy_sum, score.squared_error_sum, score.pearson,
+                             score.spearman, score.temperature}) {
+    if (std::isfinite(value)) continue;
+    return WithReason(absl::DataLossError("a score is not finite"), "NON_FINITE_OUTPUT");
+  }
+  const ClassScores classes = ScoreClasses(labels, predicted, correct);
+  score.mean_per_class = classes.mean_per_class;
+  score.f1_binary = classes.f1_binary;
+  score.f1_macro = classes.f1_macro;
+  score.matthews = classes.matthews;
   return score;
+}
+
+absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "classifier"));
+  ClassifierFound found;
+  reader.Read("digest", &found.digest);
+  reader.Read("class_count", &found.class_count);
+  RETURN_IF_ERROR(Checked(reader, found.digest));
+  return found;
+}
+
+absl::StatusOr<GapFound> ReadGapFound(const Fact& fact) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "gap"));
+  GapFound found;
+  const std::pair<const char*, double*> kFields[] = {
+      {"inverse_temperature", &found.inverse_temperature},
+      {"soup_loss", &found.soup_loss},
+      {"ensemble_loss", &found.ensemble_loss},
+      {"second_derivative", &found.second_derivative},
+      {"variance", &found.variance},
+      {"approximation", &found.approximation}};
+  for (const auto& [name, value] : kFields) {
+    reader.Read(name, value);
+    if (!std::isfinite(*value)) return Malformed(absl::StrCat(name, " is not finite"));
+  }
+  RETURN_IF_ERROR(Checked(reader));
+  return found;
+}
+
+absl::StatusOr<std::vector<double>> ReadInnerProducts(const Fact& fact, size_t count) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "weights"));
+  std::vector<double> products;
+  reader.Read("inner_products", &products);
+  RETURN_IF_ERROR(Checked(reader));
+  if (products.size() != count * count) return Malformed("inner products are missing");
+  return products;
+}
+
+absl::StatusOr<LearnedCoefficients> ReadLearned(const Fact& fact, size_t count) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "coefficients"));
+  LearnedCoefficients learned;
+  reader.Read("state", &learned.state);
+  reader.Read("coefficients", &learned.coefficients);
+  reader.Read("temperature", &learned.temperature);
+  reader.Read("mean_loss", &learned.mean_loss);
+  RETURN_IF_ERROR(Checked(reader));
+  if (learned.coefficients.empty() || learned.coefficients.size() % count != 0) {
+    return Malformed("its coefficients are not of the ingredients");
+  }
+  for (const double coefficient : learned.coefficients) {
+    if (std::isfinite(coefficient)) continue;
+    return WithReason(absl::DataLossError("the learned coefficients are not finite: take a "
+                                          "smaller learning_rate, or the constraint SOFTMAX"),
+                      "NON_FINITE_OUTPUT");
+  }
+  return learned;
 }
 
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact) {
@@ -131,64 +198,6 @@ absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact) {
   RETURN_IF_ERROR(Checked(reader));
   if (evaluations < 1) return Malformed("a budget of no evaluations");
   return evaluations;
-}
-
-absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
-                       const CheckpointFound* first) {
-  std::map<std::string, const TensorSignature*> present;
-  for (const TensorSignature& tensor : checkpoint.tensors) present[tensor.name] = &tensor;
-  const std::set<std::string> buffers(architecture.buffers.begin(), architecture.buffers.end());
-  std::set<std::string> known;
-  for (const TensorSignature& expected : architecture.tensors) {
-    known.insert(expected.name);
-    auto found = present.find(expected.name);
-    if (found == present.end()) {
-      if (buffers.count(expected.name) > 0) continue;
-      return Mismatch(expected.name, absl::StrCat("tensor '", expected.name,
-                                                  "' is missing; the architecture has it as ",
-                                                  ShapeText(expected)));
-    }
-    if (found->second->shape != expected.shape) {
-      return Mismatch(expected.name,
-                      absl::StrCat("tensor '", expected.name, "': ", ShapeText(*found->second),
-                                   ", but the architecture expects ", ShapeText(expected)));
-    }
-  }
-  for (const TensorSignature& tensor : checkpoint.tensors) {
-    if (known.count(tensor.name) == 0) {
-      return Mismatch(tensor.name,
-                      absl::StrCat("tensor '", tensor.name, "' is not in the architecture"));
-    }
-  }
-  if (first != nullptr && !(checkpoint.tensors == first->tensors)) {
-    // Names and shapes agree with the architecture, so a dtype or an optional buffer is at fault.
-    std::map<std::string, const TensorSignature*> others;
-    for (const TensorSignature& tensor : first->tensors) others[tensor.name] = &tensor;
-    for (const TensorSignature& tensor : checkpoint.tensors) {
-      auto other = others.find(tensor.name);
-      if (other == others.end()) {
-        return Mismatch(tensor.name,
-                        absl::StrCat("tensor '", tensor.name, "' is not in the first ingredient"));
-      }
-      if (!(*other->second == tensor)) {
-        return Mismatch(tensor.name,
-                        absl::StrCat("tensor '", tensor.name, "': ", ShapeText(tensor),
-                                     ", but the first ingredient has ", ShapeText(*other->second)));
-      }
-      others.erase(other);
-    }
-    return Mismatch(others.begin()->first,
-                    absl::StrCat("tensor '", others.begin()->first,
-                                 "' is missing; the first ingredient has it"));
-  }
-  if (!checkpoint.non_finite_tensor.empty()) {
-    return WithMetadata(
-        WithReason(absl::InvalidArgumentError(absl::StrCat("tensor '", checkpoint.non_finite_tensor,
-                                                           "' holds NaN or infinity")),
-                   "CHECKPOINT_NOT_FINITE"),
-        "tensor", checkpoint.non_finite_tensor);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace stockpot

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/recipe/analysis.h"
 #include "server/recipe/plan_state.h"
 
 namespace stockpot {
@@ -19,7 +20,7 @@ class DecisionBuilder {
     TellInspections();
     result_.tasks_done = static_cast<int64_t>(state_.inspections_done());
     result_.tasks_total =
-        static_cast<int64_t>(1 + spec_.data_sets.size() + spec_.ingredients.size());
+        result_.tasks_done + static_cast<int64_t>(state_.missing_inspections().size());
     if (!state_.inspected()) {
       for (const Task* task : state_.missing_inspections()) Want(task->key, [&] { return *task; });
       result_.required = result_.wanted.size();
@@ -96,12 +97,15 @@ class DecisionBuilder {
           absl::StrCat("measured/", data_set, "/", blend.ingredients.back(), "/", key),
           "blend_measured",
           [&] {
-            return Json{{"ingredients", state_.NamesOf(blend)},
-                        {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
-                        {"score", ScoreJson(*measure.score)}};
+            Json body = {{"ingredients", state_.NamesOf(blend)},
+                         {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
+                         {"score", ScoreJson(*measure.score, spec_.problem)}};
+            if (!blend.coefficients.empty()) body["coefficients"] = MeanCoefficients(blend);
+            if (blend.ensemble) body["ensemble"] = true;
+            return body;
           },
           key);
-    } else if (!want || measure.known) {
+    } else if (!want || measure.known || key.empty()) {
       return;
     } else {
       Want(key, [&] { return state_.MeasureTaskFor(data_set, blend); });
@@ -126,7 +130,8 @@ class DecisionBuilder {
   }
 
   void FollowRecipe() {
-    const Decision& decision = state_.decision();
+    const PlanState::Run& run = state_.runs().front();
+    const Decision& decision = run.decision;
     result_.end_budget = state_.EndBudget();
     result_.evaluations = decision.evaluations;
     const absl::flat_hash_set<int> considered(decision.considered.begin(),
@@ -135,37 +140,92 @@ class DecisionBuilder {
     for (int ingredient : state_.usable()) {
       Consider(0, Blend{{ingredient}, {}}, considered.contains(ingredient));
     }
-    Blend soup;
-    for (const RecipeStep& step : decision.steps) {
-      soup.ingredients.push_back(step.candidate);
-      Consider(0, soup, false);
-      if (!step.accepted) soup.ingredients.pop_back();
-    }
-    for (size_t i = 0; i < decision.wanted.size(); ++i) {
-      Consider(0, decision.wanted[i], true);
-      if (i + 1 == decision.required) result_.required = result_.wanted.size();
-    }
+    FollowRun(run);
     TellSteps();
     // The baselines do not wait for the recipe: a worker that has nothing else to do measures them.
     if (!decision.order.empty()) {
+      for (size_t i = 1; i < state_.runs().size(); ++i) FollowRun(state_.runs()[i]);
       for (const auto& [data_set, blend] : state_.ReportMeasures()) Consider(data_set, blend, true);
     }
-    if (!decision.done) {
-      EstimateRest(soup.ingredients.size());
-      return;
-    }
+    if (!decision.done) return EstimateRest();
+    if (state_.all_done()) Analyse();
     WriteSoup();
     result_.required = result_.wanted.size();
     result_.activity = "measuring the report sets and writing the soup";
-    result_.finished = result_.wanted.empty();
+    result_.finished = result_.wanted.empty() && state_.all_done();
+  }
+
+  // What one recipe asked for, and asks for now.
+  void FollowRun(const PlanState::Run& run) {
+    const bool is_first = &run == &state_.runs().front();
+    const bool ensemble = run.spec->kind == RecipeKind::kGreedyLogitEnsemble;
+    for (const OrderResult& order : run.decision.orders) {
+      TellTried(order.steps, ensemble, run.options);
+    }
+    if (!run.decision.done) TellTried(run.decision.steps, ensemble, run.options);
+    TellEpochs(run);
+    for (size_t i = 0; i < run.decision.wanted.size(); ++i) {
+      Consider(0, run.decision.wanted[i], true);
+      if (is_first && i + 1 == run.decision.required) result_.required = result_.wanted.size();
+    }
+    if (!run.decision.learn.has_value()) return;
+    const LearnEpoch& epoch = *run.decision.learn;
+    ++result_.tasks_total;
+    // A failed one is the job's failure.
+    if (state_.FindEpoch(run.spec->learn, epoch) != nullptr) return;
+    const Task task = state_.LearnTaskFor(run.spec->learn, epoch);
+    Want(task.key, [&] { return task; });
+    if (is_first) result_.required = result_.wanted.size();
+  }
+
+  void TellTried(const std::vector<RecipeStep>& steps, bool ensemble,
+                 const RecipeOptions& options) {
+    std::vector<int> soup;
+    for (const RecipeStep& step : steps) {
+      if (step.passed_over) continue;
+      soup.push_back(step.candidate);
+      const bool several = soup.size() > 1;
+      Consider(0, ensemble && several ? Blend{soup, {}, true} : MakeSoup(options, soup), false);
+      if (!step.accepted) soup.pop_back();
+    }
+  }
+
+  void TellEpochs(const PlanState::Run& run) {
+    const int count = run.spec->learn.epochs;
+    result_.tasks_done += static_cast<int64_t>(run.decision.epochs.size());
+    result_.tasks_total += static_cast<int64_t>(run.decision.epochs.size());
+    for (size_t i = 0; i < run.decision.epochs.size(); ++i) {
+      Tell(absl::StrCat("epoch/", run.kind, "/", i), "epoch_learned", [&] {
+        return Json{{"epoch", i + 1},
+                    {"epoch_count", count},
+                    {"mean_loss", run.decision.epochs[i].mean_loss}};
+      });
+    }
+  }
+
+  void Analyse() {
+    for (const AnalysisTask& task : AnalysisTasks(state_)) {
+      if (!counted_.insert(task.key).second) continue;
+      ++result_.tasks_total;
+      result_.examples_total += task.example_count;
+      if (state_.FindFact(task.key) == nullptr) {
+        Want(task.key, task.make);
+        continue;
+      }
+      ++result_.tasks_done;
+      result_.examples_done += task.example_count;
+    }
   }
 
   void TellSteps() {
     const Decision& decision = state_.decision();
+    // Of several orders nobody knows yet which will be taken.
+    const bool several = spec_.recipe.repeats > 1;
+    if (several && !decision.done) return;
     for (size_t i = 0; i < decision.steps.size(); ++i) {
       Tell(absl::StrCat("step/", i), "candidate_decided", [&] {
         const RecipeStep& step = decision.steps[i];
-        return Json{{"step", StepJson(step, state_.NameOf(step.candidate))},
+        return Json{{"step", StepJson(step, state_.NameOf(step.candidate), spec_.problem)},
                     {"position", i + 1},
                     {"candidate_count", decision.order.size()}};
       });
@@ -173,8 +233,10 @@ class DecisionBuilder {
   }
 
   // What the recipe has not asked for yet, counted for progress.
-  void EstimateRest(size_t soup_size) {
+  void EstimateRest() {
     const Decision& decision = state_.decision();
+    const size_t soup_size =
+        decision.steps.empty() ? 0 : static_cast<size_t>(decision.steps.back().soup_size);
     if (decision.order.empty()) {
       result_.activity = "measuring the ingredients";
       return;
@@ -185,27 +247,36 @@ class DecisionBuilder {
     const size_t more = decision.steps.empty() ? 0 : tried - std::min(tried, counted);
     result_.tasks_total += static_cast<int64_t>(more) + 1;
     result_.examples_total += static_cast<int64_t>(more) * state_.data_set(0)->example_count;
-    result_.activity = "measuring the uniform soup";
-    if (decision.steps.empty() || decision.steps.size() == decision.order.size()) return;
+    result_.activity = decision.learn.has_value()
+                           ? absl::StrCat("learning: epoch ", decision.learn->epoch + 1, " of ",
+                                          spec_.recipe.learn.epochs)
+                           : "measuring the soup";
+    if (decision.steps.empty() || decision.steps.size() == decision.order.size() ||
+        decision.wanted.empty()) {
+      return;
+    }
     result_.activity = absl::StrCat("candidate ", decision.steps.size() + 1, " of ",
                                     decision.order.size(), ": soup of ", soup_size, " + ",
-                                    state_.NameOf(decision.order[decision.steps.size()]));
+                                    state_.NameOf(decision.wanted.front().ingredients.back()));
   }
 
   void WriteSoup() {
     ++result_.tasks_total;
+    const Blend soup = state_.SoupOf(state_.runs().front());
+    // How its statistics were gathered is known with its measure.
+    if (soup.reestimated && !state_.Find(0, soup).has_value()) return;
     const Fact* written = state_.written();
     if (written == nullptr) {
       const Task task = state_.WriteTask();
       Want(task.key, [&] { return task; });
       return;
     }
-    absl::StatusOr<SoupFound> soup = ReadSoupFound(*written);
-    if (!soup.ok()) return;  // the state's failure says so
+    const absl::StatusOr<SoupFound> files = ReadSoupFound(*written);
+    if (!files.ok()) return;  // the state's failure says so
     result_.write_soup = state_.WriteTask().body.at("write_soup");
     result_.write_soup.erase("folder");
     ++result_.tasks_done;
-    for (const SoupFile& file : soup->files) {
+    for (const SoupFile& file : files->files) {
       result_.artifacts.push_back(
           {{"file", file.file}, {"size_bytes", file.size_bytes}, {"sha256", file.sha256}});
     }
@@ -234,8 +305,9 @@ Plan::Plan(JobSpec spec, PlanOptions options)
 Plan::~Plan() = default;
 
 std::string Plan::recipe_version() const {
-  return spec_.recipe == RecipeKind::kGreedy ? MakeGreedyRecipe({})->version()
-                                             : MakeUniformRecipe({})->version();
+  RecipeOptions options;
+  options.recipe = spec_.recipe;
+  return MakeRecipe(std::move(options))->version();
 }
 
 PlanDecision Plan::Next(const Ledger& ledger, const NextOptions& options) const {

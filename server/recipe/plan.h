@@ -80,6 +80,9 @@ class Plan {
 
   // JSON mapping of stockpot.v1.ReportResult: whole when Next() says finished, else what is known.
   Json ReportResult(const Ledger& ledger) const;
+  // Keys of the measures whose examples the report compares (Ledger::FindExamples); without them it
+  // has no gains.
+  std::vector<std::string> ExamplesForReport(const Ledger& ledger) const;
 
  private:
   const JobSpec spec_;

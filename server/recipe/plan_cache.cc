@@ -6,6 +6,8 @@ namespace stockpot {
 
 PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
     : spec_(spec),
+      classifiers_(spec.data_sets.size(), -1),
+      found_classifiers_(spec.data_sets.size()),
       end_budget_(EndBudgetTask(scope)),
       data_sets_(spec.data_sets.size()),
       measures_(spec.data_sets.size()),
@@ -16,6 +18,18 @@ PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
   }
   for (const IngredientSpec& ingredient : spec.ingredients) {
     inspections_.push_back(InspectCheckpointTask(scope, ingredient.uri));
+  }
+  const auto add = [this](Task task) {
+    inspections_.push_back(std::move(task));
+    return static_cast<int>(inspections_.size()) - 1;
+  };
+  if (!spec.base_uri.empty()) base_ = add(InspectCheckpointTask(scope, spec.base_uri));
+  if (spec.batch_norm.has_value()) {
+    batch_norm_ = add(InspectDataSetTask(scope, spec.batch_norm->data_set));
+  }
+  for (size_t i = 0; i < spec.data_sets.size(); ++i) {
+    const std::optional<ClassifierSpec>& classifier = spec.data_sets[i].classifier;
+    if (classifier.has_value()) classifiers_[i] = add(InspectClassifierTask(scope, *classifier));
   }
 }
 
@@ -28,6 +42,31 @@ const absl::StatusOr<DataSetFound>& PlanCache::DataSet(size_t index, const Fact&
   std::optional<absl::StatusOr<DataSetFound>>& data_set = data_sets_[index];
   if (!data_set.has_value()) data_set = ReadDataSetFound(fact);
   return *data_set;
+}
+
+const absl::StatusOr<CheckpointFound>& PlanCache::Base(const Fact& fact) {
+  if (!found_base_.has_value()) found_base_ = ReadCheckpointFound(fact);
+  return *found_base_;
+}
+
+const absl::StatusOr<DataSetFound>& PlanCache::BatchNormSet(const Fact& fact) {
+  if (!batch_norm_set_.has_value()) batch_norm_set_ = ReadDataSetFound(fact);
+  return *batch_norm_set_;
+}
+
+const absl::StatusOr<ClassifierFound>& PlanCache::Classifier(size_t data_set, const Fact& fact) {
+  auto& classifier = found_classifiers_[data_set];
+  if (!classifier.has_value()) classifier = ReadClassifierFound(fact);
+  return *classifier;
+}
+
+const absl::StatusOr<LearnedCoefficients>& PlanCache::Learned(const Fact& fact,
+                                                              size_t ingredient_count) {
+  auto found = learned_.find(fact.key);
+  if (found == learned_.end()) {
+    found = learned_.emplace(fact.key, ReadLearned(fact, ingredient_count)).first;
+  }
+  return found->second;
 }
 
 const InspectedIngredient& PlanCache::Ingredient(size_t index, const Fact& fact) {
@@ -44,7 +83,8 @@ const InspectedIngredient& PlanCache::Ingredient(size_t index, const Fact& fact)
     const CheckpointFound* first =
         first_usable_ < 0 ? nullptr : &ingredients_[static_cast<size_t>(first_usable_)].found;
     if (architecture_->ok()) {
-      ingredient.problem = CheckFits(ingredient.found, **architecture_, first);
+      ingredient.problem = CheckFits(ingredient.found, **architecture_, first,
+                                     {spec_.excluded_tensors, spec_.tensors_from_base, {}});
     }
     if (ingredient.problem.ok() && first == nullptr) {
       first_usable_ = static_cast<int>(index);

@@ -25,8 +25,18 @@ class PlanCache {
  public:
   PlanCache(const JobSpec& spec, const std::string& scope);
 
-  // The inspections: the architecture's, the data sets', then the ingredients', in spec order.
+  // The inspections: the architecture's, the data sets', then the ingredients', in spec order, then
+  // the base's, that of the data set for BatchNorm and the classifiers', as far as there are.
   const std::vector<Task>& inspections() const { return inspections_; }
+  const Task* base_inspection() const { return base_ < 0 ? nullptr : &inspections_[size_t(base_)]; }
+  const Task* batch_norm_inspection() const {
+    return batch_norm_ < 0 ? nullptr : &inspections_[size_t(batch_norm_)];
+  }
+  // Null: the data set has none.
+  const Task* classifier_inspection(size_t data_set) const {
+    const int position = classifiers_[data_set];
+    return position < 0 ? nullptr : &inspections_[size_t(position)];
+  }
   const Task& ingredient_inspection(size_t index) const {
     return inspections_[1 + spec_.data_sets.size() + index];
   }
@@ -35,10 +45,23 @@ class PlanCache {
 
   const absl::StatusOr<ArchitectureFound>& Architecture(const Fact& fact);
   const absl::StatusOr<DataSetFound>& DataSet(size_t index, const Fact& fact);
+  const absl::StatusOr<CheckpointFound>& Base(const Fact& fact);
+  const absl::StatusOr<DataSetFound>& BatchNormSet(const Fact& fact);
+  const absl::StatusOr<ClassifierFound>& Classifier(size_t data_set, const Fact& fact);
   // All before it must have been read, and the architecture.
   const InspectedIngredient& Ingredient(size_t index, const Fact& fact);
   // Those that were read so far.
   const std::vector<InspectedIngredient>& ingredients() const { return ingredients_; }
+
+  // A key under a name of its own for it: made once.
+  template <typename MakeKey>
+  const std::string& Key(const std::string& name, MakeKey make_key) {
+    auto found = keys_.find(name);
+    if (found == keys_.end()) found = keys_.emplace(name, make_key()).first;
+    return found->second;
+  }
+  // An epoch's result, read once.
+  const absl::StatusOr<LearnedCoefficients>& Learned(const Fact& fact, size_t ingredient_count);
 
   struct Measure {
     std::string key;
@@ -61,6 +84,13 @@ class PlanCache {
  private:
   const JobSpec& spec_;
   std::vector<Task> inspections_;
+  int base_ = -1, batch_norm_ = -1;
+  std::vector<int> classifiers_;  // by data set
+  std::optional<absl::StatusOr<CheckpointFound>> found_base_;
+  std::optional<absl::StatusOr<DataSetFound>> batch_norm_set_;
+  std::vector<std::optional<absl::StatusOr<ClassifierFound>>> found_classifiers_;
+  absl::node_hash_map<std::string, std::string> keys_;
+  absl::node_hash_map<std::string, absl::StatusOr<LearnedCoefficients>> learned_;  // by key
   const Task end_budget_;
   std::optional<absl::StatusOr<ArchitectureFound>> architecture_;
   std::vector<std::optional<absl::StatusOr<DataSetFound>>> data_sets_;

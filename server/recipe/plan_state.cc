@@ -1,9 +1,11 @@
 #include "server/recipe/plan_state.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "server/recipe/analysis.h"
 
 namespace stockpot {
 namespace {
@@ -15,19 +17,42 @@ absl::Status AtField(const absl::Status& status, const std::string& context,
   return WithFacts(Annotate(status, context), facts);
 }
 
-// Half the examples take half the room, and may spare a model what made it fail.
-bool IsWorthHalving(const absl::Status& status) {
-  const std::string reason = GetErrorFacts(status).reason;
-  return reason == "OUT_OF_MEMORY" || reason == "MODEL_FAILED";
+std::string FieldOf(size_t data_set) {
+  return data_set == 0 ? "spec.evaluation.held_out"
+                       : absl::StrCat("spec.evaluation.report_sets[", data_set - 1, "]");
 }
 
-RecipeOptions OptionsFor(const JobSpec& spec, int default_speculation, std::vector<int> usable) {
-  RecipeOptions options;
-  options.ingredients = std::move(usable);
-  options.metric = spec.metric;
-  options.acceptance = spec.acceptance;
-  options.speculation = spec.speculation > 0 ? spec.speculation : default_speculation;
-  return options;
+bool NeedsLogits(const RecipeSpec& recipe) {
+  return IsEnsemble(recipe.kind) || recipe.ensemble_ranking != EnsembleRanking::kNone;
+}
+
+// The single ingredients' logits are kept when anything in the job is worked out from them.
+bool JobKeepsLogits(const JobSpec& spec) {
+  return NeedsLogits(spec.recipe) ||
+         std::any_of(spec.comparisons.begin(), spec.comparisons.end(), NeedsLogits) ||
+         spec.analysis.calibration ||
+         (spec.analysis.pairs.has_value() && spec.analysis.pairs->approximation);
+}
+
+// By position, groups counted from 1; 0: a group of its own. Empty: there are no groups.
+std::vector<int> GroupsOf(const JobSpec& spec) {
+  std::map<std::string, int> numbers;
+  std::vector<int> groups;
+  for (const IngredientSpec& ingredient : spec.ingredients) {
+    const int next = static_cast<int>(numbers.size()) + 1;
+    groups.push_back(ingredient.group.empty() ? 0
+                                              : numbers.emplace(ingredient.group, next).first->second);
+  }
+  return numbers.empty() ? std::vector<int>() : groups;
+}
+
+bool UsesBaseWeights(const JobSpec& spec) {
+  const auto mixes = [](const RecipeSpec& recipe) { return recipe.wise_ft.has_value(); };
+  const auto& landscape = spec.analysis.landscape;
+  return mixes(spec.recipe) ||
+         std::any_of(spec.comparisons.begin(), spec.comparisons.end(), mixes) ||
+         (landscape.has_value() &&
+          std::count(std::begin(landscape->models), std::end(landscape->models), kBase) > 0);
 }
 
 }  // namespace
@@ -38,16 +63,15 @@ PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int specul
       options_(options),
       ledger_(ledger),
       cache_(cache),
-      data_sets_(spec.data_sets.size()) {
+      keeps_logits_(JobKeepsLogits(spec)),
+      data_sets_(spec.data_sets.size()),
+      classifiers_(spec.data_sets.size()) {
   Inspect();
+  InspectOthers();
   if (!inspected() || !failure_.ok()) return;
   JudgeIngredients();
   if (usable_.empty() || !failure_.ok()) return;
-  RecipeOptions recipe_options = OptionsFor(spec, speculation, usable_);
-  recipe_options.max_evaluations = Budget();
-  recipe_ = spec.recipe == RecipeKind::kGreedy ? MakeGreedyRecipe(std::move(recipe_options))
-                                               : MakeUniformRecipe(std::move(recipe_options));
-  decision_ = recipe_->Next(*this);
+  StartRuns(speculation);
   FindFailure();
 }
 
@@ -62,16 +86,13 @@ const Fact* PlanState::Need(const Task& task) {
 }
 
 void PlanState::Inspect() {
-  auto fail = [this](const absl::Status& status) {
-    if (failure_.ok()) failure_ = status;
-  };
   const Fact* architecture = Need(cache_->inspections().front());
   if (architecture != nullptr) {
     const absl::StatusOr<ArchitectureFound>& found = cache_->Architecture(*architecture);
     if (found.ok()) {
       architecture_ = *found;
     } else {
-      fail(AtField(found.status(), absl::StrCat("architecture ", spec_.architecture_uri),
+      Fail(AtField(found.status(), absl::StrCat("architecture ", spec_.architecture_uri),
                    "spec.model.architecture_uri"));
     }
   }
@@ -82,9 +103,8 @@ void PlanState::Inspect() {
     if (found.ok()) {
       data_sets_[i] = &*found;
     } else {
-      fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name),
-                   i == 0 ? "spec.evaluation.held_out"
-                          : absl::StrCat("spec.evaluation.report_sets[", i - 1, "]")));
+      Fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name),
+                   FieldOf(i)));
     }
   }
   bool in_order = architecture != nullptr;
@@ -94,6 +114,49 @@ void PlanState::Inspect() {
     if (!in_order) continue;
     problems_.push_back(cache_->Ingredient(i, *fact).problem);
     ++ingredients_told_;
+  }
+}
+
+void PlanState::InspectOthers() {
+  if (const Task* task = cache_->base_inspection()) {
+    const Fact* fact = Need(*task);
+    const auto at_base = [](const absl::Status& status) {
+      return AtField(status, "the base model", "spec.model.base_uri");
+    };
+    if (fact != nullptr && !cache_->Base(*fact).ok()) {
+      Fail(at_base(cache_->Base(*fact).status()));
+    } else if (fact != nullptr && inspected() && failure_.ok()) {
+      base_ = &*cache_->Base(*fact);
+      const CheckpointFound* first = nullptr;
+      for (const InspectedIngredient& ingredient : cache_->ingredients()) {
+        if (first == nullptr && ingredient.problem.ok()) first = &ingredient.found;
+      }
+      const absl::Status fits = CheckFits(*base_, architecture_,
+                                          UsesBaseWeights(spec_) ? first : nullptr,
+                                          {spec_.excluded_tensors, {}, {}});
+      if (!fits.ok()) Fail(at_base(fits));
+    }
+  }
+  if (const Task* task = cache_->batch_norm_inspection()) {
+    const Fact* fact = Need(*task);
+    if (fact != nullptr && cache_->BatchNormSet(*fact).ok()) {
+      batch_norm_set_ = &*cache_->BatchNormSet(*fact);
+    } else if (fact != nullptr) {
+      Fail(AtField(cache_->BatchNormSet(*fact).status(), "the data set for BatchNorm",
+                   "spec.batch_norm.data_set"));
+    }
+  }
+  for (size_t i = 0; i < spec_.data_sets.size(); ++i) {
+    const Task* task = cache_->classifier_inspection(i);
+    if (task == nullptr) continue;
+    const Fact* fact = Need(*task);
+    if (fact != nullptr && cache_->Classifier(i, *fact).ok()) {
+      classifiers_[i] = &*cache_->Classifier(i, *fact);
+    } else if (fact != nullptr) {
+      Fail(AtField(cache_->Classifier(i, *fact).status(),
+                   absl::StrCat("the classifier of ", spec_.data_sets[i].name),
+                   absl::StrCat(FieldOf(i), ".classifier")));
+    }
   }
 }
 
@@ -137,83 +200,87 @@ absl::Status PlanState::BadIngredients() const {
   return WithFacts(status, facts);
 }
 
-// Looks in the order in which measures are wanted, and no further than the first that is not known:
+RecipeOptions PlanState::OptionsFor(const RecipeSpec& recipe, int speculation) const {
+  RecipeOptions options;
+  options.ingredients = usable_;
+  options.groups = GroupsOf(spec_);
+  options.metric = spec_.metric;
+  options.recipe = recipe;
+  options.speculation = spec_.speculation > 0 ? spec_.speculation : speculation;
+  options.reestimate = reestimates() && !spec_.batch_norm->final_soup_only;
+  return options;
+}
+
+void PlanState::StartRuns(int speculation) {
+  const auto start = [&](const RecipeSpec& recipe) {
+    Run run;
+    run.spec = &recipe;
+    run.options = OptionsFor(recipe, speculation);
+    // A budget is the shipped recipe's: comparisons are asked for, all of them.
+    if (runs_.empty()) run.options.max_evaluations = Budget();
+    run.recipe = MakeRecipe(run.options);
+    run.decision = run.recipe->Next(*this);
+    runs_.push_back(std::move(run));
+  };
+  start(spec_.recipe);
+  for (const RecipeSpec& recipe : spec_.comparisons) start(recipe);
+  NameRuns();
+}
+
+// Looks in the order in which things are wanted, and no further than the first that is not known:
 // so the failure told does not depend on which result came first, nor on speculation.
 void PlanState::FindFailure() {
-  std::vector<std::pair<int, Blend>> needed;
-  for (size_t i = 0; i < decision_.required; ++i) needed.emplace_back(0, decision_.wanted[i]);
-  if (decision_.done) needed = ReportMeasures();
-  for (const auto& [data_set, blend] : needed) {
-    if (!Look(data_set, blend).known) return;
-    const absl::Status status = MeasureFailure(data_set, blend);
-    if (status.ok()) continue;
-    ErrorFacts facts;
-    facts.metadata = {{"data_set", spec_.data_sets[data_set].name}};
-    std::string what = absl::StrCat("soup of ", blend.ingredients.size());
-    if (blend.ingredients.size() == 1) {
-      facts.metadata["ingredient"] = NameOf(blend.ingredients[0]);
-      what = absl::StrCat("ingredient '", NameOf(blend.ingredients[0]), "'");
-    }
-    failure_ = WithFacts(
-        Annotate(status, absl::StrCat(what, " on ", spec_.data_sets[data_set].name)), facts);
-    return;
+  for (const Run& run : runs_) {
+    if (!FindFailureOf(run)) return;
+    if (&run == &runs_[0] && !run.decision.done) return;
   }
-  if (!decision_.done) return;
+  for (const auto& [data_set, blend] : ReportMeasures()) {
+    if (!Check(data_set, blend)) return;
+  }
+  if (!all_done()) return;
+  for (const AnalysisTask& task : AnalysisTasks(*this)) {
+    const Fact* fact = ledger_.Find(task.key);
+    if (fact == nullptr) return;
+    if (!fact->status.ok()) return Fail(Annotate(fact->status, task.what));
+  }
   if (const Fact* write = written()) {
     failure_ = Annotate(ReadSoupFound(*write).status(), "writing the soup");
   }
 }
 
-std::vector<std::string> PlanState::NamesOf(const Blend& blend) const {
-  std::vector<std::string> names;
-  for (int ingredient : blend.ingredients) names.push_back(NameOf(ingredient));
-  return names;
+bool PlanState::FindFailureOf(const Run& run) {
+  for (size_t i = 0; i < run.decision.required; ++i) {
+    if (!Check(0, run.decision.wanted[i])) return false;
+  }
+  if (!run.decision.learn.has_value()) return true;
+  const Fact* epoch = FindEpoch(run.spec->learn, *run.decision.learn);
+  if (epoch == nullptr) return false;
+  const auto& learned = cache_->Learned(*epoch, run.decision.learn->ingredients.size());
+  Fail(Annotate(learned.status(), absl::StrCat("epoch ", run.decision.learn->epoch + 1,
+                                               " of the learned soup")));
+  return failure_.ok();
 }
 
-MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend, int batch_size) const {
-  MeasureInputs inputs;
-  inputs.architecture_uri = spec_.architecture_uri;
-  inputs.architecture_digest = architecture_.digest;
-  inputs.bindings = spec_.inputs;
-  for (int ingredient : blend.ingredients) {
-    const size_t index = static_cast<size_t>(ingredient);
-    inputs.ingredients.push_back(
-        {spec_.ingredients[index].uri, cache_->ingredients()[index].found.digest});
+bool PlanState::Check(int data_set, const Blend& blend) {
+  if (!Look(data_set, blend).known) return false;
+  const absl::Status status = MeasureFailure(data_set, blend);
+  if (status.ok()) return true;
+  const std::string& name = spec_.data_sets[size_t(data_set)].name;
+  ErrorFacts facts;
+  facts.metadata = {{"data_set", name}};
+  std::string what = absl::StrCat(blend.ensemble ? "ensemble of " : "soup of ",
+                                  blend.ingredients.size());
+  if (blend.ingredients.size() == 1) {
+    facts.metadata["ingredient"] = NameOf(blend.ingredients[0]);
+    what = absl::StrCat("ingredient '", NameOf(blend.ingredients[0]), "'");
   }
-  inputs.coefficients = blend.coefficients;
-  inputs.dtype = spec_.dtype;
-  inputs.data_set = spec_.data_sets[data_set];
-  inputs.data_set_digest = data_sets_[data_set]->digest;
-  inputs.example_count = data_sets_[data_set]->example_count;
-  inputs.batch_size = batch_size;
-  inputs.numerics = architecture_.numerics;
-  if (spec_.measure_again) inputs.scope = options_.scope;
-  return inputs;
+  Fail(WithFacts(Annotate(status, absl::StrCat(what, " on ", name)), facts));
+  return false;
 }
 
-const PlanCache::Measure& PlanState::Cached(int data_set, const Blend& blend, bool half,
-                                            bool* known) const {
-  PlanCache::Measure& measure = cache_->FindMeasure(data_set, blend, half, [&] {
-    return MeasureKey(InputsFor(data_set, blend, half ? spec_.batch_size / 2 : spec_.batch_size));
-  });
-  const Fact* fact = ledger_.Find(measure.key);
-  *known = fact != nullptr;
-  if (*known && !measure.score.has_value()) {
-    measure.score = ReadScore(*fact);
-    if (measure.score->ok()) (*measure.score)->batch_size = measure.batch_size;
-  }
-  return measure;
-}
-
-PlanState::CachedMeasure PlanState::Cached(int data_set, const Blend& blend) const {
-  CachedMeasure cached;
-  cached.measure = &Cached(data_set, blend, /*half=*/false, &cached.known);
-  if (!cached.known || spec_.batch_size < 2 || !IsWorthHalving(cached.measure->score->status())) {
-    return cached;
-  }
-  cached.halved_because = cached.measure->score->status();
-  cached.measure = &Cached(data_set, blend, /*half=*/true, &cached.known);
-  return cached;
+bool PlanState::all_done() const {
+  return std::all_of(runs_.begin(), runs_.end(),
+                     [](const Run& run) { return run.decision.done; });
 }
 
 int64_t PlanState::Budget() const {
@@ -226,136 +293,42 @@ int64_t PlanState::Budget() const {
 
 Task PlanState::EndBudget() const {
   Task task;
-  if (spec_.max_worker_time == absl::InfiniteDuration() || recipe_ == nullptr || decision_.done ||
-      decision_.evaluations == 0) {
+  if (spec_.max_worker_time == absl::InfiniteDuration() || runs_.empty() || decision().done ||
+      decision().evaluations == 0) {
     return task;
   }
   return cache_->end_budget();
 }
 
 std::string PlanState::StoppedBecause() const {
-  if (recipe_ == nullptr || !decision_.done || decision_.untried == 0) return "";
+  if (runs_.empty() || !decision().done || decision().untried == 0) return "";
   const bool by_time = ledger_.Find(cache_->end_budget().key) != nullptr;
   return absl::StrCat(by_time ? "max_worker_time" : "max_evaluations", ": ended after ",
-                      decision_.evaluations, " passes over ", spec_.data_sets[0].name, "; ",
-                      decision_.untried, " of ", usable_.size(), " ingredients were not tried");
+                      decision().evaluations, " passes over ", spec_.data_sets[0].name, "; ",
+                      decision().untried, " of ", usable_.size(), " ingredients were not tried");
 }
 
-PlanState::Measure PlanState::Look(int data_set, const Blend& blend) const {
-  const CachedMeasure cached = Cached(data_set, blend);
-  const PlanCache::Measure& measure = *cached.measure;
-  if (!cached.known || !measure.score->ok()) {
-    return {measure.key, cached.known, std::nullopt, cached.halved_because};
+std::vector<std::string> PlanState::AveragedTensors() const {
+  std::set<std::string> names;
+  for (const InspectedIngredient& ingredient : cache_->ingredients()) {
+    for (const TensorSignature& tensor : ingredient.found.tensors) {
+      if (MatchesAny(spec_.excluded_tensors, tensor.name)) continue;
+      if (!MatchesAny(spec_.tensors_from_base, tensor.name)) names.insert(tensor.name);
+    }
+    if (!names.empty()) break;  // they are kept for the first usable one alone
   }
-  return {measure.key, cached.known, **measure.score, cached.halved_because};
-}
-
-std::optional<Score> PlanState::Find(int data_set, const Blend& blend) const {
-  return Look(data_set, blend).score;
-}
-
-absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
-  const CachedMeasure cached = Cached(data_set, blend);
-  return cached.known ? cached.measure->score->status() : absl::OkStatus();
-}
-
-Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
-  Task task = MeasureTask(InputsFor(data_set, blend, Cached(data_set, blend).measure->batch_size));
-  const std::string names = blend.ingredients.size() == 1
-                                ? NameOf(blend.ingredients[0])
-                                : absl::StrCat("soup of ", blend.ingredients.size(), " with ",
-                                               NameOf(blend.ingredients.back()));
-  task.description = absl::StrCat(names, " on ", spec_.data_sets[data_set].name);
-  return task;
-}
-
-std::vector<PlanState::NamedBlend> PlanState::NamedBlends() const {
-  std::vector<NamedBlend> blends;
-  if (!decision_.order.empty()) {
-    blends.push_back({"best_single", Blend{{decision_.order.front()}, {}}});
+  if (base_ == nullptr) return {names.begin(), names.end()};
+  for (const TensorSignature& tensor : base_->tensors) {
+    if (MatchesAny(spec_.excluded_tensors, tensor.name)) continue;
+    if (MatchesAny(spec_.tensors_from_base, tensor.name)) names.insert(tensor.name);
   }
-  blends.push_back({"uniform", Blend{usable_, {}}});
-  if (decision_.done && spec_.recipe == RecipeKind::kGreedy) {
-    blends.push_back({"greedy", decision_.soup});
-  }
-  return blends;
+  return {names.begin(), names.end()};
 }
 
-std::vector<std::pair<int, Blend>> PlanState::ReportMeasures() const {
-  std::vector<std::pair<int, Blend>> measures;
-  absl::flat_hash_set<std::string> seen;
-  auto add = [&](int data_set, const Blend& blend) {
-    if (seen.insert(Look(data_set, blend).key).second) measures.emplace_back(data_set, blend);
-  };
-  for (int data_set = 0; data_set < static_cast<int>(spec_.data_sets.size()); ++data_set) {
-    for (const NamedBlend& named : NamedBlends()) add(data_set, named.blend);
-    if (!spec_.report_every_ingredient) continue;
-    for (int ingredient : usable_) add(data_set, Blend{{ingredient}, {}});
-  }
-  return measures;
-}
-
-std::string PlanState::ChosenKind() const {
-  if (spec_.recipe == RecipeKind::kUniform) return "uniform";
-  return decision_.soup.ingredients.size() == 1 ? "best_single" : "greedy";
-}
-
-Task PlanState::WriteTask() const {
-  const MeasureInputs inputs = InputsFor(0, decision_.soup, spec_.batch_size);
-  Json ingredients = Json::array();
-  for (size_t i = 0; i < inputs.ingredients.size(); ++i) {
-    ingredients.push_back({{"name", NameOf(decision_.soup.ingredients[i])},
-                           {"uri", inputs.ingredients[i].uri},
-                           {"sha256", inputs.ingredients[i].digest},
-                           {"coefficient", 1.0 / static_cast<double>(inputs.ingredients.size())}});
-  }
-  WriteSoupInputs write;
-  write.scope = options_.scope;
-  write.ingredients = inputs.ingredients;
-  write.coefficients = decision_.soup.coefficients;
-  write.dtype = spec_.dtype;
-  write.folder = options_.artifact_folder;
-  // "format": "pt" is what Python readers of safetensors look for.
-  write.metadata = {{"format", "pt"},
-                    {"stockpot.software", options_.software},
-                    {"stockpot.job", options_.job},
-                    {"stockpot.recipe", recipe_->version()},
-                    {"stockpot.ingredients", DumpJson(ingredients)},
-                    {"stockpot.architecture", architecture_.digest},
-                    {"stockpot.numerics", architecture_.numerics},
-                    {"stockpot.data_sets", DumpJson(ScoresForMetadata())}};
-  write.format = spec_.output_format;
-  write.max_shard_bytes = spec_.max_shard_bytes;
-  return WriteSoupTask(write);
-}
-
-// The held-out set alone: the report sets may still be measured while the soup is written.
-Json PlanState::ScoresForMetadata() const {
-  const std::optional<Score> score = Find(0, decision_.soup);
-  return {{{"name", spec_.data_sets[0].name},
-           {"sha256", data_sets_[0]->digest},
-           {"score", score.has_value() ? ScoreJson(*score) : Json()}}};
-}
-
-const Fact* PlanState::written() const { return ledger_.Find(WriteTask().key); }
-
-Json ScoreJson(const Score& score) {
-  const double count = score.example_count > 0 ? static_cast<double>(score.example_count) : 1.0;
-  return {{"example_count", score.example_count},
-          {"top1_correct", score.top1_correct},
-          {"top5_correct", score.top5_correct},
-          {"cross_entropy_sum", score.cross_entropy_sum},
-          {"top1", static_cast<double>(score.top1_correct) / count},
-          {"top5", static_cast<double>(score.top5_correct) / count},
-          {"cross_entropy", score.cross_entropy_sum / count},
-          {"batch_size", score.batch_size}};
-}
-
-Json StepJson(const RecipeStep& step, const std::string& candidate) {
-  return {{"candidate", candidate},
-          {"accepted", step.accepted},
-          {"score", ScoreJson(step.score)},
-          {"soup_size", step.soup_size}};
+std::vector<std::string> PlanState::NamesOf(const Blend& blend) const {
+  std::vector<std::string> names;
+  for (int ingredient : blend.ingredients) names.push_back(NameOf(ingredient));
+  return names;
 }
 
 }  // namespace stockpot

@@ -1,4 +1,8 @@
 // What a ledger says of one job, worked out once per decision. Internal to recipe/: see plan.h.
+//
+//   plan_state.cc     inspections, recipes, what makes the job fail
+//   plan_measures.cc  measures and epochs: keys, tasks, results
+//   plan_blends.cc    the blends of the report, and the soup that is written
 // Thread safety: confined to one thread.
 #ifndef STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
 #define STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
@@ -19,14 +23,27 @@ class PlanState final : public HeldOutScores {
     std::string kind;
     Blend blend;
   };
+  // A recipe of the job, and what it decides now.
+  struct Run {
+    const RecipeSpec* spec = nullptr;
+    RecipeOptions options;
+    std::unique_ptr<Recipe> recipe;
+    Decision decision;
+    std::string kind;  // of its soup among NamedBlends()
+  };
 
   PlanState(const JobSpec& spec, const PlanOptions& options, int speculation, const Ledger& ledger,
             PlanCache* cache);
 
+  const JobSpec& spec() const { return spec_; }
+
   std::optional<Score> Find(const Blend& blend) const override { return Find(0, blend); }
+  std::optional<LearnedCoefficients> FindLearned(const LearnSpec& learn,
+                                                 const LearnEpoch& epoch) const override;
   // Null when not measured, or when the measure failed (see failure()).
   std::optional<Score> Find(int data_set, const Blend& blend) const;
-  // At the job's batch size, or at half of it where that failed or ran out of memory.
+  // At the job's batch size, or at half of it where that failed or ran out of memory. An ensemble
+  // whose members are not all measured has no key yet.
   struct Measure {
     const std::string& key;
     bool known;                   // well or not
@@ -35,8 +52,27 @@ class PlanState final : public HeldOutScores {
   };
   Measure Look(int data_set, const Blend& blend) const;
   Task MeasureTaskFor(int data_set, const Blend& blend) const;
-  std::string NameOf(int ingredient) const { return spec_.ingredients[ingredient].display_name; }
+  Task LearnTaskFor(const LearnSpec& learn, const LearnEpoch& epoch) const;
+  // The fact of this epoch, well or not; null when not known.
+  const Fact* FindEpoch(const LearnSpec& learn, const LearnEpoch& epoch) const;
+  std::string NameOf(int ingredient) const {
+    return ingredient == kBase ? "base" : spec_.ingredients[size_t(ingredient)].display_name;
+  }
   std::vector<std::string> NamesOf(const Blend& blend) const;
+
+  // For analyses. The measures of what `blend` is made of must be known.
+  const Fact* FindFact(const std::string& key) const { return ledger_.Find(key); }
+  const std::string* FindExamples(const std::string& key) const {
+    return ledger_.FindExamples(key);
+  }
+  PlanCache& cache() const { return *cache_; }
+  WeightsInputs WeightsOf(const Blend& blend) const;
+  // No weights, no kept logits.
+  MeasureInputs ContextOf(int data_set) const;
+  // One for weights, one for each member of an ensemble.
+  std::vector<KeptLogits> KeptLogitsOf(int data_set, const Blend& blend) const;
+  CheckpointReference ReferenceOf(int ingredient) const;
+  TensorSelection Selection() const;
 
   // Every inspection is known, good or bad.
   bool inspected() const { return missing_inspections_.empty(); }
@@ -52,21 +88,43 @@ class PlanState final : public HeldOutScores {
   const absl::Status& problem(size_t index) const { return problems_[index]; }
   const std::vector<int>& usable() const { return usable_; }
   const ArchitectureFound& architecture() const { return architecture_; }
+  // Names of the tensors that per-tensor coefficients are of, in their order.
+  std::vector<std::string> AveragedTensors() const;
+  // Null where there is no base, or it is not inspected.
+  const CheckpointFound* base() const { return base_; }
   // Null while not inspected.
-  const DataSetFound* data_set(int index) const { return data_sets_[index]; }
-  // Null until inspected() and at least one ingredient is usable.
-  const Recipe* recipe() const { return recipe_.get(); }
-  const Decision& decision() const { return decision_; }
+  const DataSetFound* data_set(int index) const { return data_sets_[size_t(index)]; }
+  // The job's recipe, then its comparisons. Empty until inspected() and at least one ingredient is
+  // usable.
+  const std::vector<Run>& runs() const { return runs_; }
+  // Null while there are no runs.
+  const Recipe* recipe() const { return runs_.empty() ? nullptr : runs_[0].recipe.get(); }
+  const Decision& decision() const { return runs_[0].decision; }
+  bool all_done() const;
   // Why the recipe ended early: "" when it did not.
   std::string StoppedBecause() const;
   // The end of the budget of workers' time, while it is open; else its key is empty.
   Task EndBudget() const;
 
-  // The blends of the report's headline, as far as the recipe has decided them.
+  // The blends of the report's headline, as far as the recipes have decided them.
   std::vector<NamedBlend> NamedBlends() const;
-  // Every (data set, blend) the report needs beside what the recipe asked for.
-  std::vector<std::pair<int, Blend>> ReportMeasures() const;
+  // A done run's soup as it is shipped; before WiSE-FT where `mixed` is false.
+  Blend SoupOf(const Run& run, bool mixed = true) const;
+  // The soups' names are those of NamedBlends(): by recipe, in the order of runs().
   std::string ChosenKind() const;
+  // Every (data set, blend) the report needs beside what the recipes asked for.
+  std::vector<std::pair<int, Blend>> ReportMeasures() const;
+  // A done run's curve: for each of its coefficients.
+  struct CurvePoint {
+    double coefficient;
+    Blend blend;
+  };
+  std::vector<CurvePoint> WiseFtCurve(const Run& run) const;
+  // The mean of all usable ingredients, or of the best of each group; nothing while these are not
+  // known.
+  std::optional<Blend> UniformSoup() const;
+  // BatchNorm statistics are gathered anew: for every candidate, or at least for the soup.
+  bool reestimates() const;
 
   // The write of the soup; only when the decision is done.
   Task WriteTask() const;
@@ -77,10 +135,21 @@ class PlanState final : public HeldOutScores {
   void Inspect();
   // The fact, or null after noting that the task is missing.
   const Fact* Need(const Task& task);
+  void InspectOthers();
+  void Fail(const absl::Status& status) {
+    if (failure_.ok()) failure_ = status;
+  }
   Json ScoresForMetadata() const;
   void JudgeIngredients();
   absl::Status BadIngredients() const;
+  void StartRuns(int speculation);
+  void NameRuns();
+  RecipeOptions OptionsFor(const RecipeSpec& recipe, int speculation) const;
   void FindFailure();
+  // Why the first of what `run` needs failed. False: something before it is not known.
+  bool FindFailureOf(const Run& run);
+  // Notes the failure of a measure. False: it is not known, or the failure is noted.
+  bool Check(int data_set, const Blend& blend);
   // The status of a measure; OK while not known.
   absl::Status MeasureFailure(int data_set, const Blend& blend) const;
   struct CachedMeasure {
@@ -92,28 +161,39 @@ class PlanState final : public HeldOutScores {
   // Reads the fact into the cache when there is one; `known` says whether there is.
   const PlanCache::Measure& Cached(int data_set, const Blend& blend, bool half, bool* known) const;
   MeasureInputs InputsFor(int data_set, const Blend& blend, int batch_size) const;
+  bool KeepsLogits(const Blend& blend) const;
+  bool MembersAreKnown(int data_set, const Blend& ensemble) const;
+  EnsembleInputs EnsembleFor(int data_set, const Blend& ensemble) const;
+  LearnInputs LearnInputsFor(const LearnSpec& learn, const LearnEpoch& epoch) const;
+  std::string EpochKey(const LearnSpec& learn, const LearnEpoch& epoch) const;
   int64_t Budget() const;
 
   const JobSpec& spec_;
   const PlanOptions& options_;
   const Ledger& ledger_;
   PlanCache* const cache_;
+  const bool keeps_logits_;
+  const std::string no_key_;
 
   std::vector<const Task*> missing_inspections_;
   size_t inspections_done_ = 0;
   absl::Status failure_;
   ArchitectureFound architecture_;
   std::vector<const DataSetFound*> data_sets_;
+  std::vector<const ClassifierFound*> classifiers_;  // null: none
+  const CheckpointFound* base_ = nullptr;
+  const DataSetFound* batch_norm_set_ = nullptr;
   size_t ingredients_told_ = 0;
   std::vector<absl::Status> problems_;
   std::vector<int> usable_;
-  std::unique_ptr<Recipe> recipe_;
-  Decision decision_;
+  std::vector<Run> runs_;
 };
 
-// Scores for the report: counts, sums and the rates derived from them.
-Json ScoreJson(const Score& score);
-Json StepJson(const RecipeStep& step, const std::string& candidate);
+// Scores for the report: counts, sums and the rates derived from them that the problem has.
+Json ScoreJson(const Score& score, Problem problem);
+Json StepJson(const RecipeStep& step, const std::string& candidate, Problem problem);
+// Of the blend's ingredients; with per-tensor coefficients their means.
+std::vector<double> MeanCoefficients(const Blend& blend);
 
 }  // namespace stockpot
 

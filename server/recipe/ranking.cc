@@ -5,19 +5,6 @@
 
 namespace stockpot {
 
-int CompareScores(Metric metric, const Score& a, const Score& b) {
-  auto compare = [](auto x, auto y) { return x < y ? -1 : (y < x ? 1 : 0); };
-  switch (metric) {
-    case Metric::kTop1:
-      return compare(a.top1_correct, b.top1_correct);
-    case Metric::kTop5:
-      return compare(a.top5_correct, b.top5_correct);
-    case Metric::kCrossEntropy:
-      return compare(b.cross_entropy_sum, a.cross_entropy_sum);
-  }
-  return 0;
-}
-
 void RankIngredients(const RecipeOptions& options, int64_t most, const HeldOutScores& scores,
                      Decision* decision) {
   const size_t count = static_cast<size_t>(

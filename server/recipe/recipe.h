@@ -2,7 +2,9 @@
 // blends it wants measured on the held-out set next, or that it is done and what the soup is. Same
 // scores, same decision: workers, order of arrival, crashes and caching cannot change a result.
 //
-// Source: Wortsman et al. 2022 (arXiv 2203.05482), section 2, Recipe 1; DESIGN.md section 1.
+// Source: Wortsman et al. 2022 (arXiv 2203.05482), section 2, Recipe 1, appendix I (learned soup);
+// RADIN (arXiv 2401.17790); WiSE-FT (arXiv 2109.01903); DESIGN.md section 1. What each choice means
+// is said in proto/stockpot/v1/spec.proto.
 // Thread safety: immutable.
 #ifndef STOCKPOT_SERVER_RECIPE_RECIPE_H_
 #define STOCKPOT_SERVER_RECIPE_RECIPE_H_
@@ -20,58 +22,115 @@
 
 namespace stockpot {
 
-// Weights as a combination of ingredients, by position in the job's list, in the order they are
-// added (the order is part of the arithmetic). No coefficients means uniform.
+// A model made of ingredients, by position in the job's list (or kBase), in the order they are added
+// (the order is part of the arithmetic).
 struct Blend {
   std::vector<int> ingredients;
+  // None: uniform. One for each ingredient; or, ingredient by ingredient, one for each tensor.
   std::vector<double> coefficients;
+  // The ingredients' logits are averaged instead of their weights.
+  bool ensemble = false;
+  // Its BatchNorm statistics are gathered anew.
+  bool reestimated = false;
 
-  friend bool operator==(const Blend& a, const Blend& b) {
-    return std::tie(a.ingredients, a.coefficients) == std::tie(b.ingredients, b.coefficients);
-  }
+  friend bool operator==(const Blend& a, const Blend& b) { return a.Members() == b.Members(); }
   template <typename H>
   friend H AbslHashValue(H state, const Blend& blend) {
-    return H::combine(std::move(state), blend.ingredients, blend.coefficients);
+    return H::combine(std::move(state), blend.Members());
+  }
+
+ private:
+  std::tuple<const std::vector<int>&, const std::vector<double>&, bool, bool> Members() const {
+    return {ingredients, coefficients, ensemble, reestimated};
   }
 };
 
-// One full pass over one data set. Counts are exact; the sum is float64.
+// (1 - coefficient) · base + coefficient · soup: WiSE-FT. The soup itself at 1, the base at 0.
+Blend Interpolate(const Blend& soup, double coefficient);
+
+// One full pass over one data set. Counts are exact; sums are float64. What a problem does not have
+// is 0.
 struct Score {
   int64_t example_count = 0;
   int64_t top1_correct = 0;
   int64_t top5_correct = 0;
   double cross_entropy_sum = 0;
   int batch_size = 0;  // examples per forward pass
+
+  double mean_per_class = 0, f1_binary = 0, f1_macro = 0, matthews = 0;
+  double ece_equal_mass = 0, ece_equal_width = 0;
+  double squared_error_sum = 0, pearson = 0, spearman = 0;
+  double temperature = 1;  // by which an ensemble's logits were divided
 };
+
+// The metric as a number for people: a rate, a mean, a correlation.
+double MetricValue(Metric metric, const Score& score);
+bool LowerIsBetter(Metric metric);
 
 // Negative: `a` is worse than `b`; zero: they tie; positive: better. Counts are compared as
 // integers. Both must be of the same data set.
 int CompareScores(Metric metric, const Score& a, const Score& b);
+
+// An epoch of the learned soup of these ingredients; it begins where the one before it ended.
+struct LearnEpoch {
+  std::vector<int> ingredients;
+  int epoch = 0;
+};
+
+struct LearnedCoefficients {
+  std::vector<double> coefficients;  // as Blend::coefficients
+  double temperature = 1;
+  double mean_loss = 0;
+  std::string state;  // for the next epoch, as the worker gave it
+};
 
 // What is known of the held-out set.
 class HeldOutScores {
  public:
   virtual ~HeldOutScores() = default;
   virtual std::optional<Score> Find(const Blend& blend) const = 0;
+  // After this epoch. Those before it must be known.
+  virtual std::optional<LearnedCoefficients> FindLearned(const LearnSpec&,
+                                                         const LearnEpoch&) const {
+    return std::nullopt;
+  }
 };
 
-// One candidate that was tried. The first is the best single model, accepted by definition.
+// One candidate that was tried. The first model is accepted by definition.
 struct RecipeStep {
   int candidate = 0;
   bool accepted = false;
-  Score score;  // of the soup with the candidate
+  Score score;  // of the soup with the candidate; none when it was passed over
   int soup_size = 0;
+  bool passed_over = false;  // its group is in the soup already
+};
+
+// A greedy soup in one of several orders.
+struct OrderResult {
+  std::vector<int> order;
+  std::vector<RecipeStep> steps;
+  Blend soup;
+  Score score;
 };
 
 struct Decision {
-  // Wanted on the held-out set, most urgent first; empty exactly when `done`. Entries after
-  // `required` are speculation: they may turn out not to matter.
+  // Wanted on the held-out set, most urgent first. Entries after `required` are speculation: they
+  // may turn out not to matter. Nothing is wanted exactly when `done`.
   std::vector<Blend> wanted;
   size_t required = 0;
+  std::optional<LearnEpoch> learn;  // wanted too
   bool done = false;
   Blend soup;                     // when done
   std::vector<int> order;         // best first; empty until every ingredient is measured
-  std::vector<RecipeStep> steps;  // what is decided so far; grows only
+  std::vector<RecipeStep> steps;  // what is decided so far; of one order it grows only
+  // With several orders: those that are done, and which of them `steps` and `soup` are of.
+  std::vector<OrderResult> orders;
+  int taken = 0;
+  // Of the epochs that are known.
+  std::vector<LearnedCoefficients> epochs;
+  // When done, with a WiSE-FT that selects: the soup it began with, and the coefficient.
+  std::optional<Blend> before_wise_ft;
+  double wise_ft = 1;
   // The ingredients that are ranked: all, or as many as the budget allows, in the spec's order.
   std::vector<int> considered;
   // Passes over the held-out set that are decided upon, in the order in which they count.
@@ -94,24 +153,34 @@ inline constexpr int64_t kNoBudget = std::numeric_limits<int64_t>::max();
 // What every recipe needs to know. `ingredients` are the usable ones, in the spec's order.
 struct RecipeOptions {
   std::vector<int> ingredients;
+  // By position in the job's list, 0: a group of its own. Empty: no groups.
+  std::vector<int> groups;
   Metric metric = Metric::kTop1;
-  Acceptance acceptance = Acceptance::kStrictImprovement;
+  RecipeSpec recipe;
   int speculation = 1;  // candidates wanted at once, at least 1
-  // Passes over the held-out set that may be asked for; at least one ingredient is ranked.
+  // Passes over the held-out set that may be asked for; at least one ingredient is ranked. What is
+  // worked out from kept logits is no pass.
   int64_t max_evaluations = kNoBudget;
+  // Weights of more than one model get BatchNorm statistics of their own.
+  bool reestimate = false;
 };
 
-// Best first, ties broken by ingredient order; accepts on strict improvement (the authors' code) or
-// on "not worse" (the paper's Recipe 1).
-std::unique_ptr<Recipe> MakeGreedyRecipe(RecipeOptions options);
-
-// The mean of all; wants the single ingredients too, for the report's baseline.
-std::unique_ptr<Recipe> MakeUniformRecipe(RecipeOptions options);
+// Of the kind that the options name.
+std::unique_ptr<Recipe> MakeRecipe(RecipeOptions options);
 
 // Fills in `considered` (the first `most` ingredients), `evaluations` and, once all their scores
 // are known, `order`, best first; till then what is missing is wanted.
 void RankIngredients(const RecipeOptions& options, int64_t most, const HeldOutScores& scores,
                      Decision* decision);
+
+// The first of every group, in the order of `order`.
+std::vector<int> FirstOfGroups(const RecipeOptions& options, const std::vector<int>& order);
+// The best of every group, in the spec's order.
+std::vector<int> BestOfGroups(const RecipeOptions& options, const std::vector<int>& best_first);
+
+// Weights as a recipe of these options makes them.
+Blend MakeSoup(const RecipeOptions& options, std::vector<int> ingredients,
+               std::vector<double> coefficients = {});
 
 }  // namespace stockpot
 

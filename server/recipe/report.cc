@@ -1,35 +1,23 @@
 // The deterministic part of a job's report, from the ledger alone.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "server/base/statistics.h"
+#include "server/recipe/analysis.h"
+#include "server/recipe/gains.h"
 #include "server/recipe/plan_state.h"
 
 namespace stockpot {
 namespace {
 
-std::string MetricText(Metric metric, const Score& score) {
-  const double count = static_cast<double>(score.example_count);
-  switch (metric) {
-    case Metric::kTop1:
-      return absl::StrFormat("%.2f %% top-1",
-                             100.0 * static_cast<double>(score.top1_correct) / count);
-    case Metric::kTop5:
-      return absl::StrFormat("%.2f %% top-5",
-                             100.0 * static_cast<double>(score.top5_correct) / count);
-    case Metric::kCrossEntropy:
-      return absl::StrFormat("cross-entropy %.6f", score.cross_entropy_sum / count);
-  }
-  return "";
-}
-
 Json DataSets(const JobSpec& spec, const PlanState& state) {
   Json list = Json::array();
   for (size_t i = 0; i < spec.data_sets.size(); ++i) {
-    Json summary = {{"name", spec.data_sets[i].name}};
+    Json summary = {{"name", spec.data_sets[i].name}, {"role", RoleName(spec.data_sets[i].role)}};
     if (const DataSetFound* found = state.data_set(static_cast<int>(i))) {
       summary["digest"] = found->digest;
       summary["example_count"] = found->example_count;
@@ -45,7 +33,7 @@ Json Scores(const JobSpec& spec, const PlanState& state, const Blend& blend) {
   for (size_t i = 0; i < spec.data_sets.size(); ++i) {
     const std::optional<Score> score = state.Find(static_cast<int>(i), blend);
     if (!score.has_value()) continue;
-    list.push_back({{"data_set", spec.data_sets[i].name}, {"score", ScoreJson(*score)}});
+    list.push_back({{"data_set", spec.data_sets[i].name}, {"score", ScoreJson(*score, spec.problem)}});
   }
   return list;
 }
@@ -54,9 +42,8 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
   std::map<int, double> coefficients;
   if (state.recipe() != nullptr && state.decision().done) {
     const Blend& soup = state.decision().soup;
-    for (int ingredient : soup.ingredients) {
-      coefficients[ingredient] = 1.0 / static_cast<double>(soup.ingredients.size());
-    }
+    const std::vector<double> means = MeanCoefficients(soup);
+    for (size_t i = 0; i < means.size(); ++i) coefficients[soup.ingredients[i]] = means[i];
   }
   std::set<int> ranked;
   if (state.recipe() != nullptr) {
@@ -75,6 +62,7 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
     item["digest"] = ingredient.found.digest;
     item["format"] = ingredient.found.format;
     item["notes"] = ingredient.found.notes;
+    if (!spec.ingredients[i].group.empty()) item["group"] = spec.ingredients[i].group;
     if (ingredient.identical_to >= 0) item["identical_to"] = state.NameOf(ingredient.identical_to);
     if (!state.problem(i).ok()) {
       item["skipped_because"] = std::string(state.problem(i).message());
@@ -96,36 +84,148 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
   return list;
 }
 
+// Mean of the deciding metric over the distribution shifts; nothing while one is not measured.
+std::optional<double> MeanOfShifts(const PlanState& state, const Blend& blend) {
+  const JobSpec& spec = state.spec();
+  std::vector<double> values;
+  for (size_t i = 0; i < spec.data_sets.size(); ++i) {
+    if (spec.data_sets[i].role != DataSetRole::kDistributionShift) continue;
+    const std::optional<Score> score = state.Find(static_cast<int>(i), blend);
+    if (!score.has_value()) return std::nullopt;
+    values.push_back(MetricValue(spec.metric, *score));
+  }
+  return values.empty() ? std::nullopt : std::optional(Mean(values));
+}
+
 Json Blends(const JobSpec& spec, const PlanState& state) {
   Json list = Json::array();
   for (const PlanState::NamedBlend& named : state.NamedBlends()) {
-    list.push_back({{"kind", named.kind},
-                    {"ingredients", state.NamesOf(named.blend)},
-                    {"scores", Scores(spec, state, named.blend)}});
+    Json item = {{"kind", named.kind},
+                 {"ingredients", state.NamesOf(named.blend)},
+                 {"scores", Scores(spec, state, named.blend)},
+                 {"coefficients", MeanCoefficients(named.blend)},
+                 {"models_at_inference",
+                  named.blend.ensemble ? named.blend.ingredients.size() : size_t{1}}};
+    if (const auto mean = MeanOfShifts(state, named.blend)) item["mean_of_shifts"] = *mean;
+    list.push_back(std::move(item));
   }
   return list;
 }
 
-std::string Explanation(const JobSpec& spec, const PlanState& state) {
-  const Decision& decision = state.decision();
-  const std::string best_name = state.NameOf(decision.order.front());
-  const std::optional<Score> best = state.Find(0, Blend{{decision.order.front()}, {}});
-  const std::optional<Score> soup = state.Find(0, decision.soup);
-  if (!best.has_value() || !soup.has_value()) return "";
-  const std::string best_text = MetricText(spec.metric, *best);
-  if (decision.soup.ingredients.size() == 1) {
-    return absl::StrCat("No gain: no candidate improved on the best single model, ", best_name,
-                        " (", best_text, " on ", spec.data_sets[0].name, "), so it stays.");
+Json Steps(const PlanState& state, const std::vector<RecipeStep>& steps) {
+  Json list = Json::array();
+  for (const RecipeStep& step : steps) {
+    list.push_back(StepJson(step, state.NameOf(step.candidate), state.spec().problem));
   }
-  const int comparison = CompareScores(spec.metric, *soup, *best);
-  return absl::StrCat(spec.recipe == RecipeKind::kGreedy ? "Greedy" : "Uniform", " soup of ",
-                      decision.soup.ingredients.size(), " of ", state.usable().size(),
-                      " ingredients: ", MetricText(spec.metric, *soup), " on ",
-                      spec.data_sets[0].name,
-                      comparison > 0    ? ", better than"
-                      : comparison == 0 ? ", equal to"
-                                        : ", worse than",
-                      " the best single model, ", best_name, " (", best_text, ").");
+  return list;
+}
+
+Json RandomOrders(const PlanState& state, const Decision& decision) {
+  const JobSpec& spec = state.spec();
+  Json results = Json::array();
+  std::vector<double> values;
+  for (const OrderResult& order : decision.orders) {
+    values.push_back(MetricValue(spec.metric, order.score));
+    results.push_back({{"order", state.NamesOf(Blend{order.order, {}})},
+                       {"ingredients", state.NamesOf(order.soup)},
+                       {"score", ScoreJson(order.score, spec.problem)}});
+  }
+  return {{"results", std::move(results)},
+          {"mean", Mean(values)},
+          {"standard_deviation", StandardDeviation(values)},
+          {"minimum", *std::min_element(values.begin(), values.end())},
+          {"maximum", *std::max_element(values.begin(), values.end())},
+          {"taken", decision.taken}};
+}
+
+Json Learned(const PlanState& state, const PlanState::Run& run) {
+  const std::vector<LearnedCoefficients>& epochs = run.decision.epochs;
+  std::vector<double> losses;
+  for (const LearnedCoefficients& epoch : epochs) losses.push_back(epoch.mean_loss);
+  const Blend soup = state.SoupOf(run, /*mixed=*/false);
+  Json learned = {{"temperature", epochs.back().temperature},
+                  {"epoch_losses", losses},
+                  {"coefficients", MeanCoefficients(soup)}};
+  if (!run.spec->learn.per_tensor) return learned;
+  learned["tensor_coefficients"] = epochs.back().coefficients;
+  learned["tensors"] = state.AveragedTensors();
+  return learned;
+}
+
+Json WiseFt(const PlanState& state, const PlanState::Run& run) {
+  Json points = Json::array();
+  for (const PlanState::CurvePoint& point : state.WiseFtCurve(run)) {
+    Json item = {{"coefficient", point.coefficient},
+                 {"scores", Scores(state.spec(), state, point.blend)}};
+    if (const auto mean = MeanOfShifts(state, point.blend)) item["mean_of_shifts"] = *mean;
+    points.push_back(std::move(item));
+  }
+  Json wise_ft = {{"points", std::move(points)}};
+  if (run.spec->wise_ft->select) wise_ft["selected"] = run.decision.wise_ft;
+  return wise_ft;
+}
+
+// What kinds of recipes have beside steps.
+void AddDetails(const PlanState& state, const PlanState::Run& run, Json* report) {
+  if (!run.decision.done) return;
+  if (run.spec->order == CandidateOrder::kRandom && !run.decision.orders.empty()) {
+    (*report)["random_orders"] = RandomOrders(state, run.decision);
+  }
+  if (!run.decision.epochs.empty()) (*report)["learned"] = Learned(state, run);
+  if (run.spec->wise_ft.has_value()) (*report)["wise_ft"] = WiseFt(state, run);
+}
+
+Json Comparisons(const PlanState& state) {
+  Json list = Json::array();
+  for (size_t i = 1; i < state.runs().size(); ++i) {
+    const PlanState::Run& run = state.runs()[i];
+    Json item = {{"recipe", run.recipe->version()},
+                 {"recipe_choices", run.recipe->choices()},
+                 {"order", state.NamesOf(Blend{run.decision.order, {}})},
+                 {"steps", Steps(state, run.decision.steps)},
+                 {"kind", run.kind}};
+    AddDetails(state, run, &item);
+    list.push_back(std::move(item));
+  }
+  return list;
+}
+
+Json Oracles(const JobSpec& spec, const PlanState& state) {
+  Json list = Json::array();
+  for (size_t i = 1; i < spec.data_sets.size(); ++i) {
+    std::optional<Score> best;
+    int best_ingredient = 0;
+    for (const int ingredient : state.usable()) {
+      const auto score = state.Find(static_cast<int>(i), Blend{{ingredient}, {}});
+      if (!score.has_value()) continue;
+      if (best.has_value() && CompareScores(spec.metric, *score, *best) <= 0) continue;
+      best = score;
+      best_ingredient = ingredient;
+    }
+    if (!best.has_value()) continue;
+    list.push_back({{"data_set", spec.data_sets[i].name},
+                    {"ingredient", state.NameOf(best_ingredient)},
+                    {"score", ScoreJson(*best, spec.problem)}});
+  }
+  return list;
+}
+
+Json BatchNorm(const JobSpec& spec, const PlanState& state) {
+  if (!state.reestimates()) {
+    return {{"note", "The model has no BatchNorm layer whose statistics can be gathered anew: "
+                     "nothing was done."}};
+  }
+  Json report = {{"scope", spec.batch_norm->final_soup_only ? "FINAL_SOUP" : "EVERY_CANDIDATE"}};
+  if (!state.decision().done) return report;
+  Blend soup = state.SoupOf(state.runs().front());
+  if (!soup.reestimated) {
+    report["note"] = "The soup is one model, with its own statistics: nothing was done.";
+    return report;
+  }
+  report["reestimated"] = Scores(spec, state, soup);
+  soup.reestimated = false;
+  report["averaged"] = Scores(spec, state, soup);
+  return report;
 }
 
 Json Build(const JobSpec& spec, const PlanState& state) {
@@ -136,20 +236,24 @@ Json Build(const JobSpec& spec, const PlanState& state) {
   report["numerics"] =
       absl::StrCat(state.architecture().numerics, ", batch size ", spec.batch_size);
   report["architecture_digest"] = state.architecture().digest;
+  if (state.base() != nullptr) report["base_digest"] = state.base()->digest;
   if (state.recipe() == nullptr) return report;
-  report["recipe"] = state.recipe()->version();
-  report["recipe_choices"] = state.recipe()->choices();
-  report["order"] = state.NamesOf(Blend{state.decision().order, {}});
-  Json steps = Json::array();
-  for (const RecipeStep& step : state.decision().steps) {
-    steps.push_back(StepJson(step, state.NameOf(step.candidate)));
-  }
-  report["steps"] = std::move(steps);
+  const PlanState::Run& run = state.runs().front();
+  report["recipe"] = run.recipe->version();
+  report["recipe_choices"] = run.recipe->choices();
+  report["order"] = state.NamesOf(Blend{run.decision.order, {}});
+  report["steps"] = Steps(state, run.decision.steps);
   report["blends"] = Blends(spec, state);
-  if (!state.decision().done) return report;
+  AddDetails(state, run, &report);
+  if (!spec.comparisons.empty()) report["comparisons"] = Comparisons(state);
+  if (spec.report_every_ingredient) report["oracles"] = Oracles(spec, state);
+  if (spec.batch_norm.has_value()) report["batch_norm"] = BatchNorm(spec, state);
+  AddAnalysis(state, &report);
+  if (!run.decision.done) return report;
   report["chosen"] = state.ChosenKind();
-  report["explanation"] = Explanation(spec, state);
+  report["explanation"] = Explanation(state);
   report["stopped_because"] = state.StoppedBecause();
+  AddGains(state, &report);
   const Fact* written = state.written();
   if (written == nullptr) return report;
   absl::StatusOr<SoupFound> soup = ReadSoupFound(*written);
@@ -161,6 +265,10 @@ Json Build(const JobSpec& spec, const PlanState& state) {
 
 Json Plan::ReportResult(const Ledger& ledger) const {
   return Build(spec_, PlanState(spec_, options_, /*speculation=*/1, ledger, cache_.get()));
+}
+
+std::vector<std::string> Plan::ExamplesForReport(const Ledger& ledger) const {
+  return KeysOfGains(PlanState(spec_, options_, /*speculation=*/1, ledger, cache_.get()));
 }
 
 }  // namespace stockpot

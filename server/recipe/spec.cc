@@ -4,113 +4,19 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "server/recipe/spec_parts.h"
 
 namespace stockpot {
 namespace {
 
 constexpr int64_t kMinShardBytes = 1000;
-constexpr size_t kMaxUriBytes = 4096;
 constexpr size_t kMaxNameBytes = 200;
-constexpr int kMaxImageSide = 16384;
-
-// Reads an enumeration: absent or …_UNSPECIFIED means the first of `names`.
-std::string ReadEnum(JsonReader& reader, const std::string& key,
-                     const std::vector<std::string>& names) {
-  std::string value;
-  reader.Read(key, &value);
-  if (value.empty() || absl::EndsWith(value, "_UNSPECIFIED")) return names.front();
-  if (std::find(names.begin(), names.end(), value) == names.end()) {
-    reader.AddViolation(key, absl::StrCat("must be one of ", absl::StrJoin(names, ", ")));
-    return names.front();
-  }
-  return value;
-}
-
-bool IsDataSetName(const std::string& name) {
-  return !name.empty() && name.size() <= 63 &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' || c == '-';
-         });
-}
-
-void CheckUri(JsonReader& reader, const std::string& key, const std::string& uri) {
-  if (uri.size() > kMaxUriBytes || uri.find('\0') != std::string::npos) {
-    reader.AddViolation(key, absl::StrCat("must be at most ", kMaxUriBytes, " bytes without NUL"));
-  }
-}
-
-void ReadUri(JsonReader& reader, const std::string& key, std::string* uri) {
-  reader.Read(key, uri);
-  if (uri->empty()) reader.AddViolation(key, "is required");
-  CheckUri(reader, key, *uri);
-}
-
-void ReadBothOrNeither(JsonReader& reader, const std::string& a, int* a_value, const std::string& b,
-                       int* b_value) {
-  reader.Read(a, a_value);
-  reader.Read(b, b_value);
-  if ((*a_value == 0) != (*b_value == 0)) {
-    reader.AddViolation(*a_value == 0 ? a : b,
-                        absl::StrCat("must be given together with ", *a_value == 0 ? b : a));
-  }
-}
-
-void ReadTransform(JsonReader transform, DataSetSpec* spec) {
-  transform.Read("resize_shorter_side", &spec->resize_shorter_side);
-  ReadBothOrNeither(transform, "resize_height", &spec->resize_height, "resize_width",
-                    &spec->resize_width);
-  ReadBothOrNeither(transform, "crop_height", &spec->crop_height, "crop_width", &spec->crop_width);
-  spec->interpolation = ReadEnum(transform, "interpolation", {"BICUBIC", "BILINEAR"});
-  transform.Read("no_antialias", &spec->no_antialias);
-  if (spec->resize_shorter_side != 0 && spec->resize_height != 0) {
-    transform.AddViolation("resize_shorter_side",
-                           "contradicts resize_height and resize_width: give one or the other");
-  }
-  for (auto [key, value] :
-       {std::pair("resize_shorter_side", spec->resize_shorter_side),
-        std::pair("resize_height", spec->resize_height),
-        std::pair("resize_width", spec->resize_width), std::pair("crop_height", spec->crop_height),
-        std::pair("crop_width", spec->crop_width)}) {
-    if (value < 0 || value > kMaxImageSide) {
-      transform.AddViolation(key, absl::StrCat("must be between 0 and ", kMaxImageSide));
-    }
-  }
-}
-
-DataSetSpec ReadDataSet(JsonReader reader, absl::string_view default_name) {
-  DataSetSpec spec;
-  spec.name = std::string(default_name);
-  reader.Read("name", &spec.name);
-  if (!IsDataSetName(spec.name)) {
-    reader.AddViolation("name", "must be 1 to 63 of a-z, 0-9, '_' and '-'");
-  }
-  ReadUri(reader, "uri", &spec.uri);
-  const bool tensors_by_name = absl::EndsWith(spec.uri, ".safetensors");
-  spec.format = ReadEnum(reader, "format",
-                         tensors_by_name ? std::vector<std::string>{"TENSORS", "IMAGE_FOLDER"}
-                                         : std::vector<std::string>{"IMAGE_FOLDER", "TENSORS"});
-  ReadTransform(reader.Object("image_transform"), &spec);
-  reader.Read("label_tensor", &spec.label_tensor);
-  reader.Read("input_tensors", &spec.input_tensors);
-  reader.Read("class_names", &spec.class_names);
-  if (spec.format == "TENSORS") {
-    if (reader.Has("image_transform")) {
-      reader.AddViolation("image_transform", "applies to IMAGE_FOLDER only, and this is TENSORS");
-    }
-    if (!spec.class_names.empty()) {
-      reader.AddViolation("class_names", "applies to IMAGE_FOLDER only, and this is TENSORS");
-    }
-  } else if (!spec.input_tensors.empty()) {
-    reader.AddViolation("input_tensors", "applies to TENSORS only, and this is IMAGE_FOLDER");
-  }
-  return spec;
-}
+constexpr size_t kMaxPatterns = 1000;
+constexpr size_t kMaxComparisons = 20;
+constexpr int kMaxBootstrapSamples = 1'000'000;
 
 std::vector<InputBindingSpec> ReadBindings(JsonReader& model) {
   std::vector<InputBindingSpec> bindings;
@@ -149,6 +55,10 @@ void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec
     IngredientSpec& ingredient = spec->ingredients.emplace_back();
     ReadUri(item, "uri", &ingredient.uri);
     item.Read("display_name", &ingredient.display_name);
+    item.Read("group", &ingredient.group);
+    if (ingredient.group.size() > kMaxNameBytes) {
+      item.AddViolation("group", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
+    }
     if (ingredient.display_name.size() > kMaxNameBytes) {
       item.AddViolation("display_name", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
     }
@@ -176,12 +86,8 @@ void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec
   }
 }
 
-void ReadEvaluation(JsonReader reader, const SpecLimits& limits, JobSpec* spec) {
-  if (!reader.Has("held_out")) {
-    reader.AddViolation("held_out", "is required: the recipe chooses on it");
-  } else {
-    spec->data_sets.push_back(ReadDataSet(reader.Object("held_out"), "held_out"));
-  }
+void ReadReportSets(JsonReader& reader, const SpecLimits& limits, JobSpec* spec) {
+  bool final_seen = false;
   for (JsonReader& item : reader.List("report_sets")) {
     DataSetSpec data_set = ReadDataSet(item, "");
     for (const DataSetSpec& earlier : spec->data_sets) {
@@ -190,29 +96,117 @@ void ReadEvaluation(JsonReader reader, const SpecLimits& limits, JobSpec* spec) 
                           absl::StrCat("'", data_set.name, "' is the name of another data set"));
       }
     }
+    if (data_set.role == DataSetRole::kFinal && final_seen) {
+      item.AddViolation("role", "there is a FINAL set already: the headline is about one");
+    }
+    final_seen = final_seen || data_set.role == DataSetRole::kFinal;
     spec->data_sets.push_back(std::move(data_set));
   }
   if (static_cast<int>(spec->data_sets.size()) > limits.max_report_sets + 1) {
     reader.AddViolation("report_sets", absl::StrCat("at most ", limits.max_report_sets));
   }
-  const std::string metric = ReadEnum(reader, "metric", {"TOP1", "TOP5", "CROSS_ENTROPY"});
-  spec->metric = metric == "TOP1"   ? Metric::kTop1
-                 : metric == "TOP5" ? Metric::kTop5
-                                    : Metric::kCrossEntropy;
+}
+
+void ReadMetric(JsonReader& reader, JobSpec* spec) {
+  const int problem =
+      ReadChoice(reader, "problem", {"CLASSIFICATION", "REGRESSION", "LANGUAGE_MODEL"});
+  spec->problem = static_cast<Problem>(problem);
+  constexpr Metric kDefaults[] = {Metric::kTop1, Metric::kMeanSquaredError, Metric::kPerplexity};
+  spec->metric = kDefaults[problem];
+  std::vector<std::string> names = {std::string(MetricName(spec->metric))};
+  for (const Metric metric : AllMetrics()) names.emplace_back(MetricName(metric));
+  const std::string name = ReadEnum(reader, "metric", names);
+  for (const Metric metric : AllMetrics()) {
+    if (MetricName(metric) == name) spec->metric = metric;
+  }
+  if (!Fits(spec->metric, spec->problem)) {
+    reader.AddViolation("metric", absl::StrCat(name, " is no metric of the problem ",
+                                               ProblemName(spec->problem)));
+  }
+}
+
+void ReadConfidence(JsonReader reader, ConfidenceSpec* spec) {
+  reader.Read("level", &spec->level);
+  if (spec->level == 0) spec->level = ConfidenceSpec().level;
+  if (!(spec->level > 0 && spec->level < 1)) {
+    reader.AddViolation("level", "must be between 0 and 1");
+  }
+  ReadCount(reader, "bootstrap_samples", kMaxBootstrapSamples, &spec->bootstrap_samples);
+  reader.Read("seed", &spec->seed);
+}
+
+void ReadEvaluation(JsonReader reader, const SpecLimits& limits, JobSpec* spec) {
+  if (!reader.Has("held_out")) {
+    reader.AddViolation("held_out", "is required: the recipe chooses on it");
+  } else {
+    JsonReader held_out = reader.Object("held_out");
+    spec->data_sets.push_back(ReadDataSet(held_out, "held_out"));
+    if (spec->data_sets[0].role != DataSetRole::kTest) {
+      held_out.AddViolation("role", "the held-out set has no role: the recipe chooses on it");
+    }
+    spec->data_sets[0].role = DataSetRole::kHeldOut;
+  }
+  ReadReportSets(reader, limits, spec);
+  ReadMetric(reader, spec);
+  ReadConfidence(reader.Object("confidence"), &spec->confidence);
   reader.Read("report_every_ingredient", &spec->report_every_ingredient);
 }
 
-void ReadRecipe(JsonReader reader, JobSpec* spec) {
-  if (reader.Has("greedy") && reader.Has("uniform")) {
-    reader.AddViolation("uniform", "contradicts greedy: give one recipe");
+void ReadModel(JsonReader model, JobSpec* spec) {
+  ReadUri(model, "architecture_uri", &spec->architecture_uri);
+  spec->inputs = ReadBindings(model);
+  model.Read("base_uri", &spec->base_uri);
+  CheckUri(model, "base_uri", spec->base_uri);
+  for (const auto& [key, patterns] :
+       {std::pair("tensors_from_base", &spec->tensors_from_base),
+        std::pair("excluded_tensors", &spec->excluded_tensors)}) {
+    model.Read(key, patterns);
+    if (patterns->size() > kMaxPatterns) {
+      model.AddViolation(key, absl::StrCat("at most ", kMaxPatterns));
+    }
+    for (const std::string& pattern : *patterns) {
+      if (!pattern.empty() && pattern.size() <= kMaxNameBytes) continue;
+      model.AddViolation(key, absl::StrCat("must be of 1 to ", kMaxNameBytes, " bytes each"));
+    }
   }
-  if (reader.Has("uniform")) {
-    spec->recipe = RecipeKind::kUniform;
-    return;
+  if (!spec->tensors_from_base.empty() && spec->base_uri.empty()) {
+    model.AddViolation("tensors_from_base", "needs base_uri");
   }
-  JsonReader greedy = reader.Object("greedy");
-  if (ReadEnum(greedy, "acceptance", {"STRICT_IMPROVEMENT", "NOT_WORSE"}) == "NOT_WORSE") {
-    spec->acceptance = Acceptance::kNotWorse;
+}
+
+void ReadBatchNorm(JsonReader reader, JobSpec* spec) {
+  BatchNormSpec batch_norm;
+  batch_norm.data_set = ReadDataSet(reader.Object("data_set"), "batch_norm");
+  batch_norm.final_soup_only =
+      ReadChoice(reader, "scope", {"EVERY_CANDIDATE", "FINAL_SOUP"}) == 1;
+  spec->batch_norm = std::move(batch_norm);
+}
+
+void ReadCompute(JsonReader compute, const SpecLimits& limits, JobSpec* spec) {
+  compute.Read("batch_size", &spec->batch_size);
+  if (spec->batch_size == 0) spec->batch_size = JobSpec().batch_size;
+  if (spec->batch_size < 1 || spec->batch_size > limits.max_batch_size) {
+    compute.AddViolation("batch_size",
+                         absl::StrCat("must be between 1 and ", limits.max_batch_size));
+  }
+  compute.Read("speculation", &spec->speculation);
+  if (spec->speculation < 0) compute.AddViolation("speculation", "must not be negative");
+  compute.Read("measure_again", &spec->measure_again);
+}
+
+void ReadRecipes(JsonReader& reader, JobSpec* spec) {
+  JsonReader recipe = reader.Object("recipe");
+  spec->recipe = ReadRecipe(recipe, *spec);
+  if (IsEnsemble(spec->recipe.kind)) {
+    recipe.AddViolation(spec->recipe.kind == RecipeKind::kLogitEnsemble ? "logit_ensemble"
+                                                                        : "greedy_logit_ensemble",
+                        "an ensemble is no weights to ship: give it under spec.comparisons");
+  }
+  for (JsonReader& item : reader.List("comparisons")) {
+    spec->comparisons.push_back(ReadRecipe(item, *spec));
+  }
+  if (spec->comparisons.size() > kMaxComparisons) {
+    reader.AddViolation("comparisons", absl::StrCat("at most ", kMaxComparisons));
   }
 }
 
@@ -248,52 +242,18 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
                                      const SpecLimits& limits) {
   JobSpec spec;
   JsonReader reader(json, path);
-  JsonReader model = reader.Object("model");
-  ReadUri(model, "architecture_uri", &spec.architecture_uri);
-  spec.inputs = ReadBindings(model);
+  ReadModel(reader.Object("model"), &spec);
   ReadIngredients(reader, limits, &spec);
   ReadEvaluation(reader.Object("evaluation"), limits, &spec);
-  ReadRecipe(reader.Object("recipe"), &spec);
+  ReadCompute(reader.Object("compute"), limits, &spec);
+  ReadRecipes(reader, &spec);
+  spec.analysis = ReadAnalysis(reader.Object("analysis"), spec);
+  if (reader.Has("batch_norm")) ReadBatchNorm(reader.Object("batch_norm"), &spec);
   ReadOutput(reader.Object("output"), &spec);
-  JsonReader compute = reader.Object("compute");
-  compute.Read("batch_size", &spec.batch_size);
-  if (spec.batch_size == 0) spec.batch_size = JobSpec().batch_size;
-  if (spec.batch_size < 1 || spec.batch_size > limits.max_batch_size) {
-    compute.AddViolation("batch_size",
-                         absl::StrCat("must be between 1 and ", limits.max_batch_size));
-  }
-  compute.Read("speculation", &spec.speculation);
-  if (spec.speculation < 0) compute.AddViolation("speculation", "must not be negative");
-  compute.Read("measure_again", &spec.measure_again);
   ReadLimits(reader.Object("limits"), &spec);
   spec.skip_bad_ingredients = ReadEnum(reader, "on_bad_ingredient", {"FAIL", "SKIP"}) == "SKIP";
   RETURN_IF_ERROR(reader.status());
   return spec;
-}
-
-absl::StatusOr<DataSetSpec> ParseDataSetSpec(const Json& json, const std::string& path) {
-  JsonReader reader(json, path);
-  DataSetSpec spec = ReadDataSet(reader, "data_set");
-  RETURN_IF_ERROR(reader.status());
-  return spec;
-}
-
-Json ToJson(const DataSetSpec& data_set) {
-  Json json = {{"name", data_set.name}, {"uri", data_set.uri}, {"format", data_set.format}};
-  if (data_set.format == "TENSORS") {
-    json["label_tensor"] = data_set.label_tensor;
-    json["input_tensors"] = data_set.input_tensors;
-    return json;
-  }
-  json["class_names"] = data_set.class_names;
-  json["image_transform"] = {{"resize_shorter_side", data_set.resize_shorter_side},
-                             {"resize_height", data_set.resize_height},
-                             {"resize_width", data_set.resize_width},
-                             {"interpolation", data_set.interpolation},
-                             {"no_antialias", data_set.no_antialias},
-                             {"crop_height", data_set.crop_height},
-                             {"crop_width", data_set.crop_width}};
-  return json;
 }
 
 Json ToJson(const InputBindingSpec& binding) {
@@ -302,22 +262,6 @@ Json ToJson(const InputBindingSpec& binding) {
           {"scale_to_unit", binding.scale_to_unit},
           {"mean", binding.mean},
           {"standard_deviation", binding.standard_deviation}};
-}
-
-absl::string_view MetricName(Metric metric) {
-  switch (metric) {
-    case Metric::kTop1:
-      return "TOP1";
-    case Metric::kTop5:
-      return "TOP5";
-    case Metric::kCrossEntropy:
-      return "CROSS_ENTROPY";
-  }
-  return "";
-}
-
-absl::string_view AcceptanceName(Acceptance choice) {
-  return choice == Acceptance::kStrictImprovement ? "STRICT_IMPROVEMENT" : "NOT_WORSE";
 }
 
 }  // namespace stockpot

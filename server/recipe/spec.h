@@ -7,7 +7,10 @@
 #ifndef STOCKPOT_SERVER_RECIPE_SPEC_H_
 #define STOCKPOT_SERVER_RECIPE_SPEC_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -26,6 +29,17 @@ struct InputBindingSpec {
 struct IngredientSpec {
   std::string uri;
   std::string display_name;  // never empty after parsing
+  std::string group;         // "": a group of its own
+};
+
+enum class DataSetRole { kHeldOut, kTest, kDistributionShift, kFinal };
+
+struct ClassifierSpec {
+  std::string uri;
+  std::string weight_tensor = "weight";
+  std::string bias_tensor;
+  bool normalize_features = false;
+  double scale = 1;
 };
 
 struct DataSetSpec {
@@ -39,21 +53,118 @@ struct DataSetSpec {
   std::string label_tensor = "labels";
   std::vector<std::string> input_tensors;
   std::vector<std::string> class_names;
+  DataSetRole role = DataSetRole::kTest;
+  std::vector<int64_t> class_subset;
+  std::optional<ClassifierSpec> classifier;
 };
 
-enum class Metric { kTop1, kTop5, kCrossEntropy };
-enum class RecipeKind { kGreedy, kUniform };
+enum class Problem { kClassification, kRegression, kLanguageModel };
+enum class Metric {
+  kTop1,
+  kTop5,
+  kCrossEntropy,
+  kMeanPerClass,
+  kF1Binary,
+  kF1Macro,
+  kMatthews,
+  kMeanOfAccuracyAndF1,
+  kPearson,
+  kSpearman,
+  kMeanOfPearsonAndSpearman,
+  kMeanSquaredError,
+  kPerplexity,
+};
+
+enum class RecipeKind {
+  kGreedy,
+  kUniform,
+  kBestSingle,
+  kLearned,
+  kLogitEnsemble,
+  kGreedyLogitEnsemble,
+};
 enum class Acceptance { kStrictImprovement, kNotWorse };
+enum class CandidateOrder { kBestFirst, kAsGiven, kRandom };
+enum class EnsembleRanking { kNone, kOrder, kFilter };
+
+struct LearnSpec {
+  bool per_tensor = false;
+  std::string constraint = "SOFTMAX";
+  int epochs = 5;
+  int batch_size = 0;  // never 0 after parsing
+  double learning_rate = 0.05;
+  double weight_decay = 0;
+  uint64_t seed = 0;
+  bool fixed_temperature = false;
+};
+
+struct WiseFtSpec {
+  std::vector<double> coefficients;  // never empty after parsing
+  bool select = false;
+};
+
+struct RecipeSpec {
+  RecipeKind kind = RecipeKind::kGreedy;
+  Acceptance acceptance = Acceptance::kStrictImprovement;
+  CandidateOrder order = CandidateOrder::kBestFirst;
+  uint64_t seed = 0;
+  int repeats = 1;
+  EnsembleRanking ensemble_ranking = EnsembleRanking::kNone;
+  LearnSpec learn;
+  std::optional<WiseFtSpec> wise_ft;
+};
+
+struct PairAnalysisSpec {
+  std::vector<double> coefficients;         // never empty after parsing
+  std::vector<std::pair<int, int>> pairs;   // positions of ingredients; never empty after parsing
+  bool approximation = false;
+  double step = 0.1;
+  int data_set = 0;  // position in JobSpec::data_sets
+};
+
+struct LandscapeSpec {
+  int models[3] = {0, 0, 0};  // positions of ingredients, or kBase
+  int points = 9;
+  double low = -0.5, high = 1.5;
+  int data_set = 0;
+};
+
+struct AnalysisSpec {
+  bool calibration = false;
+  bool angles = false;
+  std::optional<PairAnalysisSpec> pairs;
+  std::optional<LandscapeSpec> landscape;
+};
+
+struct BatchNormSpec {
+  DataSetSpec data_set;
+  bool final_soup_only = false;
+};
+
+struct ConfidenceSpec {
+  double level = 0.95;
+  int bootstrap_samples = 10'000;
+  uint64_t seed = 0;
+};
+
+// Stands for JobSpec::base_uri where a position of an ingredient is expected.
+inline constexpr int kBase = -1;
 
 struct JobSpec {
   std::string architecture_uri;
   std::vector<InputBindingSpec> inputs;
+  std::string base_uri;  // "": none
+  std::vector<std::string> tensors_from_base, excluded_tensors;
   std::vector<IngredientSpec> ingredients;
   std::vector<DataSetSpec> data_sets;  // the held-out set first, then the report sets
+  Problem problem = Problem::kClassification;
   Metric metric = Metric::kTop1;
+  ConfidenceSpec confidence;
   bool report_every_ingredient = false;
-  RecipeKind recipe = RecipeKind::kGreedy;
-  Acceptance acceptance = Acceptance::kStrictImprovement;
+  RecipeSpec recipe;
+  std::vector<RecipeSpec> comparisons;
+  AnalysisSpec analysis;
+  std::optional<BatchNormSpec> batch_norm;
   std::string dtype = "STORED";
   std::string output_format = "SAFETENSORS";  // or "TORCH_SAVE"
   int64_t max_shard_bytes = 5'000'000'000;
@@ -82,12 +193,22 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
 // One data set alone, for InspectSource.
 absl::StatusOr<DataSetSpec> ParseDataSetSpec(const Json& json, const std::string& path);
 
-// The JSON mapping again.
+// The JSON mapping again, without what is the default and came later than tasks' keys: those stay.
 Json ToJson(const DataSetSpec& data_set);
 Json ToJson(const InputBindingSpec& binding);
 
-absl::string_view MetricName(Metric metric);          // "TOP1"
-absl::string_view AcceptanceName(Acceptance choice);  // "STRICT_IMPROVEMENT"
+// As the proto's enumerators: "TOP1", "CLASSIFICATION", "STRICT_IMPROVEMENT", …
+absl::string_view MetricName(Metric metric);
+absl::string_view ProblemName(Problem problem);
+absl::string_view AcceptanceName(Acceptance choice);
+absl::string_view CandidateOrderName(CandidateOrder order);
+absl::string_view EnsembleRankingName(EnsembleRanking ranking);
+std::string RoleName(DataSetRole role);  // "held_out", as in reports
+
+bool IsEnsemble(RecipeKind kind);
+std::vector<Metric> AllMetrics();
+// Which problem a metric is of.
+bool Fits(Metric metric, Problem problem);
 
 }  // namespace stockpot
 

@@ -1,6 +1,5 @@
 #include "server/recipe/task.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +10,11 @@ namespace {
 
 // What a result means is part of its key: raise a number when the meaning of that result changes.
 constexpr int kInspectVersion = 1;
-constexpr int kMeasureVersion = 1;
+constexpr int kMeasureVersion = 2;  // 2: counts by class, calibration errors
+constexpr int kEnsembleVersion = 1;
+constexpr int kGapVersion = 1;
+constexpr int kCompareVersion = 1;
+constexpr int kLearnVersion = 1;
 constexpr int kWriteVersion = 1;
 constexpr int kEndBudgetVersion = 1;
 
@@ -33,13 +36,136 @@ Json DigestsOf(const std::vector<CheckpointReference>& ingredients) {
   return list;
 }
 
-Json BlendJson(const std::vector<CheckpointReference>& ingredients,
-               const std::vector<double>& coefficients, const std::string& dtype) {
+Json ReferenceJson(const CheckpointReference& reference) {
+  return {{"uri", reference.uri}, {"digest", reference.digest}};
+}
+
+Json ReferencesJson(const std::vector<CheckpointReference>& references) {
   Json list = Json::array();
-  for (const CheckpointReference& ingredient : ingredients) {
-    list.push_back({{"uri", ingredient.uri}, {"digest", ingredient.digest}});
+  for (const CheckpointReference& reference : references) list.push_back(ReferenceJson(reference));
+  return list;
+}
+
+bool SelectsAll(const TensorSelection& selection) {
+  return selection.excluded.empty() && selection.from_base.empty();
+}
+
+Json SelectionJson(const TensorSelection& selection) {
+  Json json = {{"excluded", selection.excluded}, {"from_base", selection.from_base}};
+  if (!selection.from_base.empty()) json["base"] = ReferenceJson(selection.base);
+  return json;
+}
+
+Json BlendJson(const WeightsInputs& weights) {
+  Json json = {{"ingredients", ReferencesJson(weights.ingredients)},
+               {"coefficients", weights.coefficients},
+               {"dtype", weights.dtype}};
+  if (!SelectsAll(weights.selection)) json["selection"] = SelectionJson(weights.selection);
+  return json;
+}
+
+// What of a selection determines a result.
+void AddSelection(const TensorSelection& selection, Json* determining) {
+  if (SelectsAll(selection)) return;
+  (*determining)["excluded"] = selection.excluded;
+  (*determining)["from_base"] = selection.from_base;
+  if (!selection.from_base.empty()) (*determining)["base"] = selection.base.digest;
+}
+
+Json Determining(const WeightsInputs& weights) {
+  Json determining = {{"ingredients", DigestsOf(weights.ingredients)},
+                      {"coefficients", weights.coefficients},
+                      {"dtype", weights.dtype}};
+  AddSelection(weights.selection, &determining);
+  return determining;
+}
+
+void AddClasses(const MeasureInputs& inputs, Json* determining) {
+  const DataSetSpec& data_set = inputs.data_set;
+  if (!data_set.class_subset.empty()) (*determining)["class_subset"] = data_set.class_subset;
+  if (!data_set.classifier.has_value()) return;
+  (*determining)["classifier"] = {{"digest", inputs.classifier_digest},
+                                  {"bias", !data_set.classifier->bias_tensor.empty()},
+                                  {"normalize", data_set.classifier->normalize_features},
+                                  {"scale", data_set.classifier->scale}};
+}
+
+// Without the weights.
+Json DeterminingContext(const MeasureInputs& inputs) {
+  Json determining = {{"architecture", inputs.architecture_digest},
+                      {"inputs", ListOf(inputs.bindings)},
+                      {"data_set", inputs.data_set_digest},
+                      {"batch_size", inputs.batch_size},
+                      {"numerics", inputs.numerics}};
+  AddClasses(inputs, &determining);
+  if (inputs.problem != Problem::kClassification) {
+    determining["problem"] = std::string(ProblemName(inputs.problem));
   }
-  return {{"ingredients", list}, {"coefficients", coefficients}, {"dtype", dtype}};
+  if (inputs.batch_norm.has_value()) determining["batch_norm"] = inputs.batch_norm_digest;
+  if (inputs.keep_logits) determining["keep_logits"] = true;
+  if (!inputs.scope.empty()) determining["scope"] = inputs.scope;
+  return determining;
+}
+
+// Without the blend.
+Json ContextJson(const MeasureInputs& inputs) {
+  Json json = {{"architecture_uri", inputs.architecture_uri},
+               {"architecture_digest", inputs.architecture_digest},
+               {"inputs", ListOf(inputs.bindings)},
+               {"data_set", ToJson(inputs.data_set)},
+               {"data_set_digest", inputs.data_set_digest},
+               {"batch_size", inputs.batch_size}};
+  if (inputs.problem != Problem::kClassification) {
+    json["problem"] = std::string(ProblemName(inputs.problem));
+  }
+  if (inputs.data_set.classifier.has_value()) json["classifier_digest"] = inputs.classifier_digest;
+  if (inputs.batch_norm.has_value()) {
+    json["batch_norm"] = {{"data_set", ToJson(*inputs.batch_norm)},
+                          {"data_set_digest", inputs.batch_norm_digest}};
+  }
+  if (inputs.keep_logits) json["keep_logits"] = true;
+  return json;
+}
+
+Json MeasureJson(const MeasureInputs& inputs) {
+  Json json = ContextJson(inputs);
+  json["blend"] = BlendJson(inputs.weights);
+  return json;
+}
+
+Json KeptJson(const KeptLogits& kept) {
+  return {{"key", kept.key}, {"blend", BlendJson(kept.weights)}, {"batch_size", kept.batch_size}};
+}
+
+// A task over a data set, by a model.
+Task ModelTask(const MeasureInputs& inputs, std::string key, const char* kind, Json body) {
+  Task task;
+  task.key = std::move(key);
+  task.body = {{kind, std::move(body)}};
+  task.example_count = inputs.example_count;
+  task.numerics = inputs.numerics;
+  return task;
+}
+
+std::string NameOf(const WeightsInputs& weights) {
+  return weights.ingredients.size() == 1 ? weights.ingredients[0].uri
+                                         : absl::StrCat("soup of ", weights.ingredients.size());
+}
+
+void AddContent(const Json& json, std::vector<std::string>* digests) {
+  if (json.is_object()) {
+    for (const auto& [name, value] : json.items()) {
+      const bool is_digest =
+          name == "digest" || name == "architecture_digest" || name == "data_set_digest";
+      if (is_digest && value.is_string()) {
+        digests->push_back(value.get<std::string>());
+      } else {
+        AddContent(value, digests);
+      }
+    }
+  } else if (json.is_array()) {
+    for (const Json& item : json) AddContent(item, digests);
+  }
 }
 
 }  // namespace
@@ -69,36 +195,136 @@ Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set) {
   return task;
 }
 
+Task InspectClassifierTask(const std::string& scope, const ClassifierSpec& classifier) {
+  Task task;
+  const Json body = {{"uri", classifier.uri},
+                     {"weight_tensor", classifier.weight_tensor},
+                     {"bias_tensor", classifier.bias_tensor}};
+  task.key = KeyOf("inspect_classifier", kInspectVersion, {{"scope", scope}, {"of", body}});
+  task.body = {{"inspect_classifier", body}};
+  task.description = absl::StrCat("inspect classifier ", classifier.uri);
+  return task;
+}
+
 std::string MeasureKey(const MeasureInputs& inputs) {
-  Json determining = {{"architecture", inputs.architecture_digest},
-                      {"inputs", ListOf(inputs.bindings)},
-                      {"ingredients", DigestsOf(inputs.ingredients)},
-                      {"coefficients", inputs.coefficients},
-                      {"dtype", inputs.dtype},
-                      {"data_set", inputs.data_set_digest},
-                      {"batch_size", inputs.batch_size},
-                      {"numerics", inputs.numerics}};
-  if (!inputs.scope.empty()) determining["scope"] = inputs.scope;
+  Json determining = DeterminingContext(inputs);
+  determining.update(Determining(inputs.weights));
   return KeyOf("measure", kMeasureVersion, determining);
 }
 
 Task MeasureTask(const MeasureInputs& inputs) {
-  Task task;
-  task.key = MeasureKey(inputs);
-  task.body = {{"measure",
-                {{"architecture_uri", inputs.architecture_uri},
-                 {"architecture_digest", inputs.architecture_digest},
-                 {"inputs", ListOf(inputs.bindings)},
-                 {"blend", BlendJson(inputs.ingredients, inputs.coefficients, inputs.dtype)},
-                 {"data_set", ToJson(inputs.data_set)},
-                 {"data_set_digest", inputs.data_set_digest},
-                 {"batch_size", inputs.batch_size}}}};
+  Task task = ModelTask(inputs, MeasureKey(inputs), "measure", MeasureJson(inputs));
+  task.description = absl::StrCat(NameOf(inputs.weights), " on ", inputs.data_set.name);
+  return task;
+}
+
+std::string EnsembleKey(const EnsembleInputs& inputs) {
+  Json keys = Json::array();
+  for (const KeptLogits& member : inputs.members) keys.push_back(member.key);
+  return KeyOf("measure_ensemble", kEnsembleVersion,
+               {{"members", keys},
+                {"coefficients", inputs.coefficients},
+                {"temperature", inputs.temperature},
+                {"fit_temperature", inputs.fit_temperature}});
+}
+
+Task EnsembleTask(const EnsembleInputs& inputs) {
+  Json members = Json::array();
+  for (const KeptLogits& member : inputs.members) members.push_back(KeptJson(member));
+  Json body = {{"measure", ContextJson(inputs.measure)},
+               {"members", members},
+               {"coefficients", inputs.coefficients},
+               {"temperature", inputs.temperature},
+               {"fit_temperature", inputs.fit_temperature}};
+  Task task =
+      ModelTask(inputs.measure, EnsembleKey(inputs), "measure_ensemble", std::move(body));
   task.description =
-      inputs.ingredients.size() == 1
-          ? absl::StrCat(inputs.ingredients[0].uri, " on ", inputs.data_set.name)
-          : absl::StrCat("soup of ", inputs.ingredients.size(), " on ", inputs.data_set.name);
-  task.example_count = inputs.example_count;
-  task.numerics = inputs.numerics;
+      absl::StrCat(inputs.fit_temperature || inputs.temperature != 1 ? "calibration of " : "",
+                   inputs.members.size() == 1
+                       ? NameOf(inputs.members[0].weights)
+                       : absl::StrCat("ensemble of ", inputs.members.size()),
+                   " on ", inputs.measure.data_set.name);
+  return task;
+}
+
+std::string GapKey(const GapInputs& inputs) {
+  Json soups = Json::array();
+  for (const WeightsInputs& soup : inputs.soups) soups.push_back(Determining(soup));
+  return KeyOf("measure_gap", kGapVersion,
+               {{"first", inputs.first.key},
+                {"second", inputs.second.key},
+                {"soups", soups},
+                {"coefficient", inputs.coefficient},
+                {"step", inputs.step}});
+}
+
+Task GapTask(const GapInputs& inputs) {
+  Json soups = Json::array();
+  for (const WeightsInputs& soup : inputs.soups) soups.push_back(BlendJson(soup));
+  Json body = {{"measure", ContextJson(inputs.measure)},
+               {"first", KeptJson(inputs.first)},
+               {"second", KeptJson(inputs.second)},
+               {"soups", soups},
+               {"coefficient", inputs.coefficient},
+               {"step", inputs.step},
+               {"batch_size", inputs.measure.batch_size}};
+  Task task = ModelTask(inputs.measure, GapKey(inputs), "measure_gap", std::move(body));
+  task.description = absl::StrCat("soup minus ensemble of ", NameOf(inputs.first.weights), " and ",
+                                  NameOf(inputs.second.weights));
+  return task;
+}
+
+std::string CompareKey(const CompareInputs& inputs) {
+  Json determining = {{"ingredients", DigestsOf(inputs.ingredients)},
+                      {"origin", inputs.base.digest}};
+  AddSelection(inputs.selection, &determining);
+  return KeyOf("compare_weights", kCompareVersion, determining);
+}
+
+Task CompareTask(const CompareInputs& inputs) {
+  Task task;
+  task.key = CompareKey(inputs);
+  Json body = {{"ingredients", ReferencesJson(inputs.ingredients)}};
+  if (!inputs.base.uri.empty()) body["base"] = ReferenceJson(inputs.base);
+  if (!SelectsAll(inputs.selection)) body["selection"] = SelectionJson(inputs.selection);
+  task.body = {{"compare_weights", std::move(body)}};
+  task.description = absl::StrCat("compare the weights of ", inputs.ingredients.size());
+  return task;
+}
+
+std::string LearnKey(const LearnInputs& inputs) {
+  const LearnSpec& learn = inputs.learn;
+  Json determining = DeterminingContext(inputs.measure);
+  determining.update(Determining(inputs.measure.weights));
+  determining["learn"] = {{"per_tensor", learn.per_tensor},
+                          {"constraint", learn.constraint},
+                          {"learning_rate", learn.learning_rate},
+                          {"weight_decay", learn.weight_decay},
+                          {"seed", learn.seed},
+                          {"fixed_temperature", learn.fixed_temperature},
+                          {"epoch", inputs.epoch},
+                          {"state", Sha256Hex(inputs.state)}};
+  return KeyOf("learn_coefficients", kLearnVersion, determining);
+}
+
+Task LearnTask(const LearnInputs& inputs) {
+  const LearnSpec& learn = inputs.learn;
+  Json body = {{"measure", MeasureJson(inputs.measure)},
+               {"recipe",
+                {{"per_tensor", learn.per_tensor},
+                 {"constraint", learn.constraint},
+                 {"epochs", learn.epochs},
+                 {"batch_size", learn.batch_size},
+                 {"learning_rate", learn.learning_rate},
+                 {"weight_decay", learn.weight_decay},
+                 {"seed", std::to_string(learn.seed)},
+                 {"fixed_temperature", learn.fixed_temperature}}},
+               {"epoch", inputs.epoch},
+               {"state", inputs.state}};
+  Task task =
+      ModelTask(inputs.measure, LearnKey(inputs), "learn_coefficients", std::move(body));
+  task.description = absl::StrCat("epoch ", inputs.epoch + 1, " of the learned soup of ",
+                                  inputs.measure.weights.ingredients.size());
   return task;
 }
 
@@ -116,33 +342,29 @@ Json EndBudgetResult(int64_t evaluations) {
 
 std::vector<std::string> ContentOf(const Task& task) {
   std::vector<std::string> digests;
-  if (task.kind() != "measure" && task.kind() != "write_soup") return digests;
-  const Json& body = *task.body.begin();
-  for (const char* field : {"architecture_digest", "data_set_digest"}) {
-    if (body.contains(field)) digests.push_back(body.at(field).get<std::string>());
-  }
-  for (const Json& ingredient : body.at("blend").at("ingredients")) {
-    digests.push_back(ingredient.at("digest").get<std::string>());
-  }
+  AddContent(task.body, &digests);
   return digests;
 }
 
 Task WriteSoupTask(const WriteSoupInputs& inputs) {
   Task task;
-  task.key = KeyOf("write_soup", kWriteVersion,
-                   {{"scope", inputs.scope},
-                    {"ingredients", DigestsOf(inputs.ingredients)},
-                    {"coefficients", inputs.coefficients},
-                    {"dtype", inputs.dtype},
-                    {"format", inputs.format},
-                    {"max_shard_bytes", inputs.max_shard_bytes}});
-  task.body = {{"write_soup",
-                {{"blend", BlendJson(inputs.ingredients, inputs.coefficients, inputs.dtype)},
-                 {"folder", inputs.folder},
-                 {"metadata", inputs.metadata},
-                 {"format", inputs.format},
-                 {"max_shard_bytes", inputs.max_shard_bytes}}}};
-  task.description = absl::StrCat("write the soup of ", inputs.ingredients.size());
+  Json determining = {{"scope", inputs.scope},
+                      {"format", inputs.format},
+                      {"max_shard_bytes", inputs.max_shard_bytes}};
+  determining.update(Determining(inputs.weights));
+  Json body = {{"blend", BlendJson(inputs.weights)},
+               {"folder", inputs.folder},
+               {"metadata", inputs.metadata},
+               {"format", inputs.format},
+               {"max_shard_bytes", inputs.max_shard_bytes}};
+  if (inputs.reestimate.has_value()) {
+    determining["reestimate"] = MeasureKey(*inputs.reestimate);
+    body["reestimate"] = MeasureJson(*inputs.reestimate);
+    task.numerics = inputs.reestimate->numerics;
+  }
+  task.key = KeyOf("write_soup", kWriteVersion, determining);
+  task.body = {{"write_soup", std::move(body)}};
+  task.description = absl::StrCat("write the soup of ", inputs.weights.ingredients.size());
   return task;
 }
 

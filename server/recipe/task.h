@@ -2,7 +2,11 @@
 //
 // A task's key is a SHA-256 over everything that determines its result (DESIGN.md section 1):
 //   measure       architecture digest, input bindings, ingredient digests in order, coefficients,
-//                 soup dtype, data set digest, batch size, numerics class, version of the result;
+//                 soup dtype, tensor selection, data set digest, classes and classifier, problem,
+//                 batch size, BatchNorm data, numerics class, version of the result;
+//   ensemble, gap the keys of the measures they are made of, coefficients, temperature, step;
+//   learn         the measure, the options, the epoch and the state it begins with;
+//   weights       digests and the tensor selection;
 //   inspect …     the job's scope and the URI: what a name stands for may change between jobs;
 //   write soup    the job's scope, the blend, the dtype and the file format;
 //   end budget    the job's scope.
@@ -17,6 +21,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,23 +53,88 @@ struct Task {
 Task InspectCheckpointTask(const std::string& scope, const std::string& uri);
 Task InspectArchitectureTask(const std::string& scope, const std::string& uri);
 Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set);
+Task InspectClassifierTask(const std::string& scope, const ClassifierSpec& classifier);
+
+// Which tensors take part: Model.excluded_tensors and so on.
+struct TensorSelection {
+  std::vector<std::string> excluded, from_base;
+  CheckpointReference base;  // looked at where from_base is not empty
+};
+
+struct WeightsInputs {
+  std::vector<CheckpointReference> ingredients;
+  std::vector<double> coefficients;  // as Blend::coefficients
+  std::string dtype;
+  TensorSelection selection;
+};
 
 struct MeasureInputs {
   std::string architecture_uri, architecture_digest;
   std::vector<InputBindingSpec> bindings;
-  std::vector<CheckpointReference> ingredients;
-  std::vector<double> coefficients;
-  std::string dtype;
+  WeightsInputs weights;
+  Problem problem = Problem::kClassification;
   DataSetSpec data_set;
   std::string data_set_digest;
   int64_t example_count = 0;
+  std::string classifier_digest;  // of data_set.classifier
   int batch_size = 0;
+  // The data set that BatchNorm statistics are gathered from anew; none: they are averaged.
+  std::optional<DataSetSpec> batch_norm;
+  std::string batch_norm_digest;
+  bool keep_logits = false;
   std::string numerics;
   std::string scope;  // "" unless the measure is one job's own (Compute.measure_again)
 };
 // The key alone, for looking up; the task, for giving to a worker.
 std::string MeasureKey(const MeasureInputs& inputs);
 Task MeasureTask(const MeasureInputs& inputs);
+
+// Logits of a measure with keep_logits.
+struct KeptLogits {
+  std::string key;
+  WeightsInputs weights;
+  int batch_size = 0;
+};
+
+struct EnsembleInputs {
+  MeasureInputs measure;  // what the members have in common
+  std::vector<KeptLogits> members;
+  double temperature = 1;
+  bool fit_temperature = false;
+  std::vector<double> coefficients;  // none: the mean
+};
+std::string EnsembleKey(const EnsembleInputs& inputs);
+Task EnsembleTask(const EnsembleInputs& inputs);
+
+// The terms of the paper's equation 2.
+struct GapInputs {
+  MeasureInputs measure;  // what all have in common
+  KeptLogits first, second;
+  // Soups at coefficient - step, coefficient and coefficient + step.
+  std::vector<WeightsInputs> soups;
+  double coefficient = 0, step = 0;
+};
+std::string GapKey(const GapInputs& inputs);
+Task GapTask(const GapInputs& inputs);
+
+// Inner products of moves.
+struct CompareInputs {
+  std::vector<CheckpointReference> ingredients;
+  CheckpointReference base;  // an empty URI: moves from the first ingredient
+  TensorSelection selection;
+};
+std::string CompareKey(const CompareInputs& inputs);
+Task CompareTask(const CompareInputs& inputs);
+
+// One epoch of a learned soup. `measure` has the ingredients, and a step's examples as batch_size.
+struct LearnInputs {
+  MeasureInputs measure;
+  LearnSpec learn;
+  int epoch = 0;
+  std::string state;  // base64, as the JSON mapping has bytes; "" at first
+};
+std::string LearnKey(const LearnInputs& inputs);
+Task LearnTask(const LearnInputs& inputs);
 
 // A budget of workers' time that ran out: the engine, not a worker, finds the fact.
 Task EndBudgetTask(const std::string& scope);
@@ -73,13 +143,13 @@ Json EndBudgetResult(int64_t evaluations);
 
 struct WriteSoupInputs {
   std::string scope;
-  std::vector<CheckpointReference> ingredients;
-  std::vector<double> coefficients;
-  std::string dtype;
+  WeightsInputs weights;
   std::string folder;
   std::map<std::string, std::string> metadata;
   std::string format = "SAFETENSORS";
   int64_t max_shard_bytes = 0;
+  // A measure with batch_norm, whose statistics are shipped.
+  std::optional<MeasureInputs> reestimate;
 };
 Task WriteSoupTask(const WriteSoupInputs& inputs);
 
@@ -102,6 +172,8 @@ class Ledger {
   virtual ~Ledger() = default;
   // Null when not known. The pointer lives as long as the ledger is not changed.
   virtual const Fact* Find(const std::string& key) const = 0;
+  // Fact::examples of a measure; null where they are not at hand. Only reports ask.
+  virtual const std::string* FindExamples(const std::string&) const { return nullptr; }
 };
 
 // Results read back. INTERNAL when a fact does not hold what its task promises.
@@ -121,6 +193,7 @@ struct ArchitectureFound {
   std::string digest, numerics;
   std::vector<TensorSignature> tensors;  // sorted by name
   std::vector<std::string> buffers;      // names a checkpoint may leave out
+  std::vector<std::string> batch_norms;  // modules whose statistics can be gathered anew
 };
 struct DataSetFound {
   std::string digest;
@@ -134,6 +207,20 @@ struct SoupFound {
   std::vector<SoupFile> files;
   std::string content_digest;
 };
+struct ClassifierFound {
+  std::string digest;
+  int64_t class_count = 0;
+};
+struct GapFound {
+  double inverse_temperature = 0, soup_loss = 0, ensemble_loss = 0, second_derivative = 0,
+         variance = 0, approximation = 0;
+};
+absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact);
+absl::StatusOr<GapFound> ReadGapFound(const Fact& fact);
+// Row-major [count, count].
+absl::StatusOr<std::vector<double>> ReadInnerProducts(const Fact& fact, size_t count);
+// For `count` ingredients.
+absl::StatusOr<LearnedCoefficients> ReadLearned(const Fact& fact, size_t count);
 absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact);
 absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact);
 absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact);
@@ -141,11 +228,15 @@ absl::StatusOr<Score> ReadScore(const Fact& fact);
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
 absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact);
 
+// Whether `name` is one of the patterns, in which * stands for any bytes and ? for one.
+bool MatchesAny(const std::vector<std::string>& patterns, absl::string_view name);
+
 // Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor,
-// both shapes or dtypes; OK when it can. `first` is the first usable checkpoint, or null. Code
+// both shapes or dtypes; OK when it can. Tensors that `selection` leaves out or takes from the base
+// are not looked at. `first` is the first usable checkpoint, or null. Code
 // INVALID_ARGUMENT, reason CHECKPOINT_MISMATCH or CHECKPOINT_NOT_FINITE, metadata "tensor".
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
-                       const CheckpointFound* first);
+                       const CheckpointFound* first, const TensorSelection& selection = {});
 
 }  // namespace stockpot
 

@@ -73,6 +73,10 @@ void EngineImpl::Advance(const std::string& name) {
 }
 
 void EngineImpl::Succeed(Job* job) {
+  if (!StoreWorks(job->run->ReadExamples(store_), job)) {
+    job->run->MarkStale();
+    return;
+  }
   const Json report = MakeReport(*job->run, clock_->Now());
   absl::StatusOr<Json> artifacts =
       WriteReportFiles(job->record, *job->run, report, options_.software,

@@ -82,6 +82,15 @@ absl::Status JobRun::Step(int workers, Store* store) {
   return status;
 }
 
+absl::Status JobRun::ReadExamples(Store* store) {
+  for (const std::string& key : plan_->ExamplesForReport(ledger_)) {
+    if (ledger_.FindExamples(key) != nullptr) continue;
+    ASSIGN_OR_RETURN(std::string examples, store->ReadExamples(key));
+    ledger_.AddExamples(key, std::move(examples));
+  }
+  return absl::OkStatus();
+}
+
 void JobRun::Offer(const Fact& fact) {
   if (!looked_for_.contains(fact.key) || ledger_.Find(fact.key) != nullptr) return;
   ledger_.Add(fact);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -23,11 +24,19 @@ class FactLedger final : public Ledger {
     auto found = facts_.find(key);
     return found == facts_.end() ? nullptr : &found->second;
   }
+  const std::string* FindExamples(const std::string& key) const override {
+    auto found = examples_.find(key);
+    return found == examples_.end() ? nullptr : &found->second;
+  }
   void Add(const Fact& fact) { facts_.emplace(fact.key, fact); }
+  void AddExamples(const std::string& key, std::string examples) {
+    examples_.emplace(key, std::move(examples));
+  }
   const std::unordered_map<std::string, Fact>& facts() const { return facts_; }
 
  private:
   std::unordered_map<std::string, Fact> facts_;
+  std::unordered_map<std::string, std::string> examples_;  // of few: those a report compares
 };
 
 class JobRun {
@@ -51,6 +60,9 @@ class JobRun {
 
   // Asks the plan, and the store for what it wants: once. stale() says whether to do it again.
   absl::Status Step(int workers, Store* store);
+
+  // Reads what the report of a finished job needs beside facts.
+  absl::Status ReadExamples(Store* store);
 
   // A fact was found while this process runs; taken when this job has looked for it.
   void Offer(const Fact& fact);

@@ -18,23 +18,41 @@ void ReadSha256(JsonReader& reader, const std::string& key, std::string* digest)
   if (!IsSha256(*digest)) reader.AddViolation(key, "must be a SHA-256 of 64 hexadecimal digits");
 }
 
+CheckpointReference ReadReference(JsonReader& reader) {
+  CheckpointReference reference;
+  reader.Read("uri", &reference.uri);
+  if (reference.uri.empty()) reader.AddViolation("uri", "is required");
+  ReadSha256(reader, "digest", &reference.digest);
+  return reference;
+}
+
+TensorSelection ReadSelection(JsonReader reader) {
+  TensorSelection selection;
+  reader.Read("excluded", &selection.excluded);
+  reader.Read("from_base", &selection.from_base);
+  if (selection.from_base.empty()) return selection;
+  JsonReader base = reader.Object("base");
+  selection.base = ReadReference(base);
+  return selection;
+}
+
 WriteSoupInputs ReadWrite(JsonReader reader) {
   WriteSoupInputs inputs;
+  WeightsInputs& weights = inputs.weights;
   JsonReader blend = reader.Object("blend");
   for (JsonReader& item : blend.List("ingredients")) {
-    CheckpointReference& ingredient = inputs.ingredients.emplace_back();
-    item.Read("uri", &ingredient.uri);
-    if (ingredient.uri.empty()) item.AddViolation("uri", "is required");
-    ReadSha256(item, "digest", &ingredient.digest);
+    weights.ingredients.push_back(ReadReference(item));
   }
-  blend.Read("coefficients", &inputs.coefficients);
-  blend.Read("dtype", &inputs.dtype);
-  const size_t count = inputs.ingredients.size();
-  if (count == 0 || count > static_cast<size_t>(SpecLimits().max_ingredients)) {
+  blend.Read("coefficients", &weights.coefficients);
+  blend.Read("dtype", &weights.dtype);
+  weights.selection = ReadSelection(blend.Object("selection"));
+  const size_t count = weights.ingredients.size();
+  // The base may be one more.
+  if (count == 0 || count > static_cast<size_t>(SpecLimits().max_ingredients) + 1) {
     blend.AddViolation("ingredients", absl::StrCat("must be 1 to ", SpecLimits().max_ingredients));
-  }
-  if (!inputs.coefficients.empty() && inputs.coefficients.size() != count) {
-    blend.AddViolation("coefficients", "must be none or one for each ingredient");
+  } else if (weights.coefficients.size() % count != 0) {
+    blend.AddViolation("coefficients",
+                       "must be none, one for each ingredient, or one for each of its tensors");
   }
   reader.Read("format", &inputs.format);
   reader.Read("max_shard_bytes", &inputs.max_shard_bytes);
@@ -76,15 +94,21 @@ absl::StatusOr<SoupVerification> ReadManifest(const Json& manifest) {
     ReadSha256(item, "sha256", &file.sha256);
   }
   if (verification.files.empty()) soup.AddViolation("files", "must not be empty");
-  const WriteSoupInputs inputs = ReadWrite(soup.Object("write"));
+  JsonReader write = soup.Object("write");
+  const WriteSoupInputs inputs = ReadWrite(write);
+  write.Object("reestimate");  // an object, where there is one: the worker reads it
   if (!reader.violations().empty()) {
     ErrorFacts facts;
     facts.reason = "MANIFEST_INVALID";
     return WithFacts(reader.status(), facts);
   }
   verification.task = WriteSoupTask(inputs);
-  verification.task.description = absl::StrCat("verify a soup of ", inputs.ingredients.size());
-  verification.task.body["write_soup"]["discard"] = true;
+  verification.task.description =
+      absl::StrCat("verify a soup of ", inputs.weights.ingredients.size());
+  Json& body = verification.task.body["write_soup"];
+  body["discard"] = true;
+  const Json& written = manifest["soup"]["write"];
+  if (written.contains("reestimate")) body["reestimate"] = written["reestimate"];
   return verification;
 }
 

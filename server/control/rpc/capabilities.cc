@@ -1,5 +1,7 @@
 #include "server/control/rpc/capabilities.h"
 
+#include <utility>
+
 #include "server/recipe/recipe.h"
 
 namespace stockpot {
@@ -8,13 +10,18 @@ v1::Capabilities MakeCapabilities(const std::string& version,
                                   const std::vector<Engine::WorkerView>& workers) {
   v1::Capabilities capabilities;
   capabilities.set_server_version(version);
-  capabilities.add_recipes(MakeGreedyRecipe({})->version());
-  capabilities.add_recipes(MakeUniformRecipe({})->version());
+  for (const RecipeKind kind :
+       {RecipeKind::kGreedy, RecipeKind::kUniform, RecipeKind::kBestSingle, RecipeKind::kLearned,
+        RecipeKind::kLogitEnsemble, RecipeKind::kGreedyLogitEnsemble}) {
+    RecipeOptions options;
+    options.recipe.kind = kind;
+    capabilities.add_recipes(MakeRecipe(std::move(options))->version());
+  }
   for (const char* format : {"safetensors", "torch.save"}) {
     capabilities.add_checkpoint_formats(format);
   }
   for (const char* format : {"IMAGE_FOLDER", "TENSORS"}) capabilities.add_data_set_formats(format);
-  for (Metric metric : {Metric::kTop1, Metric::kTop5, Metric::kCrossEntropy}) {
+  for (const Metric metric : AllMetrics()) {
     capabilities.add_metrics(std::string(MetricName(metric)));
   }
   for (const Engine::WorkerView& worker : workers) {

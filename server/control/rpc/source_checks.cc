@@ -53,8 +53,8 @@ std::string IngredientField(int index) {
 
 // The field of a data set as ParseJobSpec() orders them: the held-out set first.
 std::string DataSetField(int index) {
-  return index == 0 ? "job.spec.evaluation.held_out.uri"
-                    : absl::StrCat("job.spec.evaluation.report_sets[", index - 1, "].uri");
+  return index == 0 ? "job.spec.evaluation.held_out"
+                    : absl::StrCat("job.spec.evaluation.report_sets[", index - 1, "]");
 }
 
 enum class Kind { kFile, kFolder };
@@ -89,10 +89,22 @@ absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed) {
   for (int i = 0; i < spec.ingredients_size(); ++i) {
     checker.Check(IngredientField(i), allowed.CheckData(spec.ingredients(i).uri()).status());
   }
+  if (!spec.model().base_uri().empty()) {
+    checker.Check("job.spec.model.base_uri", allowed.CheckData(spec.model().base_uri()).status());
+  }
+  const auto check_data_set = [&](const std::string& field, const v1::DataSet& data_set) {
+    checker.Check(field + ".uri", allowed.CheckData(data_set.uri()).status());
+    if (!data_set.has_classifier()) return;
+    checker.Check(field + ".classifier.uri",
+                  allowed.CheckData(data_set.classifier().uri()).status());
+  };
   const v1::EvaluationPlan& plan = spec.evaluation();
-  checker.Check(DataSetField(0), allowed.CheckData(plan.held_out().uri()).status());
+  check_data_set(DataSetField(0), plan.held_out());
   for (int i = 0; i < plan.report_sets_size(); ++i) {
-    checker.Check(DataSetField(i + 1), allowed.CheckData(plan.report_sets(i).uri()).status());
+    check_data_set(DataSetField(i + 1), plan.report_sets(i));
+  }
+  if (spec.has_batch_norm()) {
+    check_data_set("job.spec.batch_norm.data_set", spec.batch_norm().data_set());
   }
   if (!spec.output().output_uri().empty()) {
     checker.Check("job.spec.output.output_uri",
@@ -122,11 +134,23 @@ absl::Status CheckSourcesExist(const JobSpec& spec, const AllowList& allowed) {
       checker.Check(IngredientField(static_cast<int>(i)), problem);
     }
   }
+  const auto check_checkpoint = [&](const std::string& field, const std::string& uri) {
+    checker.Check(field, CheckKind(allowed.ResolveData(uri), Kind::kFile, "CHECKPOINT_NOT_FOUND",
+                                   "CHECKPOINT_INVALID"));
+  };
+  const auto check_data_set = [&](const std::string& field, const DataSetSpec& data_set) {
+    const Kind kind = data_set.format == "TENSORS" ? Kind::kFile : Kind::kFolder;
+    checker.Check(field + ".uri", CheckKind(allowed.ResolveData(data_set.uri), kind,
+                                            "DATA_SET_NOT_FOUND", "DATA_SET_INVALID"));
+    if (!data_set.classifier.has_value()) return;
+    check_checkpoint(field + ".classifier.uri", data_set.classifier->uri);
+  };
   for (size_t i = 0; i < spec.data_sets.size(); ++i) {
-    const Kind kind = spec.data_sets[i].format == "TENSORS" ? Kind::kFile : Kind::kFolder;
-    checker.Check(DataSetField(static_cast<int>(i)),
-                  CheckKind(allowed.ResolveData(spec.data_sets[i].uri), kind, "DATA_SET_NOT_FOUND",
-                            "DATA_SET_INVALID"));
+    check_data_set(DataSetField(static_cast<int>(i)), spec.data_sets[i]);
+  }
+  if (!spec.base_uri.empty()) check_checkpoint("job.spec.model.base_uri", spec.base_uri);
+  if (spec.batch_norm.has_value()) {
+    check_data_set("job.spec.batch_norm.data_set", spec.batch_norm->data_set);
   }
   if (!spec.output_uri.empty()) {
     const absl::StatusOr<std::string> folder = allowed.CheckOutput(spec.output_uri);

@@ -30,15 +30,19 @@ absl::StatusOr<std::string> ReadManifestOf(const std::string& name, Engine* engi
   return text.ok() ? text : Annotate(text.status(), "the job's manifest.json");
 }
 
-// A manifest may come from anywhere: it opens no file that a job could not.
-absl::Status CheckIngredients(const Task& task, const AllowList& allowed) {
-  JsonReader reader(task.body, "manifest");
-  JsonReader blend = reader.Object("write_soup").Object("blend");
-  for (JsonReader& ingredient : blend.List("ingredients")) {
-    std::string uri;
-    ingredient.Read("uri", &uri);
-    RETURN_IF_ERROR(
-        Annotate(allowed.CheckData(uri).status(), absl::StrCat("ingredient '", uri, "'")));
+// A manifest may come from anywhere: it opens no file that a job could not, wherever in it a URI is.
+absl::Status CheckUris(const Json& json, const AllowList& allowed) {
+  if (json.is_array()) {
+    for (const Json& item : json) RETURN_IF_ERROR(CheckUris(item, allowed));
+  }
+  if (!json.is_object()) return absl::OkStatus();
+  for (const auto& [name, value] : json.items()) {
+    RETURN_IF_ERROR(CheckUris(value, allowed));
+    if (!value.is_string() || (name != "uri" && name != "architecture_uri")) continue;
+    const std::string uri = value.get<std::string>();
+    const absl::Status status = name == "uri" ? allowed.CheckData(uri).status()
+                                              : allowed.CheckArchitecture(uri).status();
+    RETURN_IF_ERROR(Annotate(status, absl::StrCat("'", uri, "'")));
   }
   return absl::OkStatus();
 }
@@ -59,7 +63,7 @@ absl::StatusOr<SoupVerification> FindSoup(const v1::VerifySoupRequest& request, 
     return WithReason(absl::InvalidArgumentError("the manifest is not JSON"), "MANIFEST_INVALID");
   }
   ASSIGN_OR_RETURN(SoupVerification soup, ReadManifest(*json));
-  RETURN_IF_ERROR(CheckIngredients(soup.task, allowed));
+  RETURN_IF_ERROR(CheckUris(soup.task.body, allowed));
   return soup;
 }
 

@@ -43,6 +43,11 @@ class Table final : public HeldOutScores {
   std::set<std::vector<int>> known_;
 };
 
+RecipeOptions Uniform(RecipeOptions options) {
+  options.recipe.kind = RecipeKind::kUniform;
+  return options;
+}
+
 // The authors' loop, written out: no state machine, every score at hand. A budget of passes is
 // spent on the ingredients in their order, then on candidates.
 std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table) {
@@ -52,10 +57,9 @@ std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table
         return a.top1_correct - b.top1_correct;
       case Metric::kTop5:
         return a.top5_correct - b.top5_correct;
-      case Metric::kCrossEntropy:
+      default:
         return static_cast<int64_t>(4 * (b.cross_entropy_sum - a.cross_entropy_sum));
     }
-    return int64_t{0};
   };
   std::vector<int> order = options.ingredients;
   int64_t passes = std::min<int64_t>(options.max_evaluations, 2 * order.size());
@@ -73,7 +77,7 @@ std::vector<int> SimulateGreedy(const RecipeOptions& options, const Table& table
     with.ingredients.push_back(order[i]);
     const int64_t gain = better(table.Of(with), table.Of(soup));
     const bool accepts =
-        options.acceptance == Acceptance::kStrictImprovement ? gain > 0 : gain >= 0;
+        options.recipe.acceptance == Acceptance::kStrictImprovement ? gain > 0 : gain >= 0;
     if (accepts) soup = with;
   }
   return soup.ingredients;
@@ -103,13 +107,13 @@ TEST(GreedyRecipe, EqualsADirectSimulation) {
     const int count = 1 + static_cast<int>(random() % 9);
     for (int i = 0; i < count; ++i) options.ingredients.push_back(2 * i);  // not 0 … n-1
     options.metric = static_cast<Metric>(seed % 3);
-    options.acceptance = static_cast<Acceptance>(seed % 2);
+    options.recipe.acceptance = static_cast<Acceptance>(seed % 2);
     Table table(seed, 2 + static_cast<int>(random() % 30));
     const std::vector<int> expected = SimulateGreedy(options, table);
     several += expected.size() > 1 ? 1 : 0;
 
     int measured = 0;
-    const Decision decision = RunRecipe(*MakeGreedyRecipe(options), &table, &random, &measured);
+    const Decision decision = RunRecipe(*MakeRecipe(options), &table, &random, &measured);
     EXPECT_EQ(decision.soup.ingredients, expected) << "seed " << seed;
     EXPECT_EQ(measured, 2 * count - 1) << "without speculation nothing more is measured";
     EXPECT_EQ(static_cast<int>(decision.steps.size()), count);
@@ -123,12 +127,12 @@ TEST(GreedyRecipe, ABudgetEndsInTheBestSoupSoFar) {
     RecipeOptions options;
     const int count = 1 + static_cast<int>(random() % 7);
     for (int i = 0; i < count; ++i) options.ingredients.push_back(i);
-    options.acceptance = static_cast<Acceptance>(seed % 2);
+    options.recipe.acceptance = static_cast<Acceptance>(seed % 2);
     options.max_evaluations = 1 + static_cast<int>(random() % 16);
     options.speculation = 1 + static_cast<int>(seed % 4);
     Table table(seed, 9);
     int measured = 0;
-    const Decision decision = RunRecipe(*MakeGreedyRecipe(options), &table, &random, &measured);
+    const Decision decision = RunRecipe(*MakeRecipe(options), &table, &random, &measured);
     EXPECT_EQ(decision.soup.ingredients, SimulateGreedy(options, table)) << "seed " << seed;
     const int64_t spent = std::min<int64_t>(options.max_evaluations, 2 * count - 1);
     EXPECT_EQ(decision.evaluations, spent);
@@ -145,7 +149,7 @@ TEST(UniformRecipe, ABudgetRanksFewerAndChangesNoWeight) {
   std::mt19937 random(1);
   Table table(3, 20);
   int measured = 0;
-  const Decision decision = RunRecipe(*MakeUniformRecipe(options), &table, &random, &measured);
+  const Decision decision = RunRecipe(*MakeRecipe(Uniform(options)), &table, &random, &measured);
   EXPECT_EQ(decision.soup, (Blend{{0, 2, 5, 6}, {}}));
   EXPECT_EQ(measured, 3);
   EXPECT_EQ(decision.considered, (std::vector<int>{0, 2}));
@@ -157,15 +161,15 @@ TEST(GreedyRecipe, SpeculationChangesNothing) {
   for (unsigned seed = 0; seed < 100; ++seed) {
     RecipeOptions options;
     for (int i = 0; i < 8; ++i) options.ingredients.push_back(i);
-    options.acceptance = static_cast<Acceptance>(seed % 2);
+    options.recipe.acceptance = static_cast<Acceptance>(seed % 2);
     Table all(seed, 12);
     all.LearnAll();
-    const Decision expected = MakeGreedyRecipe(options)->Next(all);
+    const Decision expected = MakeRecipe(options)->Next(all);
     for (int speculation = 1; speculation <= 9; ++speculation) {
       options.speculation = speculation;
       Table table(seed, 12);
       int measured = 0;
-      const Decision decision = RunRecipe(*MakeGreedyRecipe(options), &table, &random, &measured);
+      const Decision decision = RunRecipe(*MakeRecipe(options), &table, &random, &measured);
       EXPECT_EQ(decision.soup, expected.soup);
       EXPECT_EQ(decision.order, expected.order);
       ASSERT_EQ(decision.steps.size(), expected.steps.size());
@@ -183,7 +187,7 @@ TEST(GreedyRecipe, WantsAtMostItsSpeculationAndRequiresOne) {
   options.speculation = 3;
   Table table(1, 50);
   for (int i = 0; i < 6; ++i) table.Learn({{i}, {}});
-  const Decision decision = MakeGreedyRecipe(options)->Next(table);
+  const Decision decision = MakeRecipe(options)->Next(table);
   EXPECT_EQ(decision.required, 1u);
   ASSERT_EQ(decision.wanted.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
@@ -198,11 +202,11 @@ TEST(GreedyRecipe, TiesFollowTheIngredientOrder) {
   options.ingredients = {3, 5, 9};
   Table table(1, 1);
   table.LearnAll();
-  Decision decision = MakeGreedyRecipe(options)->Next(table);
+  Decision decision = MakeRecipe(options)->Next(table);
   EXPECT_EQ(decision.order, options.ingredients);
   EXPECT_EQ(decision.soup.ingredients, (std::vector<int>{3}));
-  options.acceptance = Acceptance::kNotWorse;
-  decision = MakeGreedyRecipe(options)->Next(table);
+  options.recipe.acceptance = Acceptance::kNotWorse;
+  decision = MakeRecipe(options)->Next(table);
   EXPECT_EQ(decision.soup.ingredients, options.ingredients);
 }
 
@@ -210,9 +214,9 @@ TEST(GreedyRecipe, OneIngredientIsTheSoup) {
   RecipeOptions options;
   options.ingredients = {4};
   Table table(1, 10);
-  EXPECT_EQ(MakeGreedyRecipe(options)->Next(table).wanted, (std::vector<Blend>{{{4}, {}}}));
+  EXPECT_EQ(MakeRecipe(options)->Next(table).wanted, (std::vector<Blend>{{{4}, {}}}));
   table.LearnAll();
-  const Decision decision = MakeGreedyRecipe(options)->Next(table);
+  const Decision decision = MakeRecipe(options)->Next(table);
   EXPECT_TRUE(decision.done);
   EXPECT_EQ(decision.soup, (Blend{{4}, {}}));
 }
@@ -223,7 +227,7 @@ TEST(UniformRecipe, IsTheMeanOfAllInSpecOrder) {
   std::mt19937 random(1);
   Table table(3, 20);
   int measured = 0;
-  const Decision decision = RunRecipe(*MakeUniformRecipe(options), &table, &random, &measured);
+  const Decision decision = RunRecipe(*MakeRecipe(Uniform(options)), &table, &random, &measured);
   EXPECT_EQ(decision.soup, (Blend{{0, 2, 5}, {}}));
   EXPECT_EQ(measured, 4);
   EXPECT_EQ(decision.order.size(), 3u);

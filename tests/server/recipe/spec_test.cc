@@ -13,8 +13,8 @@ TEST(JobSpec, FillsInDefaults) {
   const absl::StatusOr<JobSpec> spec = ParseJobSpec(FakeSpec({"/a/m.pt", "/b/n.pt"}), "spec", {});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->metric, Metric::kTop1);
-  EXPECT_EQ(spec->recipe, RecipeKind::kGreedy);
-  EXPECT_EQ(spec->acceptance, Acceptance::kStrictImprovement);
+  EXPECT_EQ(spec->recipe.kind, RecipeKind::kGreedy);
+  EXPECT_EQ(spec->recipe.acceptance, Acceptance::kStrictImprovement);
   EXPECT_EQ(spec->dtype, "STORED");
   EXPECT_EQ(spec->batch_size, 250);
   EXPECT_FALSE(spec->skip_bad_ingredients);

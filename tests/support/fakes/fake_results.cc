@@ -1,6 +1,8 @@
 #include "tests/support/fakes/fake_results.h"
 
 #include <cstdlib>
+#include <random>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -45,6 +47,50 @@ Fact Checkpoint(const std::string& uri) {
   return fact;
 }
 
+// Which examples are right: `count` of them, the same ones for the same text.
+std::string Bits(const std::string& text, int64_t count) {
+  std::string bits((kFakeExampleCount + 7) / 8, '\0');
+  std::mt19937 random(static_cast<unsigned>(Draw(text, 1 << 30)));
+  for (int64_t set = 0; set < count;) {
+    const auto example = static_cast<size_t>(random() % kFakeExampleCount);
+    char& byte = bits[example / 8];
+    if ((byte >> (example % 8) & 1) != 0) continue;
+    byte = static_cast<char>(byte | 1 << (example % 8));
+    ++set;
+  }
+  return bits;
+}
+
+// Ten classes of equally many examples; which are right is spread over them evenly.
+void AddClassCounts(int64_t top1, Json* measured) {
+  for (int64_t i = 0; i < 10; ++i) {
+    (*measured)["label_counts"].push_back(kFakeExampleCount / 10);
+    (*measured)["predicted_counts"].push_back(kFakeExampleCount / 10);
+    (*measured)["correct_counts"].push_back((top1 + i) / 10);
+  }
+}
+
+Fact Scored(const Task& task) {
+  const int64_t top1 = 500 + Draw(task.key, 100);
+  Json measured = {{"example_count", kFakeExampleCount},
+                   {"top1_correct", top1},
+                   {"top5_correct", absl::StrCat(top1 + Draw(task.key + "5", 300))},
+                   {"cross_entropy_sum", 0.125 * static_cast<double>(Draw(task.key + "x", 9000))},
+                   {"ece_equal_mass", 0.001 * static_cast<double>(Draw(task.key + "e", 100))},
+                   {"squared_error_sum", 0.125 * static_cast<double>(Draw(task.key + "s", 9000))},
+                   {"pearson", 0.01 * static_cast<double>(Draw(task.key + "p", 100))},
+                   {"spearman", 0.01 * static_cast<double>(Draw(task.key + "r", 100))}};
+  AddClassCounts(top1, &measured);
+  if (task.kind() == "measure_ensemble" && task.body["measure_ensemble"]["fit_temperature"]) {
+    measured["temperature"] = 0.5 + 0.01 * static_cast<double>(Draw(task.key + "t", 100));
+  }
+  Fact fact;
+  fact.result = {{"measured", std::move(measured)}};
+  fact.examples = Bits(task.key, top1);
+  fact.seconds = 0.5;
+  return fact;
+}
+
 Fact Measured(const Task& task) {
   const Json& measure = task.body["measure"];
   for (const Json& ingredient : measure["blend"]["ingredients"]) {
@@ -56,16 +102,63 @@ Fact Measured(const Task& task) {
       return Failed(WithReason(absl::ResourceExhaustedError("out of memory"), "OUT_OF_MEMORY"));
     }
   }
-  const int64_t top1 = 500 + Draw(task.key, 100);
+  return Scored(task);
+}
+
+double Fraction(const std::string& text) { return 0.001 * static_cast<double>(Draw(text, 1000)); }
+
+// Positive definite, as inner products are.
+Fact Compared(const Task& task) {
+  const size_t count = task.body["compare_weights"]["ingredients"].size();
+  Json products = Json::array();
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t j = 0; j < count; ++j) products.push_back(i == j ? 2.0 : 0.5);
+  }
   Fact fact;
-  fact.result = {
-      {"measured",
-       {{"example_count", kFakeExampleCount},
-        {"top1_correct", top1},
-        {"top5_correct", absl::StrCat(top1 + Draw(task.key + "5", 300))},
-        {"cross_entropy_sum", 0.125 * static_cast<double>(Draw(task.key + "x", 9000))}}}};
-  fact.examples = task.key.substr(0, 16);
-  fact.seconds = 0.5;
+  fact.result = {{"weights", {{"inner_products", products}}}};
+  return fact;
+}
+
+// Two tensors; coefficients that sum to 1 for each.
+Fact Learned(const Task& task) {
+  const Json& learn = task.body["learn_coefficients"];
+  const size_t count = learn["measure"]["blend"]["ingredients"].size();
+  const size_t tensors = learn["recipe"]["per_tensor"].get<bool>() ? 2 : 1;
+  std::vector<double> coefficients(count * tensors, 1.0 / static_cast<double>(count));
+  const double moved = Fraction(task.key) / static_cast<double>(count);
+  coefficients.front() += moved;
+  coefficients.back() -= moved;
+  Fact fact;
+  fact.result = {{"coefficients",
+                  {{"state", task.key.substr(0, 12)},
+                   {"coefficients", coefficients},
+                   {"temperature", 1 + Fraction(task.key + "t")},
+                   {"mean_loss", Fraction(task.key + "l")}}}};
+  return fact;
+}
+
+Fact Gap(const Task& task) {
+  Fact fact;
+  fact.result = {{"gap",
+                  {{"inverse_temperature", 1 + Fraction(task.key)},
+                   {"soup_loss", Fraction(task.key + "s")},
+                   {"ensemble_loss", Fraction(task.key + "e")},
+                   {"second_derivative", Fraction(task.key + "d")},
+                   {"variance", Fraction(task.key + "v")},
+                   {"approximation", Fraction(task.key + "a")}}}};
+  return fact;
+}
+
+Fact Architecture(const Task& task) {
+  Fact fact;
+  fact.result = {{"architecture",
+                  {{"digest", Sha256Hex(task.body.dump())},
+                   {"numerics", kFakeNumerics},
+                   {"tensors", Tensors(10)}}}};
+  const std::string uri = task.body["inspect_architecture"]["uri"];
+  if (absl::StrContains(uri, "norm")) {
+    fact.result["architecture"]["batch_norms"] = Json::array({"norm"});
+  }
   return fact;
 }
 
@@ -76,10 +169,18 @@ Fact FakeResult(const Task& task) {
   if (task.kind() == "inspect_checkpoint") {
     fact = Checkpoint(task.body["inspect_checkpoint"]["uri"]);
   } else if (task.kind() == "inspect_architecture") {
-    fact.result = {{"architecture",
-                    {{"digest", Sha256Hex(task.body.dump())},
-                     {"numerics", kFakeNumerics},
-                     {"tensors", Tensors(10)}}}};
+    fact = Architecture(task);
+  } else if (task.kind() == "inspect_classifier") {
+    fact.result = {
+        {"classifier", {{"digest", Sha256Hex(task.body.dump())}, {"class_count", 10}}}};
+  } else if (task.kind() == "measure_ensemble") {
+    fact = Scored(task);
+  } else if (task.kind() == "measure_gap") {
+    fact = Gap(task);
+  } else if (task.kind() == "compare_weights") {
+    fact = Compared(task);
+  } else if (task.kind() == "learn_coefficients") {
+    fact = Learned(task);
   } else if (task.kind() == "inspect_data_set") {
     fact.result = {{"data_set",
                     {{"digest", Sha256Hex(task.body.dump())},

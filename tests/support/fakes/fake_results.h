@@ -4,6 +4,7 @@
 //   …bad…      cannot be read (NOT_FOUND)          …misfit…   a tensor of another shape
 //   …oom…      its measures run out of memory unless batches are of 125 examples or fewer
 //   …same-N…   equal in content to every other same-N   …nan…  its measures fail (DATA_LOSS)
+//   …norm…     an architecture with BatchNorm layers
 //
 // Thread safety: the functions are thread-safe.
 #ifndef STOCKPOT_TESTS_SUPPORT_FAKES_FAKE_RESULTS_H_

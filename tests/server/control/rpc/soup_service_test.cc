@@ -342,8 +342,10 @@ TEST_F(SoupServiceTest, GetCapabilitiesSaysWhatThisServerCanDo) {
   v1::Capabilities capabilities;
   ASSERT_TRUE(Call(&Stub::GetCapabilities, v1::GetCapabilitiesRequest(), &capabilities).ok());
   EXPECT_EQ(capabilities.server_version(), "1.2.3");
-  EXPECT_THAT(capabilities.recipes(), ElementsAre("greedy/1", "uniform/1"));
-  EXPECT_THAT(capabilities.metrics(), ElementsAre("TOP1", "TOP5", "CROSS_ENTROPY"));
+  EXPECT_THAT(capabilities.recipes(),
+              ElementsAre("greedy/1", "uniform/1", "best_single/1", "learned/1", "logit_ensemble/1",
+                          "greedy_logit_ensemble/1"));
+  EXPECT_EQ(capabilities.metrics_size(), v1::EvaluationPlan::Metric_ARRAYSIZE - 1);
   EXPECT_TRUE(capabilities.workers(0).busy());
   EXPECT_EQ(capabilities.limits().max_ingredients(), 1000);
   EXPECT_EQ(capabilities.limits().max_unfinished_jobs(), 1000);

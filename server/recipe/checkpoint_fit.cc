@@ -1,0 +1,118 @@
+// Whether checkpoints fit the architecture and each other.
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/recipe/task.h"
+
+namespace stockpot {
+namespace {
+
+std::string ShapeText(const TensorSignature& tensor) {
+  return absl::StrCat(tensor.dtype, " [", absl::StrJoin(tensor.shape, ", "), "]");
+}
+
+absl::Status Mismatch(const std::string& tensor, const std::string& message) {
+  return WithMetadata(WithReason(absl::InvalidArgumentError(message), "CHECKPOINT_MISMATCH"),
+                      "tensor", tensor);
+}
+
+// Greedy matching with one place to go back to: the last *.
+bool Matches(absl::string_view pattern, absl::string_view name) {
+  size_t p = 0, n = 0, star = absl::string_view::npos, star_at = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_at = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != absl::string_view::npos) {
+      p = star + 1;
+      n = ++star_at;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace
+
+bool MatchesAny(const std::vector<std::string>& patterns, absl::string_view name) {
+  for (const std::string& pattern : patterns) {
+    if (Matches(pattern, name)) return true;
+  }
+  return false;
+}
+
+absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
+                       const CheckpointFound* first, const TensorSelection& selection) {
+  const auto left_out = [&](const std::string& name) {
+    return MatchesAny(selection.excluded, name) || MatchesAny(selection.from_base, name);
+  };
+  std::map<std::string, const TensorSignature*> present;
+  for (const TensorSignature& tensor : checkpoint.tensors) {
+    if (!left_out(tensor.name)) present[tensor.name] = &tensor;
+  }
+  const std::set<std::string> buffers(architecture.buffers.begin(), architecture.buffers.end());
+  std::set<std::string> known;
+  for (const TensorSignature& expected : architecture.tensors) {
+    if (left_out(expected.name)) continue;
+    known.insert(expected.name);
+    auto found = present.find(expected.name);
+    if (found == present.end()) {
+      if (buffers.count(expected.name) > 0) continue;
+      return Mismatch(expected.name, absl::StrCat("tensor '", expected.name,
+                                                  "' is missing; the architecture has it as ",
+                                                  ShapeText(expected)));
+    }
+    if (found->second->shape != expected.shape) {
+      return Mismatch(expected.name,
+                      absl::StrCat("tensor '", expected.name, "': ", ShapeText(*found->second),
+                                   ", but the architecture expects ", ShapeText(expected)));
+    }
+  }
+  for (const auto& [name, tensor] : present) {
+    if (known.count(name) > 0) continue;
+    return Mismatch(name, absl::StrCat("tensor '", name, "' is not in the architecture"));
+  }
+  if (first != nullptr && !(checkpoint.tensors == first->tensors)) {
+    // Names and shapes agree with the architecture, so a dtype or an optional buffer is at fault.
+    std::map<std::string, const TensorSignature*> others;
+    for (const TensorSignature& tensor : first->tensors) {
+      if (!left_out(tensor.name)) others[tensor.name] = &tensor;
+    }
+    for (const auto& [name, pointer] : present) {
+      const TensorSignature& tensor = *pointer;
+      auto other = others.find(tensor.name);
+      if (other == others.end()) {
+        return Mismatch(tensor.name,
+                        absl::StrCat("tensor '", tensor.name, "' is not in the first ingredient"));
+      }
+      if (!(*other->second == tensor)) {
+        return Mismatch(tensor.name,
+                        absl::StrCat("tensor '", tensor.name, "': ", ShapeText(tensor),
+                                     ", but the first ingredient has ", ShapeText(*other->second)));
+      }
+      others.erase(other);
+    }
+    if (!others.empty()) {
+      return Mismatch(others.begin()->first,
+                      absl::StrCat("tensor '", others.begin()->first,
+                                   "' is missing; the first ingredient has it"));
+    }
+  }
+  if (!checkpoint.non_finite_tensor.empty()) {
+    return WithMetadata(
+        WithReason(absl::InvalidArgumentError(absl::StrCat("tensor '", checkpoint.non_finite_tensor,
+                                                           "' holds NaN or infinity")),
+                   "CHECKPOINT_NOT_FINITE"),
+        "tensor", checkpoint.non_finite_tensor);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace stockpot
