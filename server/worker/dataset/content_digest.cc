@@ -9,26 +9,43 @@ namespace stockpot {
 namespace {
 
 // Supported machines are little-endian, as safetensors files are.
-absl::string_view AsBytes(absl::Span<const int64_t> values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int64_t)};
+template <typename Number>
+absl::string_view AsBytes(const std::vector<Number>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Number)};
+}
+
+void AddLabels(const Labels& labels, Sha256* digest) {
+  switch (labels.kind) {
+    case LabelKind::kClasses:
+      digest->UpdateField("stockpot data set 1").UpdateField(AsBytes(labels.integers));
+      break;
+    case LabelKind::kNumbers:
+      digest->UpdateField("stockpot data set 1, numbers").UpdateField(AsBytes(labels.numbers));
+      break;
+    case LabelKind::kTokens:
+      digest->UpdateField("stockpot data set 1, tokens")
+          .UpdateField(AsBytes(std::vector<int64_t>{labels.length}))
+          .UpdateField(AsBytes(labels.integers));
+      break;
+  }
 }
 
 }  // namespace
 
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
-                          const std::vector<const char*>& examples,
-                          absl::Span<const int64_t> labels) {
+                          const std::vector<const char*>& examples, const Labels& labels) {
   std::vector<size_t> order(inputs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return inputs[a].name < inputs[b].name; });
   Sha256 digest;
-  digest.UpdateField("stockpot data set 1").UpdateField(AsBytes(labels));
+  AddLabels(labels, &digest);
   for (size_t k : order) {
     digest.UpdateField(inputs[k].name)
         .UpdateField(DTypeName(inputs[k].dtype))
         .UpdateField(AsBytes(inputs[k].shape))
-        .UpdateField({examples[k], labels.size() * inputs[k].byte_count});
+        .UpdateField(
+            {examples[k], static_cast<size_t>(labels.example_count) * inputs[k].byte_count});
   }
   return digest.Finish();
 }

@@ -3,22 +3,23 @@
 //
 // SHA-256 over length-prefixed fields (Sha256::UpdateField): "stockpot data set 1"; the labels as
 // int64 little-endian; then for each input in byte order of its name: name, dtype name, shape of
-// one example as int64 little-endian, and the bytes of all examples in order.
+// one example as int64 little-endian, and the bytes of all examples in order. Other labels than
+// classes change the first field: "stockpot data set 1, numbers" is followed by float64 labels,
+// "stockpot data set 1, tokens" by the length as int64 and then the labels.
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 
 #include <string>
 #include <vector>
 
-#include "absl/types/span.h"
 #include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/labels.h"
 
 namespace stockpot {
 
 // `inputs[k]` describes the examples that begin at `examples[k]`. Thread-safe.
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
-                          const std::vector<const char*>& examples,
-                          absl::Span<const int64_t> labels);
+                          const std::vector<const char*>& examples, const Labels& labels);
 
 }  // namespace stockpot
 

@@ -1,9 +1,10 @@
 // worker/dataset: labelled examples, decoded once and memory-mapped.
 //
-// A DataSet is N examples of one or more named inputs plus an int64 label each. Image folders are
-// decoded (exactly as Pillow does), resized and cropped to uint8 [channels, height, width]; named
-// tensors are taken as they are. Scaling to [0, 1] and normalising with mean and standard deviation
-// happen at evaluation time, so the cache keeps the bytes small and is shared by jobs.
+// A DataSet is N examples of one or more named inputs plus their labels: a class each, or a number,
+// or a token at each position (labels.h). Image folders are decoded (exactly as Pillow does),
+// resized and cropped to uint8 [channels, height, width]; named tensors are taken as they are.
+// Scaling to [0, 1] and normalising with mean and standard deviation happen at evaluation time, so
+// the cache keeps the bytes small and is shared by jobs.
 //
 // Source: torchvision's Resize / CenterCrop / ImageFolder for meaning, Pillow for pixels.
 // Ownership: a DataSet keeps its mapping; pointers live as long as it does.
@@ -21,6 +22,7 @@
 #include "server/base/fail_point.h"
 #include "server/base/progress.h"
 #include "server/worker/checkpoint/state_dict.h"  // DType
+#include "server/worker/dataset/labels.h"
 
 namespace stockpot {
 
@@ -44,14 +46,14 @@ struct DataSetSource {
   // not among them is an error, a name without a folder is a class without examples.
   std::vector<std::string> class_names;
   std::string image_input = "images";  // the input's name
-  // kTensors: the tensor that holds int64 (or int32, uint8) labels [N]; all others are inputs
+  // kTensors: the tensor that holds the labels, as labels.h reads them; all others are inputs
   // [N, …], unless `inputs` names which and in what order.
   std::string label_tensor = "labels";
   std::vector<std::string> inputs;
 };
 
 struct DataSetLimits {
-  uint64_t max_examples = 100'000'000;
+  uint64_t max_examples = 100'000'000;      // and labels
   uint64_t max_image_pixels = 178'956'970;  // Pillow's own bound against decompression bombs
   uint64_t max_file_bytes = 256ull << 20;   // of one encoded image
   // Of all cached data sets together; the least recently used go first. 0: no bound.
@@ -70,8 +72,12 @@ class DataSet {
   virtual ~DataSet() = default;
   virtual int64_t size() const = 0;
   virtual const std::vector<InputInfo>& inputs() const = 0;
+  virtual LabelKind label_kind() const { return LabelKind::kClasses; }
+  // size() of kClasses, size() times the length of kTokens, none of kNumbers.
   virtual absl::Span<const int64_t> labels() const = 0;
-  // Largest label + 1, or the number of class names where they are known.
+  // size() of kNumbers, none of the others.
+  virtual absl::Span<const double> targets() const { return {}; }
+  // Largest label + 1, or the number of class names where they are known; 0 of kNumbers.
   virtual int64_t class_count() const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;  // empty for tensors
   // Example `i` of input `k`: inputs()[k].byte_count bytes; examples are adjacent in memory.

@@ -132,8 +132,9 @@ class Builder {
   absl::StatusOr<std::string> Digest(const std::string& path) const {
     ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
     file->WillReadSequentially();
-    std::vector<int64_t> labels;
-    for (const ImageFile& image : folder_.files) labels.push_back(image.label);
+    Labels labels;
+    labels.example_count = static_cast<int64_t>(folder_.files.size());
+    for (const ImageFile& image : folder_.files) labels.integers.push_back(image.label);
     const InputInfo input = DescribeInput(source_.image_input, static_cast<uint64_t>(first_.height),
                                           static_cast<uint64_t>(first_.width));
     return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels);

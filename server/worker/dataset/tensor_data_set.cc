@@ -2,9 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
-#include <cstring>
-#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -28,47 +25,6 @@ absl::Status Invalid(absl::string_view message) {
 absl::Status AsDataSetError(const absl::Status& status) {
   const bool missing = absl::IsNotFound(status);
   return WithReason(status, missing ? "DATA_SET_NOT_FOUND" : "DATA_SET_INVALID");
-}
-
-template <typename Integer>
-absl::StatusOr<std::vector<int64_t>> ConvertLabels(absl::Span<const char> bytes) {
-  // Leaves room for "largest label + 1" in 32 bits; no model has so many classes.
-  constexpr int64_t kMaxLabel = std::numeric_limits<int32_t>::max() - 1;
-  std::vector<int64_t> labels(bytes.size() / sizeof(Integer));
-  for (size_t i = 0; i < labels.size(); ++i) {
-    Integer value;  // the file need not align it
-    std::memcpy(&value, bytes.data() + i * sizeof(Integer), sizeof(Integer));
-    labels[i] = static_cast<int64_t>(value);  // NOLINT(bugprone-signed-char-misuse): a number
-    if (labels[i] < 0 || labels[i] > kMaxLabel) {
-      return WithMetadata(
-          WithReason(absl::InvalidArgumentError(absl::StrCat("label of example ", i, " is ", value,
-                                                             ": labels are class numbers from 0")),
-                     "LABEL_OUT_OF_RANGE"),
-          "example", absl::StrCat(i));
-    }
-  }
-  return labels;
-}
-
-absl::StatusOr<std::vector<int64_t>> ReadLabels(DType dtype, absl::Span<const char> bytes) {
-  switch (dtype) {
-    case DType::kUint8:
-      return ConvertLabels<uint8_t>(bytes);
-    case DType::kInt8:
-      return ConvertLabels<int8_t>(bytes);
-    case DType::kUint16:
-      return ConvertLabels<uint16_t>(bytes);
-    case DType::kInt16:
-      return ConvertLabels<int16_t>(bytes);
-    case DType::kUint32:
-      return ConvertLabels<uint32_t>(bytes);
-    case DType::kInt32:
-      return ConvertLabels<int32_t>(bytes);
-    case DType::kInt64:
-      return ConvertLabels<int64_t>(bytes);
-    default:
-      return Invalid(absl::StrCat("labels are ", DTypeName(dtype), ", integers are expected"));
-  }
 }
 
 std::string DescribeShape(const TensorInfo& tensor) {
@@ -138,10 +94,12 @@ class TensorDataSet final : public DataSet {
   void ComputeDigest() { digest_ = ContentDigest(inputs_, examples_, labels_); }
   void set_digest(std::string digest) { digest_ = std::move(digest); }
 
-  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  int64_t size() const override { return labels_.example_count; }
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
-  absl::Span<const int64_t> labels() const override { return labels_; }
-  int64_t class_count() const override { return class_count_; }
+  LabelKind label_kind() const override { return labels_.kind; }
+  absl::Span<const int64_t> labels() const override { return labels_.integers; }
+  absl::Span<const double> targets() const override { return labels_.numbers; }
+  int64_t class_count() const override { return labels_.class_count; }
   const std::vector<std::string>& class_names() const override { return class_names_; }
   const char* example(size_t k, int64_t i) const override {
     return examples_[k] + static_cast<size_t>(i) * inputs_[k].byte_count;
@@ -151,24 +109,14 @@ class TensorDataSet final : public DataSet {
  private:
   absl::Status AddLabels(size_t index, const DataSetLimits& limits) {
     const TensorInfo& info = tensors_.info(index);
-    if (info.shape.size() != 1) {
-      return Invalid(absl::StrCat(DescribeShape(info), ": labels are one number an example, [N]"));
-    }
-    if (info.shape[0] == 0) {
-      return WithReason(absl::InvalidArgumentError("the data set has no examples"),
-                        "DATA_SET_EMPTY");
-    }
-    if (static_cast<uint64_t>(info.shape[0]) > limits.max_examples) {
-      return WithReason(absl::InvalidArgumentError(
-                            absl::StrCat(info.shape[0], " examples, limit ", limits.max_examples)),
-                        "DATA_SET_INVALID");
+    // Before anything is copied.
+    if (!info.shape.empty() && static_cast<uint64_t>(info.element_count()) > limits.max_examples) {
+      return Invalid(
+          absl::StrCat(DescribeShape(info), ": labels are limited to ", limits.max_examples));
     }
     std::vector<char> scratch;
     ASSIGN_OR_RETURN(const absl::Span<const char> bytes, tensors_.Read(index, &scratch));
-    absl::StatusOr<std::vector<int64_t>> labels = ReadLabels(info.dtype, bytes);
-    if (!labels.ok()) return Annotate(labels.status(), absl::StrCat("tensor '", info.name, "'"));
-    labels_ = *std::move(labels);
-    class_count_ = *std::max_element(labels_.begin(), labels_.end()) + 1;
+    ASSIGN_OR_RETURN(labels_, ReadLabels(info, bytes));
     return absl::OkStatus();
   }
 
@@ -187,7 +135,7 @@ class TensorDataSet final : public DataSet {
     inputs_.push_back({info.name,
                        info.dtype,
                        {info.shape.begin() + 1, info.shape.end()},
-                       bytes.size() / labels_.size()});
+                       bytes.size() / static_cast<size_t>(size())});
     examples_.push_back(bytes.data());
     return absl::OkStatus();
   }
@@ -196,8 +144,7 @@ class TensorDataSet final : public DataSet {
   std::vector<std::vector<char>> scratch_;  // of inputs that the file does not store contiguously
   std::vector<InputInfo> inputs_;
   std::vector<const char*> examples_;
-  std::vector<int64_t> labels_;
-  int64_t class_count_ = 0;
+  Labels labels_;
   const std::vector<std::string> class_names_;  // tensors have none
   std::string digest_;
 };

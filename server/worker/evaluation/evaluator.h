@@ -21,6 +21,7 @@
 #include "absl/types/span.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/dataset/data_set.h"
+#include "server/worker/evaluation/output_options.h"
 
 namespace stockpot {
 
@@ -36,6 +37,7 @@ struct InputBinding {
 
 struct MeasureOptions {
   std::vector<InputBinding> inputs;
+  OutputOptions outputs;
   int batch_size = 250;
   // Called after each batch with the examples done; a non-OK result ends the run with it.
   std::function<absl::Status(int64_t examples_done)> progress;
@@ -43,13 +45,37 @@ struct MeasureOptions {
 
 // What a pass over a data set found. Counts are exact, sums are float64 in example order.
 struct Measurement {
-  int64_t example_count = 0;
+  int64_t example_count = 0;  // what was scored: of a language model the tokens that count
+
+  // Of classification and language models.
   int64_t top1_correct = 0;
   int64_t top5_correct = 0;      // true class among the 5 largest; = example_count below 6 classes
   double cross_entropy_sum = 0;  // natural logarithm, from float32 logits in float64
   std::string correct_bits;      // bit i%8 of byte i/8: example i is top-1 correct
   std::vector<float> margins;    // true-class logit minus the largest other
+
+  // Of classification, by class: examples that have it, for which it was predicted, and both.
+  std::vector<int32_t> label_counts, predicted_counts, correct_counts;
+  // Expected calibration errors: see calibration.h.
+  double ece_equal_mass = 0, ece_equal_width = 0;
+
+  // Of regression.
+  double squared_error_sum = 0;
+  double pearson = 0, spearman = 0;  // see correlation.h
+  std::vector<float> outputs;        // of each example
 };
+
+// What the model gives for the next examples, classes taken as the data set has them.
+struct OutputBatch {
+  int64_t first = 0, count = 0;  // examples
+  int64_t length = 1;            // of a language model: positions of an example
+  int64_t classes = 1;           // 1 of regression; the same in all batches
+  absl::Span<const float>
+      values;  // row-major [count, length, classes]; lives until the sink returns
+};
+
+// A result that is not OK ends the run with it.
+using OutputSink = std::function<absl::Status(const OutputBatch&)>;
 
 struct DeviceInfo {
   std::string kind;      // "cpu" or "cuda"
@@ -86,14 +112,16 @@ class Runner {
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
 
-  // Runs all of `data_set`.
-  // Errors: INVALID_ARGUMENT inputs or output do not fit (reason MODEL_INPUT_MISMATCH,
-  // MODEL_OUTPUT_MISMATCH, or LABEL_OUT_OF_RANGE when a label is not below the number of logits);
-  // INTERNAL the model threw (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process
-  // must end); RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); DATA_LOSS (reason
-  // NON_FINITE_OUTPUT) logits are not finite.
-  virtual absl::StatusOr<Measurement> Measure(const DataSet& data_set,
-                                              const MeasureOptions& options) = 0;
+  // Runs all of `data_set` and gives `sink` what comes out, in example order.
+  // Errors: INVALID_ARGUMENT inputs, outputs or class subset do not fit (reason
+  // MODEL_INPUT_MISMATCH, MODEL_OUTPUT_MISMATCH, DATA_SET_INVALID); INTERNAL the model threw
+  // (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process must end);
+  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); what `sink` and options.progress gave.
+  virtual absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
+                           const OutputSink& sink) = 0;
+
+  // Scores a run. Errors: also those of Metrics (metrics.h).
+  absl::StatusOr<Measurement> Measure(const DataSet& data_set, const MeasureOptions& options);
 };
 
 // How many threads this process computes with on the CPU; 0: one per core. Call it before anything

@@ -54,27 +54,63 @@ at::Tensor FindTensor(const c10::IValue& output) {
   return {};
 }
 
-absl::Status Mismatch(absl::string_view found, int64_t batch_size) {
+std::string Expected(Problem problem, int64_t batch_size) {
+  switch (problem) {
+    case Problem::kRegression:
+      return absl::StrCat("outputs of a regression: float [", batch_size, "] or [", batch_size,
+                          ", 1]");
+    case Problem::kLanguageModel:
+      return absl::StrCat("logits of a language model: float [", batch_size,
+                          ", length, vocabulary]");
+    case Problem::kClassification:
+      break;
+  }
+  return absl::StrCat("logits: float [", batch_size, ", classes]");
+}
+
+absl::Status Mismatch(absl::string_view found, absl::string_view expected) {
   return WithReason(
-      absl::InvalidArgumentError(absl::StrCat(
-          "the model gives ", found, "; expected logits: float [", batch_size, ", classes]")),
+      absl::InvalidArgumentError(absl::StrCat("the model gives ", found, "; expected ", expected)),
       "MODEL_OUTPUT_MISMATCH");
+}
+
+std::string Describe(const at::Tensor& tensor) {
+  return absl::StrCat(c10::toString(tensor.scalar_type()), " [",
+                      absl::StrJoin(tensor.sizes(), ", "), "]");
+}
+
+bool Fits(const at::Tensor& logits, Problem problem) {
+  switch (problem) {
+    case Problem::kRegression:
+      return logits.dim() == 1 || (logits.dim() == 2 && logits.size(1) == 1);
+    case Problem::kLanguageModel:
+      return logits.dim() == 3 && logits.size(1) > 0 && logits.size(2) > 0;
+    case Problem::kClassification:
+      return logits.dim() == 2 && logits.size(1) > 0;
+  }
+  return false;
 }
 
 }  // namespace
 
-absl::StatusOr<at::Tensor> FindLogits(const c10::IValue& output, int64_t batch_size) {
-  const at::Tensor logits = FindTensor(output);
-  if (!logits.defined()) {
-    return Mismatch(absl::StrCat("no tensor but a ", output.type()->annotation_str()), batch_size);
+absl::StatusOr<at::Tensor> FindOutputs(const c10::IValue& output, int64_t batch_size) {
+  const at::Tensor found = FindTensor(output);
+  const std::string expected = absl::StrCat("a floating-point tensor [", batch_size, ", …]");
+  if (!found.defined()) {
+    return Mismatch(absl::StrCat("no tensor but a ", output.type()->annotation_str()), expected);
   }
-  if (logits.dim() != 2 || logits.size(0) != batch_size || logits.size(1) < 1 ||
-      !logits.is_floating_point()) {
-    return Mismatch(absl::StrCat(c10::toString(logits.scalar_type()), " [",
-                                 absl::StrJoin(logits.sizes(), ", "), "]"),
-                    batch_size);
+  if (found.dim() == 0 || found.size(0) != batch_size || !found.is_floating_point()) {
+    return Mismatch(Describe(found), expected);
   }
-  return logits.to(torch::kCPU, torch::kFloat32).contiguous();
+  return found;
+}
+
+absl::StatusOr<at::Tensor> FindLogits(const c10::IValue& output, int64_t batch_size,
+                                      Problem problem, const OutputMapping& mapping) {
+  ASSIGN_OR_RETURN(const at::Tensor outputs, FindOutputs(output, batch_size));
+  ASSIGN_OR_RETURN(const at::Tensor logits, ToLogits(outputs, mapping));
+  if (!Fits(logits, problem)) return Mismatch(Describe(logits), Expected(problem, batch_size));
+  return problem == Problem::kRegression ? logits.reshape({batch_size, 1}) : logits;
 }
 
 }  // namespace stockpot

@@ -1,76 +1,82 @@
 #include "server/worker/evaluation/metrics.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
+#include "server/worker/evaluation/classification_metrics.h"
+#include "server/worker/evaluation/language_metrics.h"
+#include "server/worker/evaluation/regression_metrics.h"
 
 namespace stockpot {
 namespace {
 
-absl::Status AtExample(absl::Status status, absl::string_view reason, int64_t example) {
-  return WithMetadata(WithReason(std::move(status), reason), "example", absl::StrCat(example));
+std::string Describe(LabelKind kind) {
+  switch (kind) {
+    case LabelKind::kClasses:
+      return "integers [N]";
+    case LabelKind::kNumbers:
+      return "floating-point [N]";
+    case LabelKind::kTokens:
+      return "integers [N, length]";
+  }
+  return "";
 }
 
-// -log softmax(logits)[label]. NaN or infinite when a logit is NaN, +infinity, or the label's is
-// -infinity.
-double CrossEntropy(absl::Span<const float> logits, size_t label) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - largest);
-  return std::log(sum) + (largest - logits[label]);
+absl::Status Unfit(LabelKind kind, absl::string_view expected) {
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrCat(
+          "the labels are ", Describe(kind), ", but evaluation.problem takes ", expected,
+          ": set the problem that the data set is of, or name another label_tensor")),
+      "DATA_SET_INVALID");
 }
 
 }  // namespace
 
-MetricsAccumulator::MetricsAccumulator(int64_t expected_examples) {
-  measurement_.margins.reserve(static_cast<size_t>(expected_examples));
-  measurement_.correct_bits.reserve(static_cast<size_t>((expected_examples + 7) / 8));
-}
-
-absl::Status MetricsAccumulator::Add(absl::Span<const float> logits, int64_t classes,
-                                     absl::Span<const int64_t> labels) {
-  const auto row = static_cast<size_t>(classes);
-  for (size_t i = 0; i < labels.size(); ++i) {
-    RETURN_IF_ERROR(AddExample(logits.subspan(i * row, row), labels[i]));
+absl::Status CheckProblem(Problem problem, const DataSet& data_set) {
+  const LabelKind kind = data_set.label_kind();
+  switch (problem) {
+    case Problem::kClassification:
+      if (kind != LabelKind::kClasses) return Unfit(kind, "integers [N] (CLASSIFICATION)");
+      break;
+    case Problem::kRegression:
+      if (kind == LabelKind::kTokens) {
+        return Unfit(kind, "integers or floating-point [N] (REGRESSION)");
+      }
+      break;
+    case Problem::kLanguageModel:
+      if (kind != LabelKind::kTokens) return Unfit(kind, "integers [N, length] (LANGUAGE_MODEL)");
+      break;
   }
   return absl::OkStatus();
 }
 
-absl::Status MetricsAccumulator::AddExample(absl::Span<const float> logits, int64_t label) {
-  Measurement& sums = measurement_;
-  const int64_t example = sums.example_count;
-  if (label < 0 || label >= static_cast<int64_t>(logits.size())) {
-    return AtExample(absl::InvalidArgumentError(absl::StrCat("example ", example, " has label ",
-                                                             label, ", but the model gives ",
-                                                             logits.size(), " logits")),
-                     "LABEL_OUT_OF_RANGE", example);
+absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Create(Problem problem, const DataSet& data_set,
+                                                         double temperature) {
+  RETURN_IF_ERROR(CheckProblem(problem, data_set));
+  if (!(temperature > 0) || !std::isfinite(temperature)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the temperature is ", temperature, ": it must be positive"));
   }
-  const auto true_class = static_cast<size_t>(label);
-  const double loss = CrossEntropy(logits, true_class);
-  if (!std::isfinite(loss)) {
-    return AtExample(absl::DataLossError(absl::StrCat("the logits of example ", example,
-                                                      " are not finite: nothing can be counted")),
-                     "NON_FINITE_OUTPUT", example);
+  switch (problem) {
+    case Problem::kRegression:
+      if (temperature == 1) return std::make_unique<RegressionMetrics>(data_set);
+      return absl::InvalidArgumentError("a regression has no temperature");
+    case Problem::kLanguageModel:
+      return std::make_unique<LanguageMetrics>(data_set, temperature);
+    case Problem::kClassification:
+      break;
   }
-  const float own = logits[true_class];
-  float largest_other = -std::numeric_limits<float>::infinity();
-  int rank = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (i == true_class) continue;
-    largest_other = std::max(largest_other, logits[i]);
-    rank += logits[i] > own || (logits[i] == own && i < true_class);
-  }
-  if (example % 8 == 0) sums.correct_bits.push_back('\0');
-  if (rank == 0) sums.correct_bits.back() |= static_cast<char>(1u << (example % 8));
-  sums.top1_correct += rank == 0;
-  sums.top5_correct += rank < 5;
-  sums.cross_entropy_sum += loss;
-  sums.margins.push_back(own - largest_other);
-  ++sums.example_count;
-  return absl::OkStatus();
+  return std::make_unique<ClassificationMetrics>(data_set, temperature);
+}
+
+absl::StatusOr<Measurement> Runner::Measure(const DataSet& data_set,
+                                            const MeasureOptions& options) {
+  ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(options.outputs.problem, data_set));
+  RETURN_IF_ERROR(
+      Run(data_set, options, [&](const OutputBatch& batch) { return metrics->Add(batch); }));
+  return metrics->Finish();
 }
 
 }  // namespace stockpot

@@ -1,41 +1,42 @@
-// Counts and sums over logits, example by example, in example order.
-//
-// top-1 counts an example whose label is torch.argmax of its logits, top-5 one whose label is among
-// the five largest; equal logits rank by index, the lower one first (as torch.argmax does).
-// Cross-entropy is -log softmax in natural logarithms: a log-sum-exp of the float32 logits in
-// float64, summed in example order. A margin is the true class' logit minus the largest other one,
-// in float32; infinite when there is no other class.
-//
+// Scores of a data set's outputs, batch by batch, by what the problem is:
+//   classification    classification_metrics.h
+//   regression        regression_metrics.h
+//   language models   language_metrics.h
 // Thread safety: thread-compatible. No torch here.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 
-#include <cstdint>
+#include <memory>
 
 #include "absl/status/status.h"
-#include "absl/types/span.h"
+#include "absl/status/statusor.h"
+#include "server/worker/dataset/data_set.h"
 #include "server/worker/evaluation/evaluator.h"
 
 namespace stockpot {
 
-class MetricsAccumulator {
+class Metrics {
  public:
-  explicit MetricsAccumulator(int64_t expected_examples);
+  // Logits are divided by `temperature`, in float64: that changes losses, confidences and margins,
+  // never what is right. `data_set` must outlive this.
+  // Errors: INVALID_ARGUMENT (reason DATA_SET_INVALID) its labels are of another problem; a
+  // temperature that is not positive and finite, or not 1 where there are no logits.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Create(Problem problem, const DataSet& data_set,
+                                                         double temperature = 1);
+  virtual ~Metrics() = default;
 
-  // The next examples: `logits` is row-major [labels.size(), classes] with classes >= 1. Nothing
-  // may be added after an error. Errors: INVALID_ARGUMENT (reason LABEL_OUT_OF_RANGE) a label is
-  // not in [0, classes); DATA_LOSS (reason NON_FINITE_OUTPUT) a logit is NaN or infinite so that
-  // the loss is no number. Both name the example, counted from 0 over all that were added.
-  absl::Status Add(absl::Span<const float> logits, int64_t classes,
-                   absl::Span<const int64_t> labels);
+  // The next examples. Nothing may be added after an error. Errors: INVALID_ARGUMENT (reason
+  // LABEL_OUT_OF_RANGE) a label is not among the logits, (MODEL_OUTPUT_MISMATCH) another length
+  // than the labels have; DATA_LOSS (reason NON_FINITE_OUTPUT) an output is NaN or infinite so that
+  // the score is no number. Both name the example, counted from 0 over all that were added.
+  virtual absl::Status Add(const OutputBatch& batch) = 0;
 
-  const Measurement& measurement() const { return measurement_; }
-
- private:
-  absl::Status AddExample(absl::Span<const float> logits, int64_t label);
-
-  Measurement measurement_;
+  // Nothing may be done after.
+  virtual Measurement Finish() = 0;
 };
+
+// The check of Metrics::Create alone: whether the labels are such as `problem` has.
+absl::Status CheckProblem(Problem problem, const DataSet& data_set);
 
 }  // namespace stockpot
 

@@ -13,7 +13,6 @@
 #include "server/base/status.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/logits.h"
-#include "server/worker/evaluation/metrics.h"
 #include "server/worker/evaluation/torch_device.h"
 #include "server/worker/evaluation/torch_dtype.h"
 #include "server/worker/soup/blend_weights.h"
@@ -30,6 +29,24 @@ absl::Status TensorMismatch(const std::string& tensor, absl::string_view what) {
       WithReason(absl::InvalidArgumentError(absl::StrCat("tensor '", tensor, "' ", what)),
                  "CHECKPOINT_MISMATCH"),
       "tensor", tensor);
+}
+
+// The first `count` rows of `logits` [batch, classes] or [batch, length, classes].
+absl::Status NextBatch(const at::Tensor& logits, int64_t first, int64_t count, OutputBatch* batch) {
+  const int64_t classes = logits.size(-1);
+  if (first > 0 && classes != batch->classes) {
+    return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                          "the model gives ", classes, " logits for the batch at example ", first,
+                          ", but ", batch->classes, " before")),
+                      "MODEL_OUTPUT_MISMATCH");
+  }
+  batch->first = first;
+  batch->count = count;
+  batch->length = logits.dim() == 3 ? logits.size(1) : 1;
+  batch->classes = classes;
+  batch->values = {logits.const_data_ptr<float>(),
+                   static_cast<size_t>(count * batch->length * classes)};
+  return absl::OkStatus();
 }
 
 bool NameLess(const TensorInfo& info, const std::string& name) { return info.name < name; }
@@ -167,49 +184,47 @@ absl::Status TorchScriptRunner::Write(
   return absl::OkStatus();
 }
 
-absl::StatusOr<Measurement> TorchScriptRunner::Measure(const DataSet& data_set,
-                                                       const MeasureOptions& options) {
+absl::Status TorchScriptRunner::Run(const DataSet& data_set, const MeasureOptions& options,
+                                    const OutputSink& sink) {
   if (options.batch_size < 1) return absl::InvalidArgumentError("the batch size must be positive");
-  return Guard("running the model", [&]() -> absl::StatusOr<Measurement> {
+  return Guard("running the model", [&]() -> absl::Status {
     at::init_num_threads();
     const c10::InferenceMode inference;
-    return MeasureBatches(data_set, options);
+    return RunBatches(data_set, options, sink);
   });
 }
 
-absl::StatusOr<Measurement> TorchScriptRunner::MeasureBatches(const DataSet& data_set,
-                                                              const MeasureOptions& options) {
+absl::Status TorchScriptRunner::RunBatches(const DataSet& data_set, const MeasureOptions& options,
+                                           const OutputSink& sink) {
   const torch::jit::Method forward = module_.get_method("forward");
   ASSIGN_OR_RETURN(
       const ModelInputs inputs,
       ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs, device_));
-  MetricsAccumulator metrics(data_set.size());
-  const absl::Span<const int64_t> labels = data_set.labels();
+  ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
+  OutputBatch batch{.classes = 0, .values = {}};
   for (int64_t first = 0; first < data_set.size(); first += options.batch_size) {
     const int64_t count = std::min<int64_t>(options.batch_size, data_set.size() - first);
-    auto batch = Forward(inputs.Batch(first, count, options.batch_size), options.batch_size);
-    if (!batch.ok()) {
-      return Annotate(batch.status(),
+    const auto logits = Forward(inputs.Batch(first, count, options.batch_size), options, mapping);
+    if (!logits.ok()) {
+      return Annotate(logits.status(),
                       absl::StrCat("model given ", inputs.Describe(options.batch_size)));
     }
-    const absl::Span<const float> logits(batch->logits.const_data_ptr<float>(),
-                                         static_cast<size_t>(count * batch->classes));
-    RETURN_IF_ERROR(
-        metrics.Add(logits, batch->classes,
-                    labels.subspan(static_cast<size_t>(first), static_cast<size_t>(count))));
+    RETURN_IF_ERROR(NextBatch(*logits, first, count, &batch));
+    RETURN_IF_ERROR(sink(batch));
     if (options.progress) RETURN_IF_ERROR(options.progress(first + count));
   }
-  return metrics.measurement();
+  return absl::OkStatus();
 }
 
-absl::StatusOr<TorchScriptRunner::Batch> TorchScriptRunner::Forward(Arguments arguments,
-                                                                    int64_t batch_size) const {
-  return Guard("forward()", [&]() -> absl::StatusOr<Batch> {
+absl::StatusOr<at::Tensor> TorchScriptRunner::Forward(Arguments arguments,
+                                                      const MeasureOptions& options,
+                                                      const OutputMapping& mapping) const {
+  return Guard("forward()", [&]() -> absl::StatusOr<at::Tensor> {
     const c10::IValue output =
         module_.get_method("forward")(std::move(arguments.positional), arguments.named);
-    ASSIGN_OR_RETURN(at::Tensor logits, FindLogits(output, batch_size));
-    const int64_t classes = logits.size(1);
-    return Batch{std::move(logits), classes};
+    ASSIGN_OR_RETURN(const at::Tensor logits,
+                     FindLogits(output, options.batch_size, options.outputs.problem, mapping));
+    return logits.to(torch::kCPU).contiguous();
   });
 }
 

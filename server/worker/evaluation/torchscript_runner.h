@@ -11,6 +11,7 @@
 
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/model_inputs.h"
+#include "server/worker/evaluation/output_mapping.h"
 
 namespace stockpot {
 
@@ -26,17 +27,13 @@ class TorchScriptRunner final : public Runner {
   absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                           absl::Span<const double> coefficients,
                           std::optional<DType> dtype) override;
-  absl::StatusOr<Measurement> Measure(const DataSet& data_set,
-                                      const MeasureOptions& options) override;
+  absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
+                   const OutputSink& sink) override;
 
  private:
   struct Slot {
     at::Tensor tensor;    // the module's own
     at::Tensor original;  // of buffers alone: the architecture's own values
-  };
-  struct Batch {
-    at::Tensor logits;  // float32 [batch, classes], contiguous, on the CPU
-    int64_t classes = 0;
   };
 
   TorchScriptRunner(torch::jit::Module module, c10::Device device);
@@ -46,9 +43,11 @@ class TorchScriptRunner final : public Runner {
   absl::Status Write(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                      absl::Span<const double> coefficients, size_t index,
                      std::optional<DType> dtype, at::Tensor* target) const;
-  absl::StatusOr<Measurement> MeasureBatches(const DataSet& data_set,
-                                             const MeasureOptions& options);
-  absl::StatusOr<Batch> Forward(Arguments arguments, int64_t batch_size) const;
+  absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
+                          const OutputSink& sink);
+  // Logits as FindLogits() gives them, contiguous on the CPU.
+  absl::StatusOr<at::Tensor> Forward(Arguments arguments, const MeasureOptions& options,
+                                     const OutputMapping& mapping) const;
 
   torch::jit::Module module_;
   const c10::Device device_;

@@ -31,6 +31,8 @@ class Sources {
     std::string cache_folder;  // of decoded data sets; must exist or be makeable
     CheckpointLimits checkpoint_limits;
     DataSetLimits data_set_limits;
+    // Of the logits kept in cache_folder/logits; the least recently used go first. 0: no bound.
+    uint64_t max_logits_bytes = 50'000'000'000;
     // Memory-mapped, so that they cost address space. As many as a job may have ingredients: a soup
     // of all of them would else read every one again for each measure.
     size_t kept_checkpoints = 1024;

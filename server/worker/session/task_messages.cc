@@ -33,6 +33,15 @@ ImageGeometry ToGeometry(const v1::ImageTransform& transform) {
   return geometry;
 }
 
+void AddCounts(const std::vector<int32_t>& counts, google::protobuf::RepeatedField<int32_t>* out) {
+  out->Add(counts.begin(), counts.end());
+}
+
+void AppendFloats(const std::vector<float>& values, std::string* bytes) {
+  static_assert(std::endian::native == std::endian::little, "they travel little-endian");
+  bytes->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+}
+
 }  // namespace
 
 DataSetSource ToDataSetSource(const v1::DataSet& data_set, std::string path) {
@@ -102,16 +111,49 @@ void AddSignatures(const std::vector<TensorInfo>& tensors,
   }
 }
 
+absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem) {
+  switch (problem) {
+    case v1::EvaluationPlan::PROBLEM_UNSPECIFIED:
+    case v1::EvaluationPlan::CLASSIFICATION:
+      return Problem::kClassification;
+    case v1::EvaluationPlan::REGRESSION:
+      return Problem::kRegression;
+    case v1::EvaluationPlan::LANGUAGE_MODEL:
+      return Problem::kLanguageModel;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown problem ", static_cast<int>(problem)));
+  }
+}
+
 std::string EncodeMeasurement(const Measurement& measurement, worker::v1::Measured* measured) {
   measured->set_example_count(measurement.example_count);
   measured->set_top1_correct(measurement.top1_correct);
   measured->set_top5_correct(measurement.top5_correct);
   measured->set_cross_entropy_sum(measurement.cross_entropy_sum);
-  static_assert(std::endian::native == std::endian::little, "margins travel little-endian");
+  AddCounts(measurement.label_counts, measured->mutable_label_counts());
+  AddCounts(measurement.predicted_counts, measured->mutable_predicted_counts());
+  AddCounts(measurement.correct_counts, measured->mutable_correct_counts());
+  measured->set_ece_equal_mass(measurement.ece_equal_mass);
+  measured->set_ece_equal_width(measurement.ece_equal_width);
+  measured->set_squared_error_sum(measurement.squared_error_sum);
+  measured->set_pearson(measurement.pearson);
+  measured->set_spearman(measurement.spearman);
   std::string examples = measurement.correct_bits;
-  examples.append(reinterpret_cast<const char*>(measurement.margins.data()),
-                  measurement.margins.size() * sizeof(float));
+  AppendFloats(measurement.margins, &examples);
+  AppendFloats(measurement.outputs, &examples);
   return examples;
+}
+
+worker::v1::GapFound ToGapFound(const GapTerms& terms) {
+  worker::v1::GapFound found;
+  found.set_inverse_temperature(terms.inverse_temperature);
+  found.set_soup_loss(terms.soup_loss);
+  found.set_ensemble_loss(terms.ensemble_loss);
+  found.set_second_derivative(terms.second_derivative);
+  found.set_variance(terms.variance);
+  found.set_approximation(terms.approximation);
+  return found;
 }
 
 }  // namespace stockpot

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "server/worker/evaluation/gap.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
@@ -19,6 +20,9 @@ DataSetSource ToDataSetSource(const v1::DataSet& data_set, std::string path);
 
 std::vector<InputBinding> ToInputBindings(
     const google::protobuf::RepeatedPtrField<v1::InputBinding>& inputs);
+
+// INVALID_ARGUMENT for a value this release does not know.
+absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem);
 
 // Nothing: as stored. INVALID_ARGUMENT for a value this release does not know.
 absl::StatusOr<std::optional<DType>> ToDType(v1::Output::DType dtype);
@@ -31,8 +35,11 @@ worker::v1::TensorSignature ToSignature(const std::string& name, DType dtype,
 void AddSignatures(const std::vector<TensorInfo>& tensors,
                    google::protobuf::RepeatedPtrField<worker::v1::TensorSignature>* out);
 
-// Counts go to `measured`, bits and margins into the bytes that Result.examples describes.
+// Scores go to `measured`, bits and margins, or outputs, into the bytes that Result.examples
+// describes.
 std::string EncodeMeasurement(const Measurement& measurement, worker::v1::Measured* measured);
+
+worker::v1::GapFound ToGapFound(const GapTerms& terms);
 
 }  // namespace stockpot
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/worker/session/blend_source.h"
+#include "server/worker/session/classifier_source.h"
 #include "server/worker/session/soup_writer.h"
 #include "server/worker/session/task_messages.h"
 
@@ -14,7 +15,13 @@ namespace stockpot {
 TaskRunner::TaskRunner(Options options, AllowList allow_list)
     : options_(std::move(options)),
       sources_(options_.sources, std::move(allow_list), options_.fail_points),
-      runners_(options_.kept_models) {}
+      runners_(options_.kept_models),
+      measurer_({.logits_folder = options_.sources.cache_folder + "/logits",
+                 .max_logits_bytes = options_.sources.max_logits_bytes,
+                 .fail_points = options_.fail_points},
+                &sources_, [this](const std::string& uri, const auto& architecture) {
+                  return Load(uri, architecture);
+                }) {}
 
 void TaskRunner::Reach(absl::string_view fail_point) const {
   if (options_.fail_points != nullptr) options_.fail_points->Reach(fail_point);
@@ -43,10 +50,16 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
     case Task::kInspectDataSet:
       return InspectDataSet(task.inspect_data_set(), progress);
     case Task::kMeasure:
-      return Measure(task.measure(), progress);
+      return measurer_.Measure(task.key(), task.measure(), progress);
+    case Task::kMeasureEnsemble:
+      return measurer_.MeasureEnsemble(task.measure_ensemble(), progress);
+    case Task::kMeasureGap:
+      return measurer_.MeasureGap(task.measure_gap(), progress);
+    case Task::kInspectClassifier:
+      return InspectClassifier(task.inspect_classifier(), progress);
     case Task::kWriteSoup:
       return WriteSoup(task.write_soup(), progress);
-    case Task::TASK_NOT_SET:
+    default:
       break;
   }
   return absl::InvalidArgumentError("a task of no kind that this worker knows");
@@ -97,29 +110,18 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectDataSet(const worker::v1::Inspect
   return outcome;
 }
 
-absl::StatusOr<TaskOutcome> TaskRunner::Measure(const worker::v1::Measure& task,
-                                                const Progress& progress) {
-  ASSIGN_OR_RETURN(const auto architecture, sources_.FindArchitecture(task.architecture_uri()));
-  RETURN_IF_ERROR(Annotate(CheckDigest(task.architecture_digest(), architecture.digest),
-                           absl::StrCat("architecture ", task.architecture_uri())));
-  int64_t total = 0;
-  // What is read is no example: only whether to go on is asked.
-  const Progress reading = [&](int64_t, int64_t) { return progress(0, total); };
-  ASSIGN_OR_RETURN(const auto data_set,
-                   sources_.OpenDataSet(task.data_set(), task.data_set_digest(), reading));
-  total = data_set->size();
-  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
-  ASSIGN_OR_RETURN(Runner* const runner, Load(task.architecture_uri(), architecture));
-  RETURN_IF_ERROR(runner->SetWeights(blend.ingredients, blend.coefficients, blend.dtype));
-
-  MeasureOptions options;
-  options.inputs = ToInputBindings(task.inputs());
-  options.batch_size = task.batch_size();
-  options.progress = [&](int64_t done) { return progress(done, total); };
-  RETURN_IF_ERROR(progress(0, total));
-  ASSIGN_OR_RETURN(const Measurement measurement, runner->Measure(*data_set, options));
+absl::StatusOr<TaskOutcome> TaskRunner::InspectClassifier(const worker::v1::InspectClassifier& task,
+                                                          const Progress& progress) {
+  v1::Classifier classifier;
+  classifier.set_uri(task.uri());
+  classifier.set_weight_tensor(task.weight_tensor());
+  classifier.set_bias_tensor(task.bias_tensor());
+  ASSIGN_OR_RETURN(const ClassifierSource source, OpenClassifier(classifier, &sources_, progress));
   TaskOutcome outcome;
-  outcome.examples = EncodeMeasurement(measurement, outcome.result.mutable_measured());
+  worker::v1::ClassifierFound* found = outcome.result.mutable_classifier();
+  found->set_digest(source.digest);
+  found->set_class_count(source.class_count);
+  found->set_feature_count(source.feature_count);
   return outcome;
 }
 

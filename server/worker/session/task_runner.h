@@ -19,15 +19,12 @@
 #include "server/base/progress.h"
 #include "server/storage/local_path.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "server/worker/session/measurer.h"
 #include "server/worker/session/sources.h"
+#include "server/worker/session/task_outcome.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
-
-struct TaskOutcome {
-  worker::v1::TaskResult result;
-  std::string examples;  // of a measure: as Result.examples says
-};
 
 class TaskRunner {
  public:
@@ -41,7 +38,8 @@ class TaskRunner {
 
   TaskRunner(Options options, AllowList allow_list);
 
-  // `progress` counts, by the kind of task: examples evaluated; tensors read of a checkpoint;
+  // `progress` counts, by the kind of task: examples evaluated; tensors read of a checkpoint or of
+  // the file that holds a classifier;
   // images decoded of a data set; for a soup, tensors read of its ingredients (of a total not yet
   // known), then written. While a measure reads its sources it is (0, total).
   // Errors: of the sources, the runner and the writer; FAILED_PRECONDITION (reason
@@ -57,7 +55,8 @@ class TaskRunner {
   absl::StatusOr<TaskOutcome> InspectArchitecture(const worker::v1::InspectArchitecture& task);
   absl::StatusOr<TaskOutcome> InspectDataSet(const worker::v1::InspectDataSet& task,
                                              const Progress& progress);
-  absl::StatusOr<TaskOutcome> Measure(const worker::v1::Measure& task, const Progress& progress);
+  absl::StatusOr<TaskOutcome> InspectClassifier(const worker::v1::InspectClassifier& task,
+                                                const Progress& progress);
   absl::StatusOr<TaskOutcome> WriteSoup(const worker::v1::WriteSoup& task,
                                         const Progress& progress);
   void Reach(absl::string_view fail_point) const;
@@ -68,6 +67,7 @@ class TaskRunner {
   const Options options_;
   Sources sources_;
   LeastRecentlyUsed<std::string, std::unique_ptr<Runner>> runners_;  // by architecture digest
+  Measurer measurer_;
 };
 
 }  // namespace stockpot

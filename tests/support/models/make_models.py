@@ -151,6 +151,29 @@ class WritesToInput(Linear):
         return linear(x, self.weight, self.bias)
 
 
+class Scalar(nn.Module):
+    """A regression: x float32 [N, 4] to [N] by weight [4]."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight
+
+
+class Bigram(nn.Module):
+    """A language model: tokens int64 [N, L] to logits [N, L, 3], row t of embedding.weight [3, 3]."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(3, 3)
+        nn.init.zeros_(self.embedding.weight)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.embedding(input_ids)
+
+
 if __name__ == "__main__":
     folder = os.path.dirname(os.path.abspath(__file__))
     for name, model in {
@@ -158,6 +181,6 @@ if __name__ == "__main__":
         "named_tuple": GivesNamedTuple(), "dict": GivesDict(), "image_output": GivesImage(),
         "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
         "image": Image(), "writes_to_input": WritesToInput(), "slow": Slow(),
-        "out_of_memory": OutOfMemory(),
+        "out_of_memory": OutOfMemory(), "scalar": Scalar(), "bigram": Bigram(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))

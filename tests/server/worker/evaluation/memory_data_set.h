@@ -14,20 +14,46 @@ namespace stockpot {
 
 class MemoryDataSet final : public DataSet {
  public:
+  // Of classes.
   MemoryDataSet(std::vector<NamedTensor> tensors, std::vector<int64_t> labels)
+      : MemoryDataSet(std::move(tensors), Classes(std::move(labels))) {}
+
+  MemoryDataSet(std::vector<NamedTensor> tensors, Labels labels)
       : tensors_(std::move(tensors)), labels_(std::move(labels)) {
     for (const NamedTensor& tensor : tensors_) {
       const std::vector<int64_t>& shape = tensor.info.shape;
       inputs_.push_back({tensor.info.name,
                          tensor.info.dtype,
                          {shape.begin() + 1, shape.end()},
-                         tensor.bytes.size() / labels_.size()});
+                         tensor.bytes.size() / static_cast<size_t>(size())});
     }
   }
 
-  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  // No inputs: for what looks at labels alone.
+  static MemoryDataSet OfClasses(std::vector<int64_t> labels) {
+    return MemoryDataSet({}, std::move(labels));
+  }
+  static MemoryDataSet OfNumbers(std::vector<double> numbers) {
+    Labels labels;
+    labels.kind = LabelKind::kNumbers;
+    labels.example_count = static_cast<int64_t>(numbers.size());
+    labels.numbers = std::move(numbers);
+    return MemoryDataSet({}, std::move(labels));
+  }
+  static MemoryDataSet OfTokens(int64_t examples, std::vector<int64_t> tokens) {
+    Labels labels;
+    labels.kind = LabelKind::kTokens;
+    labels.example_count = examples;
+    labels.length = static_cast<int64_t>(tokens.size()) / examples;
+    labels.integers = std::move(tokens);
+    return MemoryDataSet({}, std::move(labels));
+  }
+
+  int64_t size() const override { return labels_.example_count; }
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
-  absl::Span<const int64_t> labels() const override { return labels_; }
+  LabelKind label_kind() const override { return labels_.kind; }
+  absl::Span<const int64_t> labels() const override { return labels_.integers; }
+  absl::Span<const double> targets() const override { return labels_.numbers; }
   int64_t class_count() const override { return 3; }
   const std::vector<std::string>& class_names() const override { return empty_; }
   const char* example(size_t k, int64_t i) const override {
@@ -36,8 +62,15 @@ class MemoryDataSet final : public DataSet {
   const std::string& digest() const override { return digest_; }
 
  private:
+  static Labels Classes(std::vector<int64_t> values) {
+    Labels labels;
+    labels.example_count = static_cast<int64_t>(values.size());
+    labels.integers = std::move(values);
+    return labels;
+  }
+
   const std::vector<NamedTensor> tensors_;
-  const std::vector<int64_t> labels_;
+  const Labels labels_;
   std::vector<InputInfo> inputs_;
   const std::vector<std::string> empty_;
   const std::string digest_;

@@ -1,0 +1,40 @@
+// What the examples of a data set are to be given: read from the label tensor by its dtype and
+// rank. Thread safety: plain data; the functions are thread-safe.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_LABELS_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_LABELS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/worker/checkpoint/state_dict.h"
+
+namespace stockpot {
+
+enum class LabelKind {
+  kClasses,  // integers [N], from 0
+  kNumbers,  // floating-point [N]
+  kTokens,   // integers [N, length]: from 0, or kIgnoredToken
+};
+
+// Of kTokens: a position that is not scored, as in PyTorch's cross_entropy.
+inline constexpr int64_t kIgnoredToken = -100;
+
+struct Labels {
+  LabelKind kind = LabelKind::kClasses;
+  int64_t example_count = 0;
+  int64_t length = 1;             // of kTokens: labels of one example
+  std::vector<int64_t> integers;  // example by example; none of kNumbers
+  std::vector<double> numbers;    // of kNumbers
+  int64_t class_count = 0;        // largest label + 1; 0 of kNumbers
+};
+
+// `bytes` are the elements of `tensor`. float16 and bfloat16 are not read.
+// Errors: INVALID_ARGUMENT, reason DATA_SET_INVALID another type or shape, a number that is not
+// finite, no token that counts; DATA_SET_EMPTY; LABEL_OUT_OF_RANGE (metadata example).
+absl::StatusOr<Labels> ReadLabels(const TensorInfo& tensor, absl::Span<const char> bytes);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_LABELS_H_
