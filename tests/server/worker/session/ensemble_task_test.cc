@@ -49,7 +49,9 @@ TEST_F(MeasurerTest, MembersThatAreGoneOrDamagedAreMadeAgain) {
   task.mutable_measure_ensemble()->add_coefficients(0.75);
   const auto run = [&](std::vector<int64_t>* done, int64_t expected_total) {
     auto outcome = runner_->Run(task, [&, expected_total](int64_t now, int64_t total) {
-      if (now > 0) EXPECT_EQ(total, expected_total);
+      if (now > 0) {
+        EXPECT_EQ(total, expected_total);
+      }
       done->push_back(now);
       return absl::OkStatus();
     });
@@ -66,12 +68,14 @@ TEST_F(MeasurerTest, MembersThatAreGoneOrDamagedAreMadeAgain) {
   ExpectSame(run(&done, 10), made);
   EXPECT_EQ(done.back(), 10) << "nothing is measured again";
 
-  std::filesystem::resize_file(KeptFiles()[0], 5000 - 1);
+  std::filesystem::resize_file(KeptFiles()[0], 4096 + 119);
   done.clear();
   ExpectSame(run(&done, 20), made);
   std::fstream damaged(KeptFiles()[1], std::ios::in | std::ios::out | std::ios::binary);
+  damaged.seekg(4096 + 7);
+  const int byte = damaged.get();
   damaged.seekp(4096 + 7);
-  damaged.put('\x55');
+  damaged.put(static_cast<char>(byte ^ 1));
   damaged.close();
   done.clear();
   ExpectSame(run(&done, 20), made);
@@ -194,7 +198,9 @@ TEST_F(GapTaskTest, TermsAreThoseOfTheSoupsAlone) {
   const auto task = GapTask(0.25, 0.125);
   std::vector<int64_t> done;
   const auto outcome = runner_->Run(task, [&](int64_t now, int64_t total) {
-    if (now > 0) EXPECT_EQ(total, 50) << "two ends and three soups of ten examples";
+    if (now > 0) {
+      EXPECT_EQ(total, 50) << "two ends and three soups of ten examples";
+    }
     done.push_back(now);
     return absl::OkStatus();
   });
