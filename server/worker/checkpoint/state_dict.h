@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,9 @@ struct TensorInfo {
   }
 };
 
+// Which of `tensors`, sorted by name, is called so.
+std::optional<size_t> FindTensor(const std::vector<TensorInfo>& tensors, absl::string_view name);
+
 // Bounds on what a checkpoint may ask of the reader before any of it is believed.
 struct CheckpointLimits {
   uint64_t max_header_bytes = 100 << 20;  // safetensors header, or the pickle of a torch.save file
@@ -79,6 +83,9 @@ class StateDict {
   // Errors: DATA_LOSS when the file ended early.
   virtual absl::StatusOr<absl::Span<const char>> Read(size_t index,
                                                       std::vector<char>* scratch) const = 0;
+
+  // Whether a blend takes the tensor as it is, from the first ingredient, in place of a sum.
+  virtual bool IsFixed(size_t /*index*/) const { return false; }
 
   // "safetensors" or "torch.save".
   virtual absl::string_view format() const = 0;

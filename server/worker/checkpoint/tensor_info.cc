@@ -1,4 +1,5 @@
 // What every file format shares: element types and the sizes of tensors.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -52,6 +53,14 @@ int64_t TensorInfo::element_count() const {
 
 size_t TensorInfo::byte_count() const {
   return static_cast<size_t>(element_count()) * DTypeSize(dtype);
+}
+
+std::optional<size_t> FindTensor(const std::vector<TensorInfo>& tensors, absl::string_view name) {
+  const auto found = std::lower_bound(
+      tensors.begin(), tensors.end(), name,
+      [](const TensorInfo& info, absl::string_view wanted) { return info.name < wanted; });
+  if (found == tensors.end() || found->name != name) return std::nullopt;
+  return static_cast<size_t>(found - tensors.begin());
 }
 
 }  // namespace stockpot

@@ -25,6 +25,11 @@
 
 namespace stockpot {
 
+struct BatchNormOptions;  // batch_norm_options.h
+struct LearnedEpoch;      // learning.h
+struct LearningOptions;
+struct TensorValue;  // server/worker/checkpoint/tensor_selection.h
+
 // How one data-set input becomes one model argument.
 struct InputBinding {
   std::string data_set_input;  // "images"
@@ -102,12 +107,20 @@ class Runner {
   // architecture's own values.
   virtual const std::vector<std::string>& buffers() const = 0;
 
+  // BatchNorm modules whose statistics can be gathered anew, by name.
+  virtual const std::vector<std::string>& batch_norms() const = 0;
+
+  // Parameters whose names match one of `patterns` (name_pattern.h), and no others, may be missing
+  // from now on, as buffers may; they keep the architecture's own values. False when those were
+  // overwritten before: the architecture must be loaded again.
+  virtual bool AllowMissing(const std::vector<std::string>& patterns) = 0;
+
   // Writes the blend straight into the module's parameters and buffers (worker/soup's canonical
   // arithmetic, rounded to `dtype` as BlendTensor does, then converted to the module's dtype where
   // that differs). The ingredients agree with each other (CheckCompatible) and with tensors() in
-  // name and shape, except that buffers may be missing. Errors: INVALID_ARGUMENT (reason
-  // CHECKPOINT_MISMATCH, metadata tensor); DATA_LOSS from reading; RESOURCE_EXHAUSTED
-  // (reason OUT_OF_MEMORY).
+  // name and shape, except that buffers, and what AllowMissing says, may be missing. `coefficients`
+  // are those of CheckCoefficients. Errors: INVALID_ARGUMENT (reason CHECKPOINT_MISMATCH, metadata
+  // tensor); DATA_LOSS from reading; RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY).
   virtual absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
@@ -122,13 +135,29 @@ class Runner {
 
   // Scores a run. Errors: also those of Metrics (metrics.h).
   absl::StatusOr<Measurement> Measure(const DataSet& data_set, const MeasureOptions& options);
+
+  // The statistics that BatchNorm layers gather with the weights that are set, by name:
+  // running_mean, running_var, and num_batches_tracked where there is one, of each of batch_norms()
+  // that runs. The weights must be set again after. Errors: as Measure; UNIMPLEMENTED a layer runs
+  // twice for a batch.
+  virtual absl::StatusOr<std::vector<TensorValue>> GatherBatchNorm(
+      const DataSet& data_set, const BatchNormOptions& options) = 0;
+
+  // One epoch of the learned soup of `ingredients`, which are as for SetWeights: see learning.h.
+  // The weights must be set again after. Errors: as SetWeights and Measure; INVALID_ARGUMENT those
+  // of CoefficientLearner, or an inverse temperature that is no longer above 0; DATA_LOSS (reason
+  // NON_FINITE_OUTPUT) the loss or its gradient is not finite.
+  virtual absl::StatusOr<LearnedEpoch> LearnEpoch(
+      absl::Span<const std::shared_ptr<const StateDict>> ingredients, const DataSet& data_set,
+      const LearningOptions& options) = 0;
 };
 
 // How many threads this process computes with on the CPU; 0: one per core. Call it before anything
 // else here, from the thread that starts all others. The number is not part of
 // DeviceInfo::numerics: matrix products, convolutions, attention, norms and per-example reductions
 // give the same bits with any number of threads (measured with 1, 2, 3, 4 and 8); only a sum over a
-// whole batch does not, and a classifier has none.
+// whole batch does not: a classifier has none, and where there are some (learning, BatchNorm
+// statistics) the number is fixed.
 void SetComputeThreads(int count);
 
 // Gives back to the card and to the system what this process keeps of freed memory for its next

@@ -11,10 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
+#include "server/worker/checkpoint/name_pattern.h"
+#include "server/worker/evaluation/batch_norm_layers.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/logits.h"
 #include "server/worker/evaluation/torch_device.h"
 #include "server/worker/evaluation/torch_dtype.h"
+#include "server/worker/soup/blend_coefficients.h"
 #include "server/worker/soup/blend_weights.h"
 
 namespace stockpot {
@@ -48,8 +51,6 @@ absl::Status NextBatch(const at::Tensor& logits, int64_t first, int64_t count, O
                    static_cast<size_t>(count * batch->length * classes)};
   return absl::OkStatus();
 }
-
-bool NameLess(const TensorInfo& info, const std::string& name) { return info.name < name; }
 
 }  // namespace
 
@@ -92,6 +93,7 @@ absl::Status TorchScriptRunner::ReadSlots() {
     by_name[parameter.name] = {parameter.value, false};
   }
   for (const auto& buffer : module_.named_buffers()) by_name[buffer.name] = {buffer.value, true};
+  for (const auto& layer : FindBatchNormLayers(module_)) batch_norms_.push_back(layer.name);
   for (const auto& [name, value] : by_name) {
     RETURN_IF_ERROR(AddSlot(name, value.first, value.second));
   }
@@ -106,69 +108,97 @@ absl::Status TorchScriptRunner::AddSlot(const std::string& name, const at::Tenso
                                             c10::toString(tensor.scalar_type()),
                                             ": only dense real tensors can be souped"));
   }
-  Slot slot{tensor.detach(), {}};
+  Slot slot;
+  slot.tensor = tensor.detach();
   if (is_buffer) {
     buffers_.push_back(name);
     slot.original = slot.tensor.clone();
+    slot.may_be_missing = true;
+  } else {
+    slot.parameter = tensor;
   }
   tensors_.push_back({name, *dtype, tensor.sizes().vec()});
   slots_.push_back(std::move(slot));
   return absl::OkStatus();
 }
 
+bool TorchScriptRunner::AllowMissing(const std::vector<std::string>& patterns) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.parameter.defined()) continue;
+    slot.may_be_missing = MatchesAny(patterns, tensors_[i].name);
+    if (!slot.may_be_missing || slot.original.defined()) continue;
+    if (slot.overwritten) return false;
+    slot.original = slot.tensor.clone();
+  }
+  return true;
+}
+
 absl::Status TorchScriptRunner::CheckNames(const std::vector<TensorInfo>& given) const {
   for (const TensorInfo& tensor : given) {
-    const auto own = std::lower_bound(tensors_.begin(), tensors_.end(), tensor.name, NameLess);
-    if (own == tensors_.end() || own->name != tensor.name) {
-      return TensorMismatch(tensor.name, "is not in the architecture");
-    }
-    if (own->shape != tensor.shape) {
+    const std::optional<size_t> index = FindTensor(tensors_, tensor.name);
+    if (!index.has_value()) return TensorMismatch(tensor.name, "is not in the architecture");
+    const TensorInfo& own = tensors_[*index];
+    if (own.shape != tensor.shape) {
       return TensorMismatch(
           tensor.name,
           absl::StrCat("is ", TypeAndShape(tensor.dtype, tensor.shape),
-                       ", but the architecture expects ", TypeAndShape(own->dtype, own->shape)));
+                       ", but the architecture expects ", TypeAndShape(own.dtype, own.shape)));
     }
   }
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    const auto found = std::lower_bound(given.begin(), given.end(), tensors_[i].name, NameLess);
-    const bool missing = found == given.end() || found->name != tensors_[i].name;
-    if (missing && !slots_[i].original.defined()) {
+    if (!slots_[i].may_be_missing && !FindTensor(given, tensors_[i].name).has_value()) {
       return TensorMismatch(tensors_[i].name, "is missing");
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status TorchScriptRunner::SetWeights(
-    absl::Span<const std::shared_ptr<const StateDict>> ingredients,
-    absl::Span<const double> coefficients, std::optional<DType> dtype) {
+absl::Status TorchScriptRunner::CheckBlend(Ingredients ingredients,
+                                           absl::Span<const double> coefficients) const {
   if (ingredients.empty()) return absl::InvalidArgumentError("a blend of no ingredients");
   const std::vector<TensorInfo>& given = ingredients[0]->tensors();
   RETURN_IF_ERROR(CheckNames(given));
   for (size_t i = 1; i < ingredients.size(); ++i) {
     RETURN_IF_ERROR(CheckCompatible(given, ingredients[i]->tensors()));
   }
+  return CheckCoefficients(coefficients.size(), ingredients.size(), given.size());
+}
+
+absl::Status TorchScriptRunner::SetWeights(Ingredients ingredients,
+                                           absl::Span<const double> coefficients,
+                                           std::optional<DType> dtype) {
+  RETURN_IF_ERROR(CheckBlend(ingredients, coefficients));
   return Guard("writing the weights", [&]() -> absl::Status {
     at::init_num_threads();
-    const c10::InferenceMode inference;
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      const auto found = std::lower_bound(given.begin(), given.end(), tensors_[i].name, NameLess);
-      if (found == given.end() || found->name != tensors_[i].name) {
-        slots_[i].tensor.copy_(slots_[i].original);
-        continue;
-      }
-      const auto index = static_cast<size_t>(found - given.begin());
-      RETURN_IF_ERROR(Annotate(Write(ingredients, coefficients, index, dtype, &slots_[i].tensor),
-                               absl::StrCat("tensor '", found->name, "'")));
-    }
-    return absl::OkStatus();
+    return WriteBlend(ingredients, coefficients, [dtype](DType) { return dtype; });
   });
 }
 
-absl::Status TorchScriptRunner::Write(
-    absl::Span<const std::shared_ptr<const StateDict>> ingredients,
-    absl::Span<const double> coefficients, size_t index, std::optional<DType> dtype,
-    at::Tensor* target) const {
+absl::Status TorchScriptRunner::WriteBlend(Ingredients ingredients,
+                                           absl::Span<const double> coefficients,
+                                           const DTypeOf& dtype_of) {
+  const c10::InferenceMode inference;
+  const std::vector<TensorInfo>& given = ingredients[0]->tensors();
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const std::optional<size_t> index = FindTensor(given, tensors_[i].name);
+    if (!index.has_value()) {
+      slots_[i].tensor.copy_(slots_[i].original);
+      continue;
+    }
+    slots_[i].overwritten = true;
+    RETURN_IF_ERROR(
+        Annotate(Write(ingredients,
+                       CoefficientsOfTensor(coefficients, ingredients.size(), given.size(), *index),
+                       *index, dtype_of(given[*index].dtype), &slots_[i].tensor),
+                 absl::StrCat("tensor '", given[*index].name, "'")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TorchScriptRunner::Write(Ingredients ingredients,
+                                      absl::Span<const double> coefficients, size_t index,
+                                      std::optional<DType> dtype, at::Tensor* target) const {
   const TensorInfo& stored = ingredients[0]->tensors()[index];
   const c10::ScalarType type = ToScalarType(BlendDType(stored.dtype, dtype));
   const bool direct = target->is_cpu() && target->scalar_type() == type && target->is_contiguous();

@@ -5,7 +5,9 @@
 
 #include <torch/script.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,36 +26,59 @@ class TorchScriptRunner final : public Runner {
   const DeviceInfo& device() const override { return device_info_; }
   const std::vector<std::string>& buffers() const override { return buffers_; }
 
+  const std::vector<std::string>& batch_norms() const override { return batch_norms_; }
+  bool AllowMissing(const std::vector<std::string>& patterns) override;
   absl::Status SetWeights(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                           absl::Span<const double> coefficients,
                           std::optional<DType> dtype) override;
   absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
                    const OutputSink& sink) override;
+  // In torchscript_batch_norm.cc.
+  absl::StatusOr<std::vector<TensorValue>> GatherBatchNorm(
+      const DataSet& data_set, const BatchNormOptions& options) override;
+  // In torchscript_learning.cc.
+  absl::StatusOr<LearnedEpoch> LearnEpoch(
+      absl::Span<const std::shared_ptr<const StateDict>> ingredients, const DataSet& data_set,
+      const LearningOptions& options) override;
 
  private:
+  friend class LearningPass;
+
+  using Ingredients = absl::Span<const std::shared_ptr<const StateDict>>;
+  using DTypeOf = std::function<std::optional<DType>(DType stored)>;
+
   struct Slot {
-    at::Tensor tensor;    // the module's own
-    at::Tensor original;  // of buffers alone: the architecture's own values
+    at::Tensor tensor;     // the module's own, detached
+    at::Tensor parameter;  // the module's own; undefined: it is a buffer
+    at::Tensor original;   // the architecture's own values, where they may be asked for again
+    bool may_be_missing = false;
+    bool overwritten = false;
   };
 
   TorchScriptRunner(torch::jit::Module module, c10::Device device);
   absl::Status ReadSlots();
   absl::Status AddSlot(const std::string& name, const at::Tensor& tensor, bool is_buffer);
   absl::Status CheckNames(const std::vector<TensorInfo>& given) const;
-  absl::Status Write(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
-                     absl::Span<const double> coefficients, size_t index,
+  absl::Status CheckBlend(Ingredients ingredients, absl::Span<const double> coefficients) const;
+  // Of a blend that CheckBlend held for.
+  absl::Status WriteBlend(Ingredients ingredients, absl::Span<const double> coefficients,
+                          const DTypeOf& dtype_of);
+  absl::Status Write(Ingredients ingredients, absl::Span<const double> coefficients, size_t index,
                      std::optional<DType> dtype, at::Tensor* target) const;
   absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
                           const OutputSink& sink);
   // Logits as FindLogits() gives them, contiguous on the CPU.
   absl::StatusOr<at::Tensor> Forward(Arguments arguments, const MeasureOptions& options,
                                      const OutputMapping& mapping) const;
+  absl::StatusOr<std::vector<TensorValue>> GatherBatches(const DataSet& data_set,
+                                                         const BatchNormOptions& options);
 
   torch::jit::Module module_;
   const c10::Device device_;
   const DeviceInfo device_info_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::string> buffers_;
+  std::vector<std::string> batch_norms_;
   std::vector<Slot> slots_;  // of tensors_, in the same order
 };
 

@@ -26,10 +26,14 @@ class LeastRecentlyUsed {
 
   // Drops what is over the capacity before `value` is kept. Null is never returned.
   Value* Put(Key key, Value value) {
-    entries_.remove_if([&key](const auto& entry) { return entry.first == key; });
+    Remove(key);
     MakeRoom();
     entries_.emplace_front(std::move(key), std::move(value));
     return &entries_.front().second;
+  }
+
+  void Remove(const Key& key) {
+    entries_.remove_if([&key](const auto& entry) { return entry.first == key; });
   }
 
   void Clear() { entries_.clear(); }

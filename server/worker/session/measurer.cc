@@ -12,6 +12,7 @@
 #include "server/worker/session/blend_source.h"
 #include "server/worker/session/classifier_source.h"
 #include "server/worker/session/task_messages.h"
+#include "server/worker/session/weight_tasks.h"
 
 namespace stockpot {
 namespace {
@@ -58,13 +59,13 @@ Measurer::Measurer(Options options, Sources* sources, LoadModel load_model)
 
 absl::StatusOr<Measurer::Opened> Measurer::Open(const worker::v1::Measure& measure,
                                                 const Progress& reading) {
-  Opened opened{.measure = &measure, .architecture = {}, .data_set = {}, .outputs = {}};
-  ASSIGN_OR_RETURN(opened.architecture, sources_->FindArchitecture(measure.architecture_uri()));
-  RETURN_IF_ERROR(Annotate(CheckDigest(measure.architecture_digest(), opened.architecture.digest),
-                           absl::StrCat("architecture ", measure.architecture_uri())));
+  Opened opened;
+  opened.measure = &measure;
+  ASSIGN_OR_RETURN(opened.architecture, FindArchitecture(measure, sources_));
   const v1::DataSet& data_set = measure.data_set();
   ASSIGN_OR_RETURN(opened.data_set,
                    sources_->OpenDataSet(data_set, measure.data_set_digest(), reading));
+  ASSIGN_OR_RETURN(opened.batch_norm, OpenBatchNormData(measure, sources_, reading));
   ASSIGN_OR_RETURN(opened.outputs.problem, ToProblem(measure.problem()));
   // Before a model is loaded.
   RETURN_IF_ERROR(Annotate(CheckProblem(opened.outputs.problem, *opened.data_set),
@@ -88,16 +89,19 @@ absl::StatusOr<LogitsCache> Measurer::OpenCache() const {
 absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& blend, int batch_size,
                                const OutputSink& sink, const Progress& progress) {
   const Progress reading = [&](int64_t, int64_t) { return progress(0, 0); };
-  ASSIGN_OR_RETURN(const BlendSource source, OpenBlend(blend, sources_, reading));
+  ASSIGN_OR_RETURN(BlendSource source, OpenBlend(blend, sources_, reading));
   ASSIGN_OR_RETURN(Runner* const runner,
-                   load_model_(opened.measure->architecture_uri(), opened.architecture));
-  RETURN_IF_ERROR(runner->SetWeights(source.ingredients, source.coefficients, source.dtype));
+                   load_model_(opened.measure->architecture_uri(), opened.architecture,
+                               source.selection.excluded));
+  const BatchNormSource batch_norm{opened.batch_norm.get(), opened.measure, batch_size};
+  const auto gathering = [&](int64_t done) { return progress(done, 0); };
+  RETURN_IF_ERROR(SetBlend(std::move(source), batch_norm, runner, gathering).status());
   MeasureOptions options;
   options.inputs = ToInputBindings(opened.measure->inputs());
   options.outputs = opened.outputs;
   options.batch_size = batch_size;
-  options.progress = [&](int64_t done) { return progress(done, 0); };
-  RETURN_IF_ERROR(progress(0, 0));
+  options.progress = [&](int64_t done) { return progress(opened.gathered() + done, 0); };
+  RETURN_IF_ERROR(progress(opened.gathered(), 0));
   return runner->Run(*opened.data_set, options, sink);
 }
 
@@ -136,7 +140,7 @@ absl::StatusOr<TaskOutcome> Measurer::Measure(const std::string& key,
                                               const Progress& progress) {
   Passes passes(progress);
   ASSIGN_OR_RETURN(const Opened opened, Open(task, passes.Reading()));
-  passes.Expect(1, opened.data_set->size());
+  passes.Expect(1, opened.examples());
   Measurement measurement;
   if (task.keep_logits()) {
     RETURN_IF_ERROR(CheckKeeps(opened.outputs.problem));
@@ -166,7 +170,7 @@ absl::StatusOr<std::vector<KeptLogits>> Measurer::OpenMembers(
     return found.ok();
   };
   for (size_t k = 0; k < members.size(); ++k) missing += !open(k);
-  passes->Expect(missing + more_passes, examples);
+  passes->Expect(missing + more_passes, opened.examples());
   for (size_t k = 0; k < members.size(); ++k) {
     if (kept[k].file != nullptr) continue;
     if (!open(k)) {  // the same may come twice
@@ -205,6 +209,24 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureEnsemble(const worker::v1::MeasureE
   worker::v1::Measured* measured = outcome.result.mutable_measured();
   outcome.examples = EncodeMeasurement(found.measurement, measured);
   measured->set_temperature(found.temperature);
+  return outcome;
+}
+
+absl::StatusOr<TaskOutcome> Measurer::LearnCoefficients(const worker::v1::LearnCoefficients& task,
+                                                        const Progress& progress) {
+  int64_t total = 0;
+  const Progress reading = [&](int64_t, int64_t) { return progress(0, total); };
+  ASSIGN_OR_RETURN(const Opened opened, Open(task.measure(), reading));
+  total = opened.data_set->size();
+  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.measure().blend(), sources_, reading));
+  ASSIGN_OR_RETURN(Runner* const runner,
+                   load_model_(task.measure().architecture_uri(), opened.architecture,
+                               blend.selection.excluded));
+  RETURN_IF_ERROR(progress(0, total));
+  TaskOutcome outcome;
+  ASSIGN_OR_RETURN(
+      *outcome.result.mutable_coefficients(),
+      stockpot::LearnCoefficients(task, blend, opened.outputs, *opened.data_set, runner, progress));
   return outcome;
 }
 

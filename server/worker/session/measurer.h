@@ -1,4 +1,4 @@
-// Tasks that run models over data sets: Measure, MeasureEnsemble, MeasureGap.
+// Tasks that run models over data sets: Measure, MeasureEnsemble, MeasureGap, LearnCoefficients.
 //
 // Logits that a measure keeps lie in the cache folder (evaluation/logits_cache.h); where a task
 // needs them and they are gone or damaged, their measure is run again. Source:
@@ -26,9 +26,11 @@ namespace stockpot {
 
 class Measurer {
  public:
-  // The model of an architecture, with anybody's weights. Good until the next call.
+  // The model of an architecture, with anybody's weights; what `excluded` matches may be missing of
+  // those to come. Good until the next call.
   using LoadModel =
-      std::function<absl::StatusOr<Runner*>(const std::string& uri, const Sources::Architecture&)>;
+      std::function<absl::StatusOr<Runner*>(const std::string& uri, const Sources::Architecture&,
+                                            const std::vector<std::string>& excluded)>;
   struct Options {
     std::string logits_folder;      // must be makeable
     uint64_t max_logits_bytes = 0;  // as LogitsCache::Create
@@ -52,6 +54,8 @@ class Measurer {
                                               const Progress& progress);
   absl::StatusOr<TaskOutcome> MeasureGap(const worker::v1::MeasureGap& task,
                                          const Progress& progress);
+  absl::StatusOr<TaskOutcome> LearnCoefficients(const worker::v1::LearnCoefficients& task,
+                                                const Progress& progress);
 
  private:
   // What the passes of one task have in common.
@@ -59,7 +63,12 @@ class Measurer {
     const worker::v1::Measure* measure = nullptr;
     Sources::Architecture architecture;
     std::shared_ptr<const DataSet> data_set;
+    std::shared_ptr<const DataSet> batch_norm;  // null: statistics are averaged like weights
     OutputOptions outputs;
+
+    // Of a pass: those that BatchNorm layers gather from come first, at most all of them.
+    int64_t gathered() const { return batch_norm == nullptr ? 0 : batch_norm->size(); }
+    int64_t examples() const { return gathered() + data_set->size(); }
   };
   // Over all passes of a task.
   class Passes;

@@ -15,6 +15,7 @@
 #include "server/worker/checkpoint/shards.h"
 #include "server/worker/session/scratch_folder.h"
 #include "server/worker/session/torch_save_writer.h"
+#include "server/worker/soup/blend_coefficients.h"
 #include "server/worker/soup/blend_weights.h"
 
 namespace stockpot {
@@ -105,9 +106,11 @@ class SoupWriter {
     std::vector<char> elements;
     for (size_t i = shard.begin; i < shard.end; ++i) {
       elements.resize(tensors_[i].byte_count());
-      RETURN_IF_ERROR(Annotate(BlendTensor(blend_.ingredients, blend_.coefficients, i, blend_.dtype,
-                                           absl::MakeSpan(elements)),
-                               absl::StrCat("tensor '", tensors_[i].name, "'")));
+      const std::vector<double> coefficients =
+          CoefficientsOfTensor(blend_.coefficients, blend_.ingredients.size(), tensors_.size(), i);
+      RETURN_IF_ERROR(Annotate(
+          BlendTensor(blend_.ingredients, coefficients, i, blend_.dtype, absl::MakeSpan(elements)),
+          absl::StrCat("tensor '", tensors_[i].name, "'")));
       content->Add(tensors_[i], elements);
       RETURN_IF_ERROR(writer->Append(elements));
       RETURN_IF_ERROR(Step());

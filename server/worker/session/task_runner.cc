@@ -9,6 +9,7 @@
 #include "server/worker/session/classifier_source.h"
 #include "server/worker/session/soup_writer.h"
 #include "server/worker/session/task_messages.h"
+#include "server/worker/session/weight_tasks.h"
 
 namespace stockpot {
 
@@ -19,8 +20,8 @@ TaskRunner::TaskRunner(Options options, AllowList allow_list)
       measurer_({.logits_folder = options_.sources.cache_folder + "/logits",
                  .max_logits_bytes = options_.sources.max_logits_bytes,
                  .fail_points = options_.fail_points},
-                &sources_, [this](const std::string& uri, const auto& architecture) {
-                  return Load(uri, architecture);
+                &sources_, [this](const auto& uri, const auto& architecture, const auto& excluded) {
+                  return Load(uri, architecture, excluded);
                 }) {}
 
 void TaskRunner::Reach(absl::string_view fail_point) const {
@@ -59,6 +60,10 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
       return InspectClassifier(task.inspect_classifier(), progress);
     case Task::kWriteSoup:
       return WriteSoup(task.write_soup(), progress);
+    case Task::kCompareWeights:
+      return CompareWeights(task.compare_weights(), progress);
+    case Task::kLearnCoefficients:
+      return measurer_.LearnCoefficients(task.learn_coefficients(), progress);
     default:
       break;
   }
@@ -92,6 +97,7 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectArchitecture(
   found->set_numerics(runner->device().numerics);
   AddSignatures(runner->tensors(), found->mutable_tensors());
   for (const std::string& buffer : runner->buffers()) found->add_buffers(ToUtf8(buffer));
+  for (const std::string& layer : runner->batch_norms()) found->add_batch_norms(ToUtf8(layer));
   return outcome;
 }
 
@@ -127,14 +133,27 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectClassifier(const worker::v1::Insp
 
 absl::StatusOr<TaskOutcome> TaskRunner::WriteSoup(const worker::v1::WriteSoup& task,
                                                   const Progress& progress) {
-  int64_t tensors_read = 0;
+  int64_t before = 0;  // tensors read, then examples that BatchNorm layers gathered from
   const Progress reading = [&](int64_t done, int64_t) {
-    if (done > 0) ++tensors_read;
-    return progress(tensors_read, 0);
+    if (done > 0) ++before;
+    return progress(before, 0);
   };
-  ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
+  ASSIGN_OR_RETURN(BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
+  if (task.has_reestimate()) {
+    const worker::v1::Measure& measure = task.reestimate();
+    ASSIGN_OR_RETURN(const auto architecture, FindArchitecture(measure, &sources_));
+    ASSIGN_OR_RETURN(const auto batch_norm, OpenBatchNormData(measure, &sources_, reading));
+    ASSIGN_OR_RETURN(Runner* const runner,
+                     Load(measure.architecture_uri(), architecture, blend.selection.excluded));
+    int64_t examples = 0;
+    const auto gathering = [&](int64_t done) { return progress(before + (examples = done), 0); };
+    ASSIGN_OR_RETURN(blend,
+                     SetBlend(std::move(blend), {batch_norm.get(), &measure, measure.batch_size()},
+                              runner, gathering));
+    before += examples;
+  }
   const Progress writing = [&](int64_t done, int64_t total) {
-    return progress(tensors_read + done, tensors_read + total);
+    return progress(before + done, before + total);
   };
   TaskOutcome outcome;
   ASSIGN_OR_RETURN(*outcome.result.mutable_soup(),
@@ -143,9 +162,21 @@ absl::StatusOr<TaskOutcome> TaskRunner::WriteSoup(const worker::v1::WriteSoup& t
   return outcome;
 }
 
+absl::StatusOr<TaskOutcome> TaskRunner::CompareWeights(const worker::v1::CompareWeights& task,
+                                                       const Progress& progress) {
+  TaskOutcome outcome;
+  ASSIGN_OR_RETURN(*outcome.result.mutable_weights(),
+                   stockpot::CompareWeights(task, &sources_, progress));
+  return outcome;
+}
+
 absl::StatusOr<Runner*> TaskRunner::Load(const std::string& uri,
-                                         const Sources::Architecture& architecture) {
-  if (const auto* known = runners_.Find(architecture.digest)) return known->get();
+                                         const Sources::Architecture& architecture,
+                                         const std::vector<std::string>& excluded) {
+  if (const auto* known = runners_.Find(architecture.digest)) {
+    if ((*known)->AllowMissing(excluded)) return known->get();
+    runners_.Remove(architecture.digest);
+  }
   runners_.MakeRoom();
   auto loaded = Runner::Load(architecture.file.path, options_.device);
   if (!loaded.ok()) return Annotate(loaded.status(), absl::StrCat("architecture ", uri));
@@ -155,6 +186,7 @@ absl::StatusOr<Runner*> TaskRunner::Load(const std::string& uri,
     return Annotate(CheckDigest(architecture.digest, "another"),
                     absl::StrCat("architecture ", uri));
   }
+  (*loaded)->AllowMissing(excluded);
   return runners_.Put(architecture.digest, *std::move(loaded))->get();
 }
 

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,13 +40,14 @@ class TaskRunner {
   TaskRunner(Options options, AllowList allow_list);
 
   // `progress` counts, by the kind of task: examples evaluated; tensors read of a checkpoint or of
-  // the file that holds a classifier;
-  // images decoded of a data set; for a soup, tensors read of its ingredients (of a total not yet
-  // known), then written. While a measure reads its sources it is (0, total).
-  // Errors: of the sources, the runner and the writer; FAILED_PRECONDITION (reason
-  // CHECKPOINT_CHANGED) when a source is not what the task says; INVALID_ARGUMENT a task of no
-  // known kind; what `progress` gave. After RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY) no model is
-  // kept and unused memory is given back, so that a smaller task may succeed.
+  // the file that holds a classifier; images decoded of a data set; for a soup, tensors read of its
+  // ingredients and examples that BatchNorm layers gather from (of a total not yet known), then
+  // tensors written; of a comparison, tensors read, then compared. While a measure or learning
+  // reads its sources it is (0, total). Errors: of the sources, the runner and the writer;
+  // FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when a source is not what the task says;
+  // INVALID_ARGUMENT a task of no known kind; what `progress` gave. After RESOURCE_EXHAUSTED
+  // (reason OUT_OF_MEMORY) no model is kept and unused memory is given back, so that a smaller task
+  // may succeed.
   absl::StatusOr<TaskOutcome> Run(const worker::v1::Task& task, const Progress& progress);
 
  private:
@@ -59,10 +61,14 @@ class TaskRunner {
                                                 const Progress& progress);
   absl::StatusOr<TaskOutcome> WriteSoup(const worker::v1::WriteSoup& task,
                                         const Progress& progress);
+  absl::StatusOr<TaskOutcome> CompareWeights(const worker::v1::CompareWeights& task,
+                                             const Progress& progress);
   void Reach(absl::string_view fail_point) const;
 
-  // The model of an architecture, its weights those of whoever ran last. Good until the next call.
-  absl::StatusOr<Runner*> Load(const std::string& uri, const Sources::Architecture& architecture);
+  // The model of an architecture, its weights those of whoever ran last; what `excluded` matches
+  // may be missing of those to come. Good until the next call.
+  absl::StatusOr<Runner*> Load(const std::string& uri, const Sources::Architecture& architecture,
+                               const std::vector<std::string>& excluded = {});
 
   const Options options_;
   Sources sources_;

@@ -164,8 +164,9 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
   RETURN_IF_ERROR(CheckArguments(ingredients, coefficients, index, requested, out.size()));
   const TensorInfo& info = ingredients[0]->tensors()[index];
   const DType out_dtype = BlendDType(info.dtype, requested);
-  const bool from_first = !IsFloatingPoint(info.dtype);
-  const bool identity = ingredients.size() == 1 && (coefficients.empty() || coefficients[0] == 1.0);
+  const bool from_first = !IsFloatingPoint(info.dtype) || ingredients[0]->IsFixed(index);
+  const bool identity =
+      from_first || (ingredients.size() == 1 && (coefficients.empty() || coefficients[0] == 1.0));
 
   // Strided tensors are copied to `scratch`; others are views.
   const size_t used = from_first ? 1 : ingredients.size();
@@ -177,7 +178,7 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
     inputs.push_back(elements);
   }
   if (out.empty()) return absl::OkStatus();
-  if (from_first || (identity && out_dtype == info.dtype)) {
+  if (identity && out_dtype == info.dtype) {
     std::memcpy(out.data(), inputs[0].data(), out.size());
     return absl::OkStatus();
   }

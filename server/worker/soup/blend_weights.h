@@ -6,8 +6,9 @@
 //                  soup = sum * (1 / k), one rounding at the end to the output dtype.
 //   coefficients:  sum = c_0 * w_0; sum += c_i * w_i (product rounded, then added: no fused
 //                  multiply-add), rounded to the output dtype.
-// One ingredient with coefficient 1 is the identity, bit for bit. Integer and bool tensors come
-// from the first ingredient. float8, float16 and bfloat16 accumulate in float32.
+// One ingredient with coefficient 1 is the identity, bit for bit. Integer and bool tensors, and
+// those that are StateDict::IsFixed(), come from the first ingredient. float8, float16 and bfloat16
+// accumulate in float32.
 //
 // Source: Wortsman et al. 2022 (arXiv 2203.05482), section 2, Recipe 1 and equation for uniform
 // soup. Thread safety: the function is thread-safe. No torch here: spans in, spans out.
@@ -29,9 +30,10 @@ namespace stockpot {
 DType BlendDType(DType stored, std::optional<DType> requested);
 
 // Writes the blend of tensor `index` (the same in every state dict: CheckCompatible held) into
-// `out`, as BlendDType(stored, requested). Empty `coefficients` means uniform. `out` has exactly
-// the bytes of that dtype and shape. Errors: INVALID_ARGUMENT no ingredients, another number of
-// coefficients, another size of `out`; DATA_LOSS from reading.
+// `out`, as BlendDType(stored, requested). `coefficients` are this tensor's, one for each
+// ingredient; empty means uniform. `out` has exactly the bytes of that dtype and shape. Errors:
+// INVALID_ARGUMENT no ingredients, another number of coefficients, another size of `out`; DATA_LOSS
+// from reading.
 absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                          absl::Span<const double> coefficients, size_t index,
                          std::optional<DType> requested, absl::Span<char> out);

@@ -7,6 +7,7 @@ The tests read the committed .pt files, so they need no Python. All take x float
 bias [3]) share checkpoints.
 """
 import os
+import zipfile
 from typing import Dict, NamedTuple, Tuple
 
 import torch
@@ -120,6 +121,52 @@ class Normalised(nn.Module):
         return self.head(self.norm(x))
 
 
+class Norms(nn.Module):
+    """BatchNorm of every kind. `first` (momentum 0.25), dropout, then `second` (momentum None) see data; `idle` never
+    runs, `traced` cannot be told to gather, and `twice` runs two times."""
+
+    def __init__(self, twice: bool):
+        super().__init__()
+        self.first = nn.BatchNorm1d(4, momentum=0.25)
+        self.second = nn.BatchNorm1d(4, momentum=None)
+        self.idle = nn.BatchNorm1d(4)
+        self.traced = torch.jit.trace(nn.BatchNorm1d(4).eval(), torch.zeros(2, 4))
+        self.head = Linear()
+        self.twice = twice
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.twice:
+            x = self.first(x)
+        return self.head(self.traced(self.second(dropout(x, 0.5, self.training))))
+
+
+class Normalises(nn.Module):
+    """x float32 [N, 64]: a layer norm, whose gradient is a sum over the batch, then 3 logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(64)
+        self.head = nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x))
+
+
+class Wide(nn.Module):
+    """32 MiB of parameters, all zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Parameter(torch.zeros(2048, 4))
+        self.middle = nn.Parameter(torch.zeros(2048, 4096))
+        self.last = nn.Parameter(torch.zeros(3, 4096))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(linear(x, self.first))
+        return linear(torch.tanh(hidden @ self.middle), self.last)
+
+
 class Drops(Linear):
     """Dropout and a counter that forward() changes: only eval() and fresh buffers repeat."""
 
@@ -182,5 +229,13 @@ if __name__ == "__main__":
         "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
         "image": Image(), "writes_to_input": WritesToInput(), "slow": Slow(),
         "out_of_memory": OutOfMemory(), "scalar": Scalar(), "bigram": Bigram(),
+        "batch_norms": Norms(False), "batch_norm_twice": Norms(True), "layer_norm": Normalises(), "wide": Wide(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))
+    # Zeros deflate to next to nothing, and LibTorch reads deflated entries.
+    wide = os.path.join(folder, "wide.pt")
+    with zipfile.ZipFile(wide) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wide, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)

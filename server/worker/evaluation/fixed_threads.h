@@ -1,0 +1,29 @@
+// Sums over a batch (gradients, BatchNorm statistics) depend on how many threads make them: these
+// are always made by four. Internal to evaluation/.
+// Thread safety: confined to one thread, the only one that computes.
+#ifndef STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
+#define STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
+
+#include <ATen/Parallel.h>
+
+namespace stockpot {
+
+// LibTorch computes with four threads while this lives, then with as many as before.
+class FixedThreads {
+ public:
+  FixedThreads() {
+    at::init_num_threads();
+    before_ = at::get_num_threads();
+    at::set_num_threads(4);
+  }
+  ~FixedThreads() { at::set_num_threads(before_); }
+  FixedThreads(const FixedThreads&) = delete;
+  FixedThreads& operator=(const FixedThreads&) = delete;
+
+ private:
+  int before_ = 1;
+};
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
