@@ -69,9 +69,7 @@ class Step {
   const std::optional<double> temperature_;
 };
 
-int CountOfSets(const PlanState& state) {
-  return static_cast<int>(state.spec().data_sets.size());
-}
+int CountOfSets(const PlanState& state) { return static_cast<int>(state.spec().data_sets.size()); }
 
 Json Entry(const std::string& data_set, const Score& plain, const Score& scaled) {
   const auto count = static_cast<double>(plain.example_count);

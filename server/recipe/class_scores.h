@@ -1,7 +1,7 @@
 // Metrics of a classification that are made of counts by class, as scikit-learn defines them.
-// Source: mean per class: its recall_score(average="macro") over the classes that have examples; F1:
-// f1_score(zero_division=0); Matthews: Gorodkin 2004, "Comparing two K-category assignments by a
-// K-category correlation coefficient". Thread safety: thread-safe.
+// Source: mean per class: its recall_score(average="macro") over the classes that have examples;
+// F1: f1_score(zero_division=0); Matthews: Gorodkin 2004, "Comparing two K-category assignments by
+// a K-category correlation coefficient". Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_RECIPE_CLASS_SCORES_H_
 #define STOCKPOT_SERVER_RECIPE_CLASS_SCORES_H_
 

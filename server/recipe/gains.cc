@@ -78,12 +78,12 @@ Json GainOn(const PlanState& state, const Contest& contest, int data_set,
   const Score best = *state.Find(data_set, contest.best);
   const double sign = LowerIsBetter(spec.metric) ? -1 : 1;
   const DataSetSpec& set = spec.data_sets[size_t(data_set)];
-  Json gain = {{"data_set", set.name},
-               {"role", RoleName(set.role)},
-               {"of", state.ChosenKind()},
-               {"over", "best_single"},
-               {"difference",
-                sign * (MetricValue(spec.metric, chosen) - MetricValue(spec.metric, best))}};
+  Json gain = {
+      {"data_set", set.name},
+      {"role", RoleName(set.role)},
+      {"of", state.ChosenKind()},
+      {"over", "best_single"},
+      {"difference", sign * (MetricValue(spec.metric, chosen) - MetricValue(spec.metric, best))}};
   if (counts == nullptr) return gain;
   const auto [lower, upper] = BootstrapInterval(*counts, spec.confidence);
   gain["only_of_correct"] = counts->only_first;
@@ -99,11 +99,10 @@ Json GainOn(const PlanState& state, const Contest& contest, int data_set,
 
 std::string IntervalText(const Json& gain) {
   if (!gain.contains("mcnemar_p_value")) return "";
-  return absl::StrFormat(
-      "; top-1 %+.2f points, %g %% interval %+.2f to %+.2f, McNemar's p = %.2g",
-      100 * gain["top1_difference"].get<double>(), 100 * gain["level"].get<double>(),
-      100 * gain["lower"].get<double>(), 100 * gain["upper"].get<double>(),
-      gain["mcnemar_p_value"].get<double>());
+  return absl::StrFormat("; top-1 %+.2f points, %g %% interval %+.2f to %+.2f, McNemar's p = %.2g",
+                         100 * gain["top1_difference"].get<double>(),
+                         100 * gain["level"].get<double>(), 100 * gain["lower"].get<double>(),
+                         100 * gain["upper"].get<double>(), gain["mcnemar_p_value"].get<double>());
 }
 
 // About the final set, or the held-out set where there is none.
@@ -153,9 +152,9 @@ std::string Explanation(const PlanState& state) {
   }
   const int comparison = CompareScores(spec.metric, *soup, *best);
   const Blend unmixed = state.SoupOf(run, /*mixed=*/false);
-  std::string what = absl::StrCat(TitleOf(spec.recipe.kind), " soup of ",
-                                  unmixed.ingredients.size(), " of ", state.usable().size(),
-                                  " ingredients");
+  std::string what =
+      absl::StrCat(TitleOf(spec.recipe.kind), " soup of ", unmixed.ingredients.size(), " of ",
+                   state.usable().size(), " ingredients");
   if (unmixed.ingredients.size() == 1) what = state.NameOf(unmixed.ingredients[0]);
   if (run.decision.before_wise_ft.has_value() && run.decision.wise_ft != 1) {
     absl::StrAppend(&what, ", ", run.decision.wise_ft, " of it with ", 1 - run.decision.wise_ft,

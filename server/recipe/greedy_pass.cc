@@ -74,11 +74,11 @@ class Pass {
   bool GroupIsIn(int candidate) const {
     if (options_.groups.empty()) return false;
     const int group = options_.groups[static_cast<size_t>(candidate)];
-    return group != 0 && std::any_of(pass_.soup.ingredients.begin(), pass_.soup.ingredients.end(),
-                                     [&](int ingredient) {
-                                       return options_.groups[static_cast<size_t>(ingredient)] ==
-                                              group;
-                                     });
+    return group != 0 &&
+           std::any_of(pass_.soup.ingredients.begin(), pass_.soup.ingredients.end(),
+                       [&](int ingredient) {
+                         return options_.groups[static_cast<size_t>(ingredient)] == group;
+                       });
   }
 
   const RecipeOptions& options_;

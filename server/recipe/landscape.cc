@@ -18,8 +18,8 @@ std::vector<GridPoint> Grid(const LandscapeSpec& spec) {
   for (int row = 0; row < spec.points; ++row) {
     for (int column = 0; column < spec.points; ++column) {
       const double x = at(column), y = at(row);
-      grid.push_back({x, y, Blend{{spec.models[0], spec.models[1], spec.models[2]},
-                                  {1 - x - y, x, y}}});
+      grid.push_back(
+          {x, y, Blend{{spec.models[0], spec.models[1], spec.models[2]}, {1 - x - y, x, y}}});
     }
   }
   return grid;
@@ -61,16 +61,14 @@ void AddLandscapeTask(const PlanState& state, Tasks* tasks) {
 Json LandscapeReport(const PlanState& state) {
   const LandscapeSpec& spec = *state.spec().analysis.landscape;
   Json report = {{"data_set", state.spec().data_sets[size_t(spec.data_set)].name}};
-  report["models"] =
-      state.NamesOf(Blend{{spec.models[0], spec.models[1], spec.models[2]}, {}});
+  report["models"] = state.NamesOf(Blend{{spec.models[0], spec.models[1], spec.models[2]}, {}});
   if (!AllUsable(state)) return report;
   Json points = Json::array();
   for (const GridPoint& point : Grid(spec)) {
     const std::optional<Score> score = state.Find(spec.data_set, point.blend);
     if (!score.has_value()) continue;
-    points.push_back({{"x", point.x},
-                      {"y", point.y},
-                      {"score", ScoreJson(*score, state.spec().problem)}});
+    points.push_back(
+        {{"x", point.x}, {"y", point.y}, {"score", ScoreJson(*score, state.spec().problem)}});
   }
   report["points"] = std::move(points);
   const Fact* fact = state.FindFact(KeyFor(state));

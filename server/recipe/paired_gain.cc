@@ -16,9 +16,8 @@ namespace {
 double LogBinomial(int64_t n, int64_t k, double p) {
   const auto count = static_cast<double>(n);
   const auto successes = static_cast<double>(k);
-  return std::lgamma(count + 1) - std::lgamma(successes + 1) -
-         std::lgamma(count - successes + 1) + successes * std::log(p) +
-         (count - successes) * std::log1p(-p);
+  return std::lgamma(count + 1) - std::lgamma(successes + 1) - std::lgamma(count - successes + 1) +
+         successes * std::log(p) + (count - successes) * std::log1p(-p);
 }
 
 // Draws from binomial distributions by inverting their distribution function. Those of one p are

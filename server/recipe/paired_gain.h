@@ -20,8 +20,8 @@ struct PairedCounts {
   int64_t only_second = 0;  // the second alone
 };
 
-// From the correctness bits of two measures (worker.v1.Result.examples). INTERNAL when there are too
-// few bytes for so many examples.
+// From the correctness bits of two measures (worker.v1.Result.examples). INTERNAL when there are
+// too few bytes for so many examples.
 absl::StatusOr<PairedCounts> CompareExamples(absl::string_view first, absl::string_view second,
                                              int64_t examples);
 

@@ -40,9 +40,8 @@ class GapStep {
   }
 
   const std::string& Key() const {
-    return state_.cache().Key(
-        absl::StrCat("gap/", first_, "/", second_, "/", Position()),
-        [&] { return GapKey(Inputs()); });
+    return state_.cache().Key(absl::StrCat("gap/", first_, "/", second_, "/", Position()),
+                              [&] { return GapKey(Inputs()); });
   }
 
   AnalysisTask ToTask() const {
@@ -126,8 +125,7 @@ class PairsReporter {
     }
     Json points = Json::array();
     for (const double coefficient : analysis_.coefficients) {
-      const auto score =
-          state_.Find(analysis_.data_set, PointOf(first, second, coefficient));
+      const auto score = state_.Find(analysis_.data_set, PointOf(first, second, coefficient));
       if (score.has_value()) points.push_back(Point(first, second, coefficient, *score));
     }
     pair["points"] = std::move(points);
@@ -139,8 +137,7 @@ class PairsReporter {
     const Problem problem = state_.spec().problem;
     Json point = {{"coefficient", coefficient}, {"score", ScoreJson(score, problem)}};
     if (!analysis_.approximation || !IsInside(coefficient)) return point;
-    const auto ensemble =
-        state_.Find(analysis_.data_set, EnsembleOf(first, second, coefficient));
+    const auto ensemble = state_.Find(analysis_.data_set, EnsembleOf(first, second, coefficient));
     if (ensemble.has_value()) point["ensemble_score"] = ScoreJson(*ensemble, problem);
     const auto gap = GapStep(state_, first, second, coefficient).Found();
     if (!gap.has_value()) return point;
@@ -156,17 +153,16 @@ class PairsReporter {
 
   void NoteGain(int first, int second) {
     if (!moves_.has_value()) return;
-    const auto nearest = std::min_element(
-        analysis_.coefficients.begin(), analysis_.coefficients.end(),
-        [](double a, double b) { return std::abs(a - 0.5) < std::abs(b - 0.5); });
+    const auto nearest =
+        std::min_element(analysis_.coefficients.begin(), analysis_.coefficients.end(),
+                         [](double a, double b) { return std::abs(a - 0.5) < std::abs(b - 0.5); });
     if (!IsInside(*nearest)) return;
     const auto value = [&](double coefficient) -> std::optional<double> {
       const auto score = state_.Find(analysis_.data_set, PointOf(first, second, coefficient));
       if (!score.has_value()) return std::nullopt;
-      return MetricValue(state_.spec().problem == Problem::kRegression
-                             ? Metric::kMeanSquaredError
-                             : Metric::kTop1,
-                         *score);
+      return MetricValue(
+          state_.spec().problem == Problem::kRegression ? Metric::kMeanSquaredError : Metric::kTop1,
+          *score);
     };
     const auto soup = value(*nearest), one = value(0), other = value(1);
     if (!soup.has_value() || !one.has_value() || !other.has_value()) return;

@@ -171,8 +171,7 @@ Task PlanState::WriteTask() const {
   write.max_shard_bytes = spec_.max_shard_bytes;
   if (soup.reestimated) {  // with the batches that the soup was measured with
     const std::optional<Score> score = Find(0, soup);
-    write.reestimate =
-        InputsFor(0, soup, score.has_value() ? score->batch_size : spec_.batch_size);
+    write.reestimate = InputsFor(0, soup, score.has_value() ? score->batch_size : spec_.batch_size);
   }
   return WriteSoupTask(write);
 }

@@ -225,7 +225,8 @@ Json ScoreJson(const Score& score, Problem problem) {
 }
 
 Json StepJson(const RecipeStep& step, const std::string& candidate, Problem problem) {
-  Json json = {{"candidate", candidate}, {"accepted", step.accepted}, {"soup_size", step.soup_size}};
+  Json json = {
+      {"candidate", candidate}, {"accepted", step.accepted}, {"soup_size", step.soup_size}};
   if (step.passed_over) {
     json["passed_over"] = true;
   } else {

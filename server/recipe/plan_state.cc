@@ -40,8 +40,8 @@ std::vector<int> GroupsOf(const JobSpec& spec) {
   std::vector<int> groups;
   for (const IngredientSpec& ingredient : spec.ingredients) {
     const int next = static_cast<int>(numbers.size()) + 1;
-    groups.push_back(ingredient.group.empty() ? 0
-                                              : numbers.emplace(ingredient.group, next).first->second);
+    groups.push_back(
+        ingredient.group.empty() ? 0 : numbers.emplace(ingredient.group, next).first->second);
   }
   return numbers.empty() ? std::vector<int>() : groups;
 }
@@ -103,8 +103,7 @@ void PlanState::Inspect() {
     if (found.ok()) {
       data_sets_[i] = &*found;
     } else {
-      Fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name),
-                   FieldOf(i)));
+      Fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name), FieldOf(i)));
     }
   }
   bool in_order = architecture != nullptr;
@@ -131,9 +130,9 @@ void PlanState::InspectOthers() {
       for (const InspectedIngredient& ingredient : cache_->ingredients()) {
         if (first == nullptr && ingredient.problem.ok()) first = &ingredient.found;
       }
-      const absl::Status fits = CheckFits(*base_, architecture_,
-                                          UsesBaseWeights(spec_) ? first : nullptr,
-                                          {spec_.excluded_tensors, {}, {}});
+      const absl::Status fits =
+          CheckFits(*base_, architecture_, UsesBaseWeights(spec_) ? first : nullptr,
+                    {spec_.excluded_tensors, {}, {}});
       if (!fits.ok()) Fail(at_base(fits));
     }
   }
@@ -256,8 +255,8 @@ bool PlanState::FindFailureOf(const Run& run) {
   const Fact* epoch = FindEpoch(run.spec->learn, *run.decision.learn);
   if (epoch == nullptr) return false;
   const auto& learned = cache_->Learned(*epoch, run.decision.learn->ingredients.size());
-  Fail(Annotate(learned.status(), absl::StrCat("epoch ", run.decision.learn->epoch + 1,
-                                               " of the learned soup")));
+  Fail(Annotate(learned.status(),
+                absl::StrCat("epoch ", run.decision.learn->epoch + 1, " of the learned soup")));
   return failure_.ok();
 }
 
@@ -268,8 +267,8 @@ bool PlanState::Check(int data_set, const Blend& blend) {
   const std::string& name = spec_.data_sets[size_t(data_set)].name;
   ErrorFacts facts;
   facts.metadata = {{"data_set", name}};
-  std::string what = absl::StrCat(blend.ensemble ? "ensemble of " : "soup of ",
-                                  blend.ingredients.size());
+  std::string what =
+      absl::StrCat(blend.ensemble ? "ensemble of " : "soup of ", blend.ingredients.size());
   if (blend.ingredients.size() == 1) {
     facts.metadata["ingredient"] = NameOf(blend.ingredients[0]);
     what = absl::StrCat("ingredient '", NameOf(blend.ingredients[0]), "'");
@@ -279,8 +278,7 @@ bool PlanState::Check(int data_set, const Blend& blend) {
 }
 
 bool PlanState::all_done() const {
-  return std::all_of(runs_.begin(), runs_.end(),
-                     [](const Run& run) { return run.decision.done; });
+  return std::all_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.decision.done; });
 }
 
 int64_t PlanState::Budget() const {

@@ -22,8 +22,8 @@
 
 namespace stockpot {
 
-// A model made of ingredients, by position in the job's list (or kBase), in the order they are added
-// (the order is part of the arithmetic).
+// A model made of ingredients, by position in the job's list (or kBase), in the order they are
+// added (the order is part of the arithmetic).
 struct Blend {
   std::vector<int> ingredients;
   // None: uniform. One for each ingredient; or, ingredient by ingredient, one for each tensor.

@@ -33,7 +33,8 @@ Json Scores(const JobSpec& spec, const PlanState& state, const Blend& blend) {
   for (size_t i = 0; i < spec.data_sets.size(); ++i) {
     const std::optional<Score> score = state.Find(static_cast<int>(i), blend);
     if (!score.has_value()) continue;
-    list.push_back({{"data_set", spec.data_sets[i].name}, {"score", ScoreJson(*score, spec.problem)}});
+    list.push_back(
+        {{"data_set", spec.data_sets[i].name}, {"score", ScoreJson(*score, spec.problem)}});
   }
   return list;
 }
@@ -100,12 +101,12 @@ std::optional<double> MeanOfShifts(const PlanState& state, const Blend& blend) {
 Json Blends(const JobSpec& spec, const PlanState& state) {
   Json list = Json::array();
   for (const PlanState::NamedBlend& named : state.NamedBlends()) {
-    Json item = {{"kind", named.kind},
-                 {"ingredients", state.NamesOf(named.blend)},
-                 {"scores", Scores(spec, state, named.blend)},
-                 {"coefficients", MeanCoefficients(named.blend)},
-                 {"models_at_inference",
-                  named.blend.ensemble ? named.blend.ingredients.size() : size_t{1}}};
+    Json item = {
+        {"kind", named.kind},
+        {"ingredients", state.NamesOf(named.blend)},
+        {"scores", Scores(spec, state, named.blend)},
+        {"coefficients", MeanCoefficients(named.blend)},
+        {"models_at_inference", named.blend.ensemble ? named.blend.ingredients.size() : size_t{1}}};
     if (const auto mean = MeanOfShifts(state, named.blend)) item["mean_of_shifts"] = *mean;
     list.push_back(std::move(item));
   }
@@ -212,8 +213,9 @@ Json Oracles(const JobSpec& spec, const PlanState& state) {
 
 Json BatchNorm(const JobSpec& spec, const PlanState& state) {
   if (!state.reestimates()) {
-    return {{"note", "The model has no BatchNorm layer whose statistics can be gathered anew: "
-                     "nothing was done."}};
+    return {{"note",
+             "The model has no BatchNorm layer whose statistics can be gathered anew: "
+             "nothing was done."}};
   }
   Json report = {{"scope", spec.batch_norm->final_soup_only ? "FINAL_SOUP" : "EVERY_CANDIDATE"}};
   if (!state.decision().done) return report;

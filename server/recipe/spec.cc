@@ -120,8 +120,8 @@ void ReadMetric(JsonReader& reader, JobSpec* spec) {
     if (MetricName(metric) == name) spec->metric = metric;
   }
   if (!Fits(spec->metric, spec->problem)) {
-    reader.AddViolation("metric", absl::StrCat(name, " is no metric of the problem ",
-                                               ProblemName(spec->problem)));
+    reader.AddViolation(
+        "metric", absl::StrCat(name, " is no metric of the problem ", ProblemName(spec->problem)));
   }
 }
 
@@ -157,9 +157,8 @@ void ReadModel(JsonReader model, JobSpec* spec) {
   spec->inputs = ReadBindings(model);
   model.Read("base_uri", &spec->base_uri);
   CheckUri(model, "base_uri", spec->base_uri);
-  for (const auto& [key, patterns] :
-       {std::pair("tensors_from_base", &spec->tensors_from_base),
-        std::pair("excluded_tensors", &spec->excluded_tensors)}) {
+  for (const auto& [key, patterns] : {std::pair("tensors_from_base", &spec->tensors_from_base),
+                                      std::pair("excluded_tensors", &spec->excluded_tensors)}) {
     model.Read(key, patterns);
     if (patterns->size() > kMaxPatterns) {
       model.AddViolation(key, absl::StrCat("at most ", kMaxPatterns));
@@ -177,8 +176,7 @@ void ReadModel(JsonReader model, JobSpec* spec) {
 void ReadBatchNorm(JsonReader reader, JobSpec* spec) {
   BatchNormSpec batch_norm;
   batch_norm.data_set = ReadDataSet(reader.Object("data_set"), "batch_norm");
-  batch_norm.final_soup_only =
-      ReadChoice(reader, "scope", {"EVERY_CANDIDATE", "FINAL_SOUP"}) == 1;
+  batch_norm.final_soup_only = ReadChoice(reader, "scope", {"EVERY_CANDIDATE", "FINAL_SOUP"}) == 1;
   spec->batch_norm = std::move(batch_norm);
 }
 

@@ -115,8 +115,8 @@ struct RecipeSpec {
 };
 
 struct PairAnalysisSpec {
-  std::vector<double> coefficients;         // never empty after parsing
-  std::vector<std::pair<int, int>> pairs;   // positions of ingredients; never empty after parsing
+  std::vector<double> coefficients;        // never empty after parsing
+  std::vector<std::pair<int, int>> pairs;  // positions of ingredients; never empty after parsing
   bool approximation = false;
   double step = 0.1;
   int data_set = 0;  // position in JobSpec::data_sets

@@ -31,9 +31,8 @@ void ReadGreedy(JsonReader reader, const JobSpec& spec, RecipeSpec* recipe) {
   if (recipe->repeats > 1 && recipe->order != CandidateOrder::kRandom) {
     reader.AddViolation("repeats", "only an order of RANDOM differs when it is repeated");
   }
-  recipe->ensemble_ranking = static_cast<EnsembleRanking>(
-      ReadChoice(reader, "ensemble_ranking",
-                 {"NO_RANKING", "ORDER_CANDIDATES", "FILTER_CANDIDATES"}));
+  recipe->ensemble_ranking = static_cast<EnsembleRanking>(ReadChoice(
+      reader, "ensemble_ranking", {"NO_RANKING", "ORDER_CANDIDATES", "FILTER_CANDIDATES"}));
   if (recipe->ensemble_ranking == EnsembleRanking::kNone) return;
   if (recipe->order != CandidateOrder::kBestFirst) {
     reader.AddViolation("ensemble_ranking", "is an order itself: it needs order BEST_FIRST");

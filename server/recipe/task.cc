@@ -236,13 +236,11 @@ Task EnsembleTask(const EnsembleInputs& inputs) {
                {"coefficients", inputs.coefficients},
                {"temperature", inputs.temperature},
                {"fit_temperature", inputs.fit_temperature}};
-  Task task =
-      ModelTask(inputs.measure, EnsembleKey(inputs), "measure_ensemble", std::move(body));
+  Task task = ModelTask(inputs.measure, EnsembleKey(inputs), "measure_ensemble", std::move(body));
   task.description =
       absl::StrCat(inputs.fit_temperature || inputs.temperature != 1 ? "calibration of " : "",
-                   inputs.members.size() == 1
-                       ? NameOf(inputs.members[0].weights)
-                       : absl::StrCat("ensemble of ", inputs.members.size()),
+                   inputs.members.size() == 1 ? NameOf(inputs.members[0].weights)
+                                              : absl::StrCat("ensemble of ", inputs.members.size()),
                    " on ", inputs.measure.data_set.name);
   return task;
 }
@@ -261,12 +259,9 @@ std::string GapKey(const GapInputs& inputs) {
 Task GapTask(const GapInputs& inputs) {
   Json soups = Json::array();
   for (const WeightsInputs& soup : inputs.soups) soups.push_back(BlendJson(soup));
-  Json body = {{"measure", ContextJson(inputs.measure)},
-               {"first", KeptJson(inputs.first)},
-               {"second", KeptJson(inputs.second)},
-               {"soups", soups},
-               {"coefficient", inputs.coefficient},
-               {"step", inputs.step},
+  Json body = {{"measure", ContextJson(inputs.measure)}, {"first", KeptJson(inputs.first)},
+               {"second", KeptJson(inputs.second)},      {"soups", soups},
+               {"coefficient", inputs.coefficient},      {"step", inputs.step},
                {"batch_size", inputs.measure.batch_size}};
   Task task = ModelTask(inputs.measure, GapKey(inputs), "measure_gap", std::move(body));
   task.description = absl::StrCat("soup minus ensemble of ", NameOf(inputs.first.weights), " and ",
@@ -321,8 +316,7 @@ Task LearnTask(const LearnInputs& inputs) {
                  {"fixed_temperature", learn.fixed_temperature}}},
                {"epoch", inputs.epoch},
                {"state", inputs.state}};
-  Task task =
-      ModelTask(inputs.measure, LearnKey(inputs), "learn_coefficients", std::move(body));
+  Task task = ModelTask(inputs.measure, LearnKey(inputs), "learn_coefficients", std::move(body));
   task.description = absl::StrCat("epoch ", inputs.epoch + 1, " of the learned soup of ",
                                   inputs.measure.weights.ingredients.size());
   return task;

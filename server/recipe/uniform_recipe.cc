@@ -38,9 +38,8 @@ class UniformRecipe final : public Recipe {
 
  private:
   Blend All(const Decision& decision) const {
-    std::vector<int> all = options_.groups.empty()
-                               ? options_.ingredients
-                               : BestOfGroups(options_, decision.order);
+    std::vector<int> all =
+        options_.groups.empty() ? options_.ingredients : BestOfGroups(options_, decision.order);
     // The budget may have left some out, whose logits nobody knows.
     if (ensemble_) all = BestOfGroups(options_, decision.order);
     if (ensemble_) return Blend{all, {}, /*ensemble=*/all.size() > 1};

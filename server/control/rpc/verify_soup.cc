@@ -30,7 +30,8 @@ absl::StatusOr<std::string> ReadManifestOf(const std::string& name, Engine* engi
   return text.ok() ? text : Annotate(text.status(), "the job's manifest.json");
 }
 
-// A manifest may come from anywhere: it opens no file that a job could not, wherever in it a URI is.
+// A manifest may come from anywhere: it opens no file that a job could not, wherever in it a URI
+// is.
 absl::Status CheckUris(const Json& json, const AllowList& allowed) {
   if (json.is_array()) {
     for (const Json& item : json) RETURN_IF_ERROR(CheckUris(item, allowed));
@@ -40,8 +41,8 @@ absl::Status CheckUris(const Json& json, const AllowList& allowed) {
     RETURN_IF_ERROR(CheckUris(value, allowed));
     if (!value.is_string() || (name != "uri" && name != "architecture_uri")) continue;
     const std::string uri = value.get<std::string>();
-    const absl::Status status = name == "uri" ? allowed.CheckData(uri).status()
-                                              : allowed.CheckArchitecture(uri).status();
+    const absl::Status status =
+        name == "uri" ? allowed.CheckData(uri).status() : allowed.CheckArchitecture(uri).status();
     RETURN_IF_ERROR(Annotate(status, absl::StrCat("'", uri, "'")));
   }
   return absl::OkStatus();

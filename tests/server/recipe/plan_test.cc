@@ -99,6 +99,56 @@ const Case kCases[] = {
     {"Budget", {{"limits", {{"max_evaluations", "12"}}}}},
     {"SmallBudget", {{"limits", {{"max_evaluations", 4}}}}},
     {"MeasureAgain", {{"compute", {{"measure_again", true}}}}},
+    {"AsGiven", {{"recipe", {{"greedy", {{"order", "AS_GIVEN"}}}}}}},
+    {"RandomOrders",
+     {{"recipe", {{"greedy", {{"order", "RANDOM"}, {"seed", "7"}, {"repeats", 4}}}}}}},
+    {"RandomOrdersWithABudget",
+     {{"recipe", {{"greedy", {{"order", "RANDOM"}, {"repeats", 3}}}}},
+      {"limits", {{"max_evaluations", "19"}}}}},
+    {"EnsembleOrdersCandidates",
+     {{"recipe", {{"greedy", {{"ensemble_ranking", "ORDER_CANDIDATES"}}}}}}},
+    {"EnsembleFiltersCandidates",
+     {{"recipe", {{"greedy", {{"ensemble_ranking", "FILTER_CANDIDATES"}}}}}}},
+    {"BestSingle", {{"recipe", {{"best_single", Json::object()}}}}},
+    {"Learned", {{"recipe", {{"learned", Json::object()}}}}},
+    {"LearnedPerTensorWithWiseFt",
+     {{"model", {{"base_uri", "/base"}}},
+      {"recipe",
+       {{"learned", {{"per_tensor", true}, {"epochs", 2}, {"constraint", "FREE"}}},
+        {"wise_ft", {{"select", true}}}}}}},
+    {"WiseFtOfTheUniformSoup",
+     {{"model", {{"base_uri", "/base"}}},
+      {"recipe",
+       {{"uniform", Json::object()}, {"wise_ft", {{"coefficients", {0, 0.5, 1, 1.25}}}}}}}},
+    {"EveryComparison",
+     {{"comparisons", Json::array({{{"uniform", Json::object()}},
+                                   {{"best_single", Json::object()}},
+                                   {{"greedy", {{"acceptance", "NOT_WORSE"}}}},
+                                   {{"learned", {{"epochs", 3}}}},
+                                   {{"learned", {{"epochs", 3}, {"per_tensor", true}}}},
+                                   {{"logit_ensemble", Json::object()}},
+                                   {{"greedy_logit_ensemble", Json::object()}}})},
+      {"evaluation", {{"report_every_ingredient", true}}},
+      {"analysis", {{"calibration", true}}}}},
+    {"Pairs",
+     {{"model", {{"base_uri", "/base"}}},
+      {"analysis",
+       {{"angles", true},
+        {"pairs", {{"coefficients", {-0.5, 0, 0.5, 1}}, {"approximation", true}}},
+        {"landscape",
+         {{"first", "base"},
+          {"second", "m00.safetensors"},
+          {"third", "m01.safetensors"},
+          {"points", 3}}}}}}},
+    {"BatchNormOfCandidates",
+     {{"model", {{"architecture_uri", "/models/norm.pt"}}},
+      {"batch_norm", {{"data_set", {{"uri", "/data/train.safetensors"}}}}}}},
+    {"BatchNormOfTheSoup",
+     {{"model", {{"architecture_uri", "/models/norm.pt"}}},
+      {"batch_norm",
+       {{"data_set", {{"uri", "/data/train.safetensors"}}}, {"scope", "FINAL_SOUP"}}}}},
+    {"BatchNormWithoutLayers",
+     {{"batch_norm", {{"data_set", {{"uri", "/data/train.safetensors"}}}}}}},
     {"HeldOutAlsoReported",
      {{"evaluation",
        {{"report_sets",
@@ -129,6 +179,71 @@ TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
 
 INSTANTIATE_TEST_SUITE_P(All, PlanCourse, testing::ValuesIn(kCases),
                          [](const auto& instance) { return instance.param.name; });
+
+// Equal reports could be equally empty: what each kind of job must tell.
+TEST(Plan, TheReportTellsWhatWasAskedFor) {
+  const auto report_of = [](const Json& extra) {
+    const Course course = RunCourse(FakeSpec(FakeUris(5), extra), 1, 2);
+    EXPECT_TRUE(course.end.failure.ok()) << course.end.failure;
+    return Json::parse(course.report);
+  };
+  std::map<std::string, Json> extras;
+  for (const Case& entry : kCases) extras[entry.name] = entry.extra;
+
+  Json report = report_of(extras["RandomOrders"]);
+  EXPECT_EQ(report["random_orders"]["results"].size(), 4u);
+  EXPECT_GE(report["random_orders"]["maximum"], report["random_orders"]["mean"]);
+
+  report = report_of(extras["LearnedPerTensorWithWiseFt"]);
+  EXPECT_EQ(report["learned"]["epoch_losses"].size(), 2u);
+  EXPECT_EQ(report["learned"]["tensor_coefficients"].size(), 10u);
+  EXPECT_EQ(report["learned"]["tensors"], (Json{"fc.bias", "fc.weight"}));
+  EXPECT_EQ(report["wise_ft"]["points"].size(), 11u);
+  EXPECT_EQ(report["wise_ft"]["points"][0]["scores"].size(), 2u);
+  EXPECT_TRUE(report["wise_ft"].contains("selected"));
+
+  report = report_of(extras["EveryComparison"]);
+  std::set<std::string> kinds;
+  for (const Json& blend : report["blends"]) kinds.insert(blend["kind"]);
+  EXPECT_EQ(kinds, (std::set<std::string>{"best_single", "uniform", "greedy", "greedy_2", "learned",
+                                          "learned_per_tensor", "logit_ensemble",
+                                          "greedy_logit_ensemble"}));
+  EXPECT_EQ(report["comparisons"].size(), 7u);
+  EXPECT_EQ(report["oracles"].size(), 1u);
+  EXPECT_EQ(report["calibrations"].size(), 13u);
+  EXPECT_EQ(report["calibrations"][0]["entries"].size(), 2u);
+
+  report = report_of(extras["Pairs"]);
+  EXPECT_EQ(report["angles"]["norms"].size(), 5u);
+  EXPECT_EQ(report["pairs"]["pairs"].size(), 10u);
+  EXPECT_EQ(report["pairs"]["pairs"][0]["points"].size(), 4u);
+  EXPECT_EQ(report["pairs"]["approximation_to_difference"]["count"], 10);
+  EXPECT_EQ(report["landscape"]["points"].size(), 9u);
+  EXPECT_EQ(report["landscape"]["second_squared"], 2.0);
+
+  report = report_of(extras["BatchNormOfTheSoup"]);
+  EXPECT_EQ(report["batch_norm"]["scope"], "FINAL_SOUP");
+  report = report_of(extras["BatchNormWithoutLayers"]);
+  EXPECT_FALSE(report["batch_norm"]["note"].get<std::string>().empty());
+}
+
+TEST(Plan, AtMostOneOfAGroupIsInASoup) {
+  Json spec =
+      FakeSpec(FakeUris(6), {{"comparisons", Json::array({{{"learned", Json::object()}}})}});
+  for (size_t i = 0; i < 6; ++i) {
+    spec["ingredients"][i]["group"] = i % 2 == 0 ? "even" : "odd";
+  }
+  spec["recipe"]["greedy"]["acceptance"] = "NOT_WORSE";
+  const Course course = RunCourse(spec, 3, 2);
+  ASSERT_TRUE(course.end.failure.ok()) << course.end.failure;
+  const Json report = Json::parse(course.report);
+  for (const Json& blend : report["blends"]) {
+    EXPECT_LE(blend["ingredients"].size(), 2u) << blend["kind"];
+  }
+  bool passed_over = false;
+  for (const Json& step : report["steps"]) passed_over |= step.contains("passed_over");
+  EXPECT_TRUE(passed_over);
+}
 
 TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
   const Json spec = FakeSpec(FakeUris(6));

@@ -110,6 +110,23 @@ TEST(JobSpec, NamesTheFieldAtFault) {
        {{"evaluation", {{"report_sets", Json::array({{{"uri", "/t"}, {"name", "held_out"}}})}}}}},
       {"spec.recipe.uniform",
        {{"recipe", {{"greedy", Json::object()}, {"uniform", Json::object()}}}}},
+      {"spec.recipe.logit_ensemble", {{"recipe", {{"logit_ensemble", Json::object()}}}}},
+      {"spec.recipe.wise_ft", {{"recipe", {{"wise_ft", Json::object()}}}}},
+      {"spec.recipe.greedy.repeats", {{"recipe", {{"greedy", {{"repeats", 2}}}}}}},
+      {"spec.recipe.greedy.ensemble_ranking",
+       {{"recipe", {{"greedy", {{"order", "RANDOM"}, {"ensemble_ranking", "ORDER_CANDIDATES"}}}}}}},
+      {"spec.recipe.learned.learning_rate", {{"recipe", {{"learned", {{"learning_rate", -1}}}}}}},
+      {"spec.model.tensors_from_base", {{"model", {{"tensors_from_base", {"head.*"}}}}}},
+      {"spec.evaluation.metric", {{"evaluation", {{"metric", "TOP1"}, {"problem", "REGRESSION"}}}}},
+      {"spec.evaluation.held_out.role", held_out({{"role", "FINAL"}})},
+      {"spec.evaluation.held_out.class_subset", held_out({{"class_subset", {1, 1}}})},
+      {"spec.evaluation.held_out.classifier.uri", held_out({{"classifier", Json::object()}})},
+      {"spec.evaluation.confidence.level", {{"evaluation", {{"confidence", {{"level", 1}}}}}}},
+      {"spec.analysis.angles", {{"analysis", {{"angles", true}}}}},
+      {"spec.analysis.pairs.data_set", {{"analysis", {{"pairs", {{"data_set", "x"}}}}}}},
+      {"spec.analysis.landscape.first",
+       {{"analysis", {{"landscape", {{"first", "x"}, {"second", "y"}, {"third", "z"}}}}}}},
+      {"spec.batch_norm.data_set.uri", {{"batch_norm", Json::object()}}},
       {"spec.recipe.greedy.acceptance", {{"recipe", {{"greedy", {{"acceptance", "MAYBE"}}}}}}},
       {"spec.output.dtype", {{"output", {{"dtype", "INT8"}}}}},
       {"spec.compute.batch_size", {{"compute", {{"batch_size", -1}}}}},
@@ -156,12 +173,23 @@ TEST(DataSetSpec, RoundTripsThroughItsJson) {
       {"uri", "/d"},
       {"name", "x"},
       {"class_names", {"a", "b"}},
-      {"image_transform", {{"resize_shorter_side", 40}, {"crop_height", 32}, {"crop_width", 32}}}};
+      {"class_subset", {3, 1}},
+      {"classifier", {{"uri", "/heads"}, {"scale", 100}, {"normalize_features", true}}},
+      {"image_transform",
+       {{"resize_shorter_side", 40},
+        {"crop_height", 32},
+        {"crop_width", 32},
+        {"interpolation", "BILINEAR"},
+        {"no_antialias", true}}}};
   const absl::StatusOr<DataSetSpec> spec = ParseDataSetSpec(json, "data_set");
   ASSERT_TRUE(spec.ok()) << spec.status();
   const absl::StatusOr<DataSetSpec> again = ParseDataSetSpec(ToJson(*spec), "data_set");
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(ToJson(*again), ToJson(*spec));
+  EXPECT_EQ(again->interpolation, "BILINEAR");
+  EXPECT_TRUE(again->no_antialias);
+  EXPECT_EQ(again->class_subset, (std::vector<int64_t>{3, 1}));
+  EXPECT_EQ(again->classifier->scale, 100);
 }
 
 }  // namespace

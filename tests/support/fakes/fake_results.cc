@@ -171,8 +171,7 @@ Fact FakeResult(const Task& task) {
   } else if (task.kind() == "inspect_architecture") {
     fact = Architecture(task);
   } else if (task.kind() == "inspect_classifier") {
-    fact.result = {
-        {"classifier", {{"digest", Sha256Hex(task.body.dump())}, {"class_count", 10}}}};
+    fact.result = {{"classifier", {{"digest", Sha256Hex(task.body.dump())}, {"class_count", 10}}}};
   } else if (task.kind() == "measure_ensemble") {
     fact = Scored(task);
   } else if (task.kind() == "measure_gap") {
