@@ -10,6 +10,15 @@
 namespace stockpot {
 namespace {
 
+// Short, and another one for another list (64-bit FNV-1a).
+std::string ListDigest(const std::vector<int>& ingredients) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const int ingredient : ingredients) {
+    hash = (hash ^ static_cast<uint32_t>(ingredient)) * 0x100000001b3;
+  }
+  return absl::StrCat(absl::Hex(hash));
+}
+
 // Turns what is known into one decision: tells, counts, and collects what is wanted.
 class DecisionBuilder {
  public:
@@ -94,7 +103,7 @@ class DecisionBuilder {
       if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
       // Equal content under two names is told under both.
       Tell(
-          absl::StrCat("measured/", data_set, "/", blend.ingredients.back(), "/", key),
+          absl::StrCat("measured/", data_set, "/", ListDigest(blend.ingredients), "/", key),
           "blend_measured",
           [&] {
             Json body = {{"ingredients", state_.NamesOf(blend)},

@@ -40,7 +40,7 @@ TEST(Correlations, AreThoseOfSmallCases) {
 
 TEST(CompareExamples, CountsWhatOneAloneHasRight) {
   // Ten examples; the bits above the tenth are not looked at.
-  const auto counts = CompareExamples("\x0f\xff", "\x3c\x00", 10);
+  const auto counts = CompareExamples("\x0f\xff", absl::string_view("\x3c\x00", 2), 10);
   ASSERT_TRUE(counts.ok());
   EXPECT_EQ(counts->only_first, 2 + 2);
   EXPECT_EQ(counts->only_second, 2);
