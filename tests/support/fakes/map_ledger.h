@@ -15,6 +15,11 @@ class MapLedger final : public Ledger {
     auto found = facts.find(key);
     return found == facts.end() ? nullptr : &found->second;
   }
+  const std::string* FindExamples(const std::string& key) const override {
+    auto found = facts.find(key);
+    return found == facts.end() || found->second.examples.empty() ? nullptr
+                                                                  : &found->second.examples;
+  }
   std::map<std::string, Fact> facts;
 };
 

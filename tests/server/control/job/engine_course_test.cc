@@ -57,7 +57,7 @@ TEST_F(EngineCourse, LeavesReportAndManifestBesideTheSoup) {
 
 TEST_F(EngineCourse, TheManifestListsIngredientsInTheOrderTheyWereAdded) {
   auto server = Start(1);
-  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(9)))).ok());
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(30)))).ok());
   ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
   const Json manifest =
       Json::parse(*ReadSmallFile(absl::StrCat(folder_ / "a", "/manifest.json"), 1 << 20));

@@ -78,6 +78,9 @@ Json ReplayOf(MemoryStore* store, const std::string& job, const std::string& fol
   if (!run.ok()) return Json();
   while ((*run)->stale()) EXPECT_TRUE((*run)->Step(1, store).ok());
   EXPECT_TRUE((*run)->decision().finished) << "seen anew, the job had not ended";
+  if (record.state == JobState::kSucceeded) {
+    EXPECT_TRUE((*run)->ReadExamples(store).ok());
+  }
   return (*run)->plan().ReportResult((*run)->ledger());
 }
 

@@ -151,9 +151,9 @@ TEST_F(WorkerServiceTest, AMeasureTaskArrivesWhole) {
   binding.mean = {0.5F};
   binding.standard_deviation = {0.25F};
   inputs.bindings = {binding};
-  inputs.ingredients = {{"/data/a", "da"}, {"/data/b", "db"}};
-  inputs.coefficients = {0.1, 0.9};
-  inputs.dtype = "BFLOAT16";
+  inputs.weights.ingredients = {{"/data/a", "da"}, {"/data/b", "db"}};
+  inputs.weights.coefficients = {0.1, 0.9};
+  inputs.weights.dtype = "BFLOAT16";
   inputs.data_set.name = "test";
   inputs.data_set.uri = "/data/test";
   inputs.data_set.format = "IMAGE_FOLDER";
