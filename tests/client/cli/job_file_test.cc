@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"FractionForInteger", kYamlFile, "compute: {batch_size: 2.5}",
                 "compute.batch_size (line 1, column 11): expected a whole number; got 2.5"},
         BadFile{"UnknownEnumValue", kYamlFile, "evaluation: {metric: ACCURACY}",
-                "expected one of TOP1, TOP5, CROSS_ENTROPY; got \"ACCURACY\""},
+                "expected one of TOP1, TOP5, CROSS_ENTROPY, MEAN_PER_CLASS"},
         BadFile{"TwoRecipes", kYamlFile, "recipe: {greedy: {}, uniform: {}}",
                 "recipe.uniform (line 1, column 22): excludes 'greedy': give one of them"},
         BadFile{"EmptyRecipe", kYamlFile, "recipe:\n  uniform:\n",
