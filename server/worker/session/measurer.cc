@@ -166,8 +166,9 @@ absl::StatusOr<std::vector<KeptLogits>> Measurer::OpenMembers(
   int missing = 0;
   const auto open = [&](size_t k) {
     auto found = cache.Open(members[k]->key(), examples);
-    if (found.ok()) kept[k] = *std::move(found);
-    return found.ok();
+    if (!found.ok()) return false;
+    kept[k] = *std::move(found);
+    return true;
   };
   for (size_t k = 0; k < members.size(); ++k) missing += !open(k);
   passes->Expect(missing + more_passes, opened.examples());
