@@ -39,8 +39,10 @@ double PearsonCorrelation(absl::Span<const double> a, absl::Span<const double> b
   if (IsConstant(a) || IsConstant(b)) return 0;
   const double mean_a = Mean(a);
   const double mean_b = Mean(b);
-  const double product = Comoment(a, mean_a, a, mean_a) * Comoment(b, mean_b, b, mean_b);
-  return product > 0 ? Comoment(a, mean_a, b, mean_b) / std::sqrt(product) : 0;
+  // Two roots: the product could overflow or vanish. It vanishes where all deviations do.
+  const double norms =
+      std::sqrt(Comoment(a, mean_a, a, mean_a)) * std::sqrt(Comoment(b, mean_b, b, mean_b));
+  return norms > 0 ? std::clamp(Comoment(a, mean_a, b, mean_b) / norms, -1.0, 1.0) : 0;
 }
 
 std::vector<double> Ranks(absl::Span<const double> values) {

@@ -13,7 +13,8 @@ double Mean(absl::Span<const double> values);  // 0 of none
 // With n - 1 in the denominator; 0 of fewer than two.
 double StandardDeviation(absl::Span<const double> values);
 
-// Pearson's correlation of two lists of one length; 0 when either is constant.
+// Pearson's correlation of two lists of one length, from deviations from the means; 0 when either
+// is constant.
 double PearsonCorrelation(absl::Span<const double> a, absl::Span<const double> b);
 // Pearson's of the ranks; equals share the mean of their ranks.
 double SpearmanCorrelation(absl::Span<const double> a, absl::Span<const double> b);

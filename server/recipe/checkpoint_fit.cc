@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/name_pattern.h"
 #include "server/recipe/task.h"
 
 namespace stockpot {
@@ -18,35 +19,7 @@ absl::Status Mismatch(const std::string& tensor, const std::string& message) {
                       "tensor", tensor);
 }
 
-// Greedy matching with one place to go back to: the last *.
-bool Matches(absl::string_view pattern, absl::string_view name) {
-  size_t p = 0, n = 0, star = absl::string_view::npos, star_at = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_at = n;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-      ++p;
-      ++n;
-    } else if (star != absl::string_view::npos) {
-      p = star + 1;
-      n = ++star_at;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
 }  // namespace
-
-bool MatchesAny(const std::vector<std::string>& patterns, absl::string_view name) {
-  for (const std::string& pattern : patterns) {
-    if (Matches(pattern, name)) return true;
-  }
-  return false;
-}
 
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
                        const CheckpointFound* first, const TensorSelection& selection) {

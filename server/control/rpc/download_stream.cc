@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
-#include "server/control/rpc/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/control/rpc/job_translation.h"
 
 namespace stockpot {

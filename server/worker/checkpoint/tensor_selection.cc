@@ -6,7 +6,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "server/worker/checkpoint/checkpoint_errors.h"
-#include "server/worker/checkpoint/name_pattern.h"
+#include "server/base/name_pattern.h"
 
 namespace stockpot {
 namespace {

@@ -1,14 +1,11 @@
 #include "server/worker/evaluation/logits_cache.h"
 
-#include <isa-l/crc.h>
-
-#include <algorithm>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
 #include "server/base/digest.h"
 #include "server/base/status.h"
 
@@ -29,18 +26,6 @@ uint64_t DecodeNumber(absl::string_view bytes) {
   uint64_t value;
   std::memcpy(&value, bytes.data(), sizeof(value));
   return value;
-}
-
-uint64_t Crc32c(absl::string_view bytes) {
-  uint32_t sum = 0xFFFFFFFFu;
-  while (!bytes.empty()) {  // its length is an int
-    const size_t size = std::min<size_t>(bytes.size(), std::numeric_limits<int>::max());
-    // It only reads; its parameter is not const in this version.
-    auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
-    sum = crc32_iscsi(data, static_cast<int>(size), sum);
-    bytes.remove_prefix(size);
-  }
-  return ~sum;
 }
 
 std::string EncodeHeader(const std::string& digest, uint64_t examples, uint64_t classes,

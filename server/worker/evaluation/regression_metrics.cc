@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/statistics.h"
 #include "server/base/status.h"
-#include "server/worker/evaluation/correlation.h"
 #include "server/worker/evaluation/logit_scores.h"
 
 namespace stockpot {
@@ -35,8 +35,8 @@ Measurement RegressionMetrics::Finish() {
     const double error = outputs[i] - targets[i];
     measurement_.squared_error_sum += error * error;
   }
-  measurement_.pearson = Pearson(outputs, targets);
-  measurement_.spearman = Spearman(outputs, targets);
+  measurement_.pearson = PearsonCorrelation(outputs, targets);
+  measurement_.spearman = SpearmanCorrelation(outputs, targets);
   return std::move(measurement_);
 }
 

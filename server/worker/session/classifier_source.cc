@@ -1,6 +1,7 @@
 #include "server/worker/session/classifier_source.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,17 +23,15 @@ absl::Status Invalid(const std::string& tensor, absl::string_view what) {
 // The index of a floating-point tensor with so many dimensions.
 absl::StatusOr<size_t> Find(const StateDict& tensors, const std::string& name, size_t rank,
                             absl::string_view shape) {
-  const auto& all = tensors.tensors();
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const TensorInfo& info) { return info.name == name; });
-  if (found == all.end()) return Invalid(name, "is not there: name the classifier's tensors");
-  if (!IsFloatingPoint(found->dtype) || found->shape.size() != rank ||
-      found->element_count() == 0) {
+  const std::optional<size_t> index = FindTensor(tensors.tensors(), name);
+  if (!index.has_value()) return Invalid(name, "is not there: name the classifier's tensors");
+  const TensorInfo& found = tensors.tensors()[*index];
+  if (!IsFloatingPoint(found.dtype) || found.shape.size() != rank || found.element_count() == 0) {
     return Invalid(
-        name, absl::StrCat("is ", DTypeName(found->dtype), " [", absl::StrJoin(found->shape, ", "),
+        name, absl::StrCat("is ", DTypeName(found.dtype), " [", absl::StrJoin(found.shape, ", "),
                            "]: a classifier's is floating-point ", shape));
   }
-  return static_cast<size_t>(found - all.begin());
+  return *index;
 }
 
 absl::Status AddTensor(const StateDict& tensors, size_t index, ContentSummarizer* content) {

@@ -1,4 +1,4 @@
-#include "server/worker/checkpoint/name_pattern.h"
+#include "server/base/name_pattern.h"
 
 #include <algorithm>
 

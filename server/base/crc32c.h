@@ -1,7 +1,7 @@
 // CRC-32C (Castagnoli polynomial, RFC 3720 appendix B.4): of "123456789" it is 0xE3069283.
 // Thread safety: the function is thread-safe.
-#ifndef STOCKPOT_SERVER_CONTROL_RPC_CRC32C_H_
-#define STOCKPOT_SERVER_CONTROL_RPC_CRC32C_H_
+#ifndef STOCKPOT_SERVER_BASE_CRC32C_H_
+#define STOCKPOT_SERVER_BASE_CRC32C_H_
 
 #include <cstdint>
 
@@ -9,9 +9,8 @@
 
 namespace stockpot {
 
-// `bytes` must be shorter than 2 GiB.
 uint32_t Crc32c(absl::string_view bytes);
 
 }  // namespace stockpot
 
-#endif  // STOCKPOT_SERVER_CONTROL_RPC_CRC32C_H_
+#endif  // STOCKPOT_SERVER_BASE_CRC32C_H_
