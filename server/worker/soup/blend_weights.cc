@@ -9,33 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/worker/soup/float_conversions.h"
+#include "server/worker/soup/stored_float.h"
 
 namespace stockpot {
 namespace {
 
 // Elements whose sum is made before the next ones are touched: sum and inputs stay in the cache.
 constexpr size_t kBlockElements = 4096;
-
-// How one dtype is stored, and the type its sums are made in.
-template <typename Number>
-struct Plain {
-  using Stored = Number;
-  using Sum = Number;
-  static Sum Load(Stored stored) { return stored; }
-};
-template <typename Format>
-struct Small {
-  using Stored = typename Format::Bits;
-  using Sum = float;
-  static Sum Load(Stored stored) { return Format::Decode(stored); }
-};
-
-template <typename Number>
-Number LoadAt(const char* elements, size_t index) {
-  Number number;
-  std::memcpy(&number, elements + index * sizeof(Number), sizeof(Number));
-  return number;
-}
 
 template <typename Number>
 void StoreAt(char* elements, size_t index, Number number) {
@@ -105,27 +85,6 @@ void Blend(const std::vector<absl::Span<const char>>& inputs, absl::Span<const d
   }
 }
 
-void BlendStored(DType stored, const std::vector<absl::Span<const char>>& inputs,
-                 absl::Span<const double> coefficients, size_t element_count, DType out_dtype,
-                 char* out) {
-  switch (stored) {
-    case DType::kFloat64:
-      return Blend<Plain<double>>(inputs, coefficients, element_count, out_dtype, out);
-    case DType::kFloat32:
-      return Blend<Plain<float>>(inputs, coefficients, element_count, out_dtype, out);
-    case DType::kFloat16:
-      return Blend<Small<Float16>>(inputs, coefficients, element_count, out_dtype, out);
-    case DType::kBFloat16:
-      return Blend<Small<BFloat16>>(inputs, coefficients, element_count, out_dtype, out);
-    case DType::kFloat8E5M2:
-      return Blend<Small<Float8E5M2>>(inputs, coefficients, element_count, out_dtype, out);
-    case DType::kFloat8E4M3:
-      return Blend<Small<Float8E4M3>>(inputs, coefficients, element_count, out_dtype, out);
-    default:
-      return;  // BlendTensor copies all others
-  }
-}
-
 absl::Status CheckArguments(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                             absl::Span<const double> coefficients, size_t index,
                             std::optional<DType> requested, size_t out_size) {
@@ -182,8 +141,12 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
     std::memcpy(out.data(), inputs[0].data(), out.size());
     return absl::OkStatus();
   }
-  BlendStored(info.dtype, inputs, identity ? absl::Span<const double>() : coefficients,
-              static_cast<size_t>(info.element_count()), out_dtype, out.data());
+  const absl::Span<const double> used_coefficients =
+      identity ? absl::Span<const double>() : coefficients;
+  WithStoredFloat(info.dtype, [&](auto stored) {
+    Blend<decltype(stored)>(inputs, used_coefficients, static_cast<size_t>(info.element_count()),
+                            out_dtype, out.data());
+  });
   return absl::OkStatus();
 }
 
