@@ -8,21 +8,12 @@
 #ifndef STOCKPOT_SERVER_RECIPE_ANALYSIS_H_
 #define STOCKPOT_SERVER_RECIPE_ANALYSIS_H_
 
-#include <functional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "server/recipe/plan_state.h"
 
 namespace stockpot {
-
-struct AnalysisTask {
-  std::string key;
-  std::string what;  // for people: "calibration of greedy"
-  int64_t example_count = 0;
-  std::function<Task()> make;  // the state must outlive it
-};
 
 // Measures that an analysis is made of. Empty unless the analysis is asked for.
 std::vector<std::pair<int, Blend>> AnalysisMeasures(const PlanState& state);

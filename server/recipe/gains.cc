@@ -1,7 +1,7 @@
 #include "server/recipe/gains.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -53,13 +53,19 @@ std::string TitleOf(RecipeKind kind) {
   }
 }
 
+// The set that the headline is about: the final one, or the held-out set where there is none.
+int HeadlineSet(const JobSpec& spec) {
+  for (size_t i = 1; i < spec.data_sets.size(); ++i) {
+    if (spec.data_sets[i].role == DataSetRole::kFinal) return static_cast<int>(i);
+  }
+  return 0;
+}
+
 // The final set alone where there is one, else every report set; the held-out set first.
 std::vector<int> SetsOfGains(const JobSpec& spec) {
-  std::vector<int> sets = {0};
-  for (size_t i = 1; i < spec.data_sets.size(); ++i) {
-    if (spec.data_sets[i].role == DataSetRole::kFinal) return {0, static_cast<int>(i)};
-    sets.push_back(static_cast<int>(i));
-  }
+  if (const int set = HeadlineSet(spec); set != 0) return {0, set};
+  std::vector<int> sets(spec.data_sets.size());
+  std::iota(sets.begin(), sets.end(), 0);
   return sets;
 }
 
@@ -105,13 +111,9 @@ std::string IntervalText(const Json& gain) {
                          100 * gain["upper"].get<double>(), gain["mcnemar_p_value"].get<double>());
 }
 
-// About the final set, or the held-out set where there is none.
 std::string Headline(const PlanState& state, const Contest& contest, const Json& gains) {
   const JobSpec& spec = state.spec();
-  const int set = SetsOfGains(spec).size() == 2 &&
-                          spec.data_sets[size_t(SetsOfGains(spec)[1])].role == DataSetRole::kFinal
-                      ? SetsOfGains(spec)[1]
-                      : 0;
+  const int set = HeadlineSet(spec);
   const std::optional<Score> chosen = state.Find(set, contest.chosen);
   const std::optional<Score> best = state.Find(set, contest.best);
   if (!chosen.has_value() || !best.has_value()) return "";

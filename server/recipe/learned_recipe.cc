@@ -33,7 +33,8 @@ class LearnedRecipe final : public Recipe {
     decision.required = decision.wanted.size();
     decision.untried = static_cast<int>(options_.ingredients.size() - decision.considered.size());
     if (!decision.wanted.empty()) return decision;
-    const std::vector<int> ingredients = Ingredients(decision);
+    // As the uniform soup, it does not depend on how many of its parts were measured.
+    const std::vector<int> ingredients = AllIngredients(options_, decision.order);
     if (ingredients.size() == 1) {  // nothing to mix
       decision.soup = Blend{ingredients, {}};
       decision.done = true;
@@ -62,11 +63,6 @@ class LearnedRecipe final : public Recipe {
   }
 
  private:
-  // As the uniform soup, it does not depend on how many of its parts were measured.
-  std::vector<int> Ingredients(const Decision& decision) const {
-    return options_.groups.empty() ? options_.ingredients : BestOfGroups(options_, decision.order);
-  }
-
   const RecipeOptions options_;
 };
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/recipe/analysis.h"
 #include "server/recipe/plan_state.h"
 
 namespace stockpot {
@@ -213,7 +212,7 @@ class DecisionBuilder {
   }
 
   void Analyse() {
-    for (const AnalysisTask& task : AnalysisTasks(state_)) {
+    for (const AnalysisTask& task : state_.analysis_tasks()) {
       if (!counted_.insert(task.key).second) continue;
       ++result_.tasks_total;
       result_.examples_total += task.example_count;
@@ -276,8 +275,7 @@ class DecisionBuilder {
     if (soup.reestimated && !state_.Find(0, soup).has_value()) return;
     const Fact* written = state_.written();
     if (written == nullptr) {
-      const Task task = state_.WriteTask();
-      Want(task.key, [&] { return task; });
+      Want(state_.WriteTask().key, [&] { return state_.WriteTask(); });
       return;
     }
     const absl::StatusOr<SoupFound> files = ReadSoupFound(*written);

@@ -61,13 +61,10 @@ Blend PlanState::SoupOf(const Run& run, bool mixed) const {
 
 std::optional<Blend> PlanState::UniformSoup() const {
   const RecipeOptions& options = runs_[0].options;
-  if (options.groups.empty()) {
-    return Blend{usable_, {}, false, reestimates() && usable_.size() > 1};
-  }
-  if (decision().order.empty()) return std::nullopt;
-  std::vector<int> best = BestOfGroups(options, decision().order);
-  const bool several = best.size() > 1;
-  return Blend{std::move(best), {}, false, reestimates() && several};
+  if (!options.groups.empty() && decision().order.empty()) return std::nullopt;
+  std::vector<int> all = AllIngredients(options, decision().order);
+  const bool several = all.size() > 1;
+  return Blend{std::move(all), {}, /*ensemble=*/false, reestimates() && several};
 }
 
 std::vector<PlanState::NamedBlend> PlanState::NamedBlends() const {
@@ -101,7 +98,7 @@ std::vector<PlanState::CurvePoint> PlanState::WiseFtCurve(const Run& run) const 
   return curve;
 }
 
-std::vector<std::pair<int, Blend>> PlanState::ReportMeasures() const {
+std::vector<std::pair<int, Blend>> PlanState::FindReportMeasures() const {
   std::vector<std::pair<int, Blend>> measures;
   absl::flat_hash_set<std::string> seen;
   const auto add = [&](int data_set, const Blend& blend) {
@@ -144,7 +141,7 @@ std::vector<double> MeanCoefficients(const Blend& blend) {
   return means;
 }
 
-Task PlanState::WriteTask() const {
+Task PlanState::MakeWriteTask() const {
   const Blend soup = SoupOf(runs_[0]);
   WriteSoupInputs write;
   write.scope = options_.scope;
@@ -185,6 +182,6 @@ Json PlanState::ScoresForMetadata() const {
            {"score", score.has_value() ? ScoreJson(*score, spec_.problem) : Json()}}};
 }
 
-const Fact* PlanState::written() const { return ledger_.Find(WriteTask().key); }
+const Fact* PlanState::written() const { return ledger_.Find(write_task_.key); }
 
 }  // namespace stockpot

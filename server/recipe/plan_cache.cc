@@ -3,6 +3,16 @@
 #include <utility>
 
 namespace stockpot {
+namespace {
+
+template <typename Found>
+const absl::StatusOr<Found>& ReadOnce(const Fact& fact, absl::StatusOr<Found> (*read)(const Fact&),
+                                      std::optional<absl::StatusOr<Found>>* found) {
+  if (!found->has_value()) *found = read(fact);
+  return **found;
+}
+
+}  // namespace
 
 PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
     : spec_(spec),
@@ -34,30 +44,23 @@ PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
 }
 
 const absl::StatusOr<ArchitectureFound>& PlanCache::Architecture(const Fact& fact) {
-  if (!architecture_.has_value()) architecture_ = ReadArchitectureFound(fact);
-  return *architecture_;
+  return ReadOnce(fact, ReadArchitectureFound, &architecture_);
 }
 
 const absl::StatusOr<DataSetFound>& PlanCache::DataSet(size_t index, const Fact& fact) {
-  std::optional<absl::StatusOr<DataSetFound>>& data_set = data_sets_[index];
-  if (!data_set.has_value()) data_set = ReadDataSetFound(fact);
-  return *data_set;
+  return ReadOnce(fact, ReadDataSetFound, &data_sets_[index]);
 }
 
 const absl::StatusOr<CheckpointFound>& PlanCache::Base(const Fact& fact) {
-  if (!found_base_.has_value()) found_base_ = ReadCheckpointFound(fact);
-  return *found_base_;
+  return ReadOnce(fact, ReadCheckpointFound, &found_base_);
 }
 
 const absl::StatusOr<DataSetFound>& PlanCache::BatchNormSet(const Fact& fact) {
-  if (!batch_norm_set_.has_value()) batch_norm_set_ = ReadDataSetFound(fact);
-  return *batch_norm_set_;
+  return ReadOnce(fact, ReadDataSetFound, &batch_norm_set_);
 }
 
 const absl::StatusOr<ClassifierFound>& PlanCache::Classifier(size_t data_set, const Fact& fact) {
-  auto& classifier = found_classifiers_[data_set];
-  if (!classifier.has_value()) classifier = ReadClassifierFound(fact);
-  return *classifier;
+  return ReadOnce(fact, ReadClassifierFound, &found_classifiers_[data_set]);
 }
 
 const absl::StatusOr<LearnedCoefficients>& PlanCache::Learned(const Fact& fact,

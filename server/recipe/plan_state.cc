@@ -5,17 +5,11 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/name_pattern.h"
 #include "server/recipe/analysis.h"
 
 namespace stockpot {
 namespace {
-
-absl::Status AtField(const absl::Status& status, const std::string& context,
-                     const std::string& field) {
-  ErrorFacts facts;
-  facts.violations = {{field, std::string(status.message())}};
-  return WithFacts(Annotate(status, context), facts);
-}
 
 std::string FieldOf(size_t data_set) {
   return data_set == 0 ? "spec.evaluation.held_out"
@@ -72,7 +66,17 @@ PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int specul
   JudgeIngredients();
   if (usable_.empty() || !failure_.ok()) return;
   StartRuns(speculation);
+  if (!decision().order.empty()) report_measures_ = FindReportMeasures();
+  if (decision().done) write_task_ = MakeWriteTask();
+  if (all_done()) analysis_tasks_ = AnalysisTasks(*this);
   FindFailure();
+}
+
+void PlanState::FailAtField(const absl::Status& status, const std::string& context,
+                            const std::string& field) {
+  ErrorFacts facts;
+  facts.violations = {{field, std::string(status.message())}};
+  Fail(WithFacts(Annotate(status, context), facts));
 }
 
 const Fact* PlanState::Need(const Task& task) {
@@ -88,23 +92,16 @@ const Fact* PlanState::Need(const Task& task) {
 void PlanState::Inspect() {
   const Fact* architecture = Need(cache_->inspections().front());
   if (architecture != nullptr) {
-    const absl::StatusOr<ArchitectureFound>& found = cache_->Architecture(*architecture);
-    if (found.ok()) {
-      architecture_ = *found;
-    } else {
-      Fail(AtField(found.status(), absl::StrCat("architecture ", spec_.architecture_uri),
-                   "spec.model.architecture_uri"));
-    }
+    const ArchitectureFound* const found = Accept(
+        cache_->Architecture(*architecture), absl::StrCat("architecture ", spec_.architecture_uri),
+        "spec.model.architecture_uri");
+    if (found != nullptr) architecture_ = *found;
   }
   for (size_t i = 0; i < spec_.data_sets.size(); ++i) {
     const Fact* fact = Need(cache_->inspections()[1 + i]);
     if (fact == nullptr) continue;
-    const absl::StatusOr<DataSetFound>& found = cache_->DataSet(i, *fact);
-    if (found.ok()) {
-      data_sets_[i] = &*found;
-    } else {
-      Fail(AtField(found.status(), absl::StrCat("data set ", spec_.data_sets[i].name), FieldOf(i)));
-    }
+    data_sets_[i] = Accept(cache_->DataSet(i, *fact),
+                           absl::StrCat("data set ", spec_.data_sets[i].name), FieldOf(i));
   }
   bool in_order = architecture != nullptr;
   for (size_t i = 0; i < spec_.ingredients.size(); ++i) {
@@ -117,46 +114,40 @@ void PlanState::Inspect() {
 }
 
 void PlanState::InspectOthers() {
-  if (const Task* task = cache_->base_inspection()) {
-    const Fact* fact = Need(*task);
-    const auto at_base = [](const absl::Status& status) {
-      return AtField(status, "the base model", "spec.model.base_uri");
-    };
-    if (fact != nullptr && !cache_->Base(*fact).ok()) {
-      Fail(at_base(cache_->Base(*fact).status()));
-    } else if (fact != nullptr && inspected() && failure_.ok()) {
-      base_ = &*cache_->Base(*fact);
-      const CheckpointFound* first = nullptr;
-      for (const InspectedIngredient& ingredient : cache_->ingredients()) {
-        if (first == nullptr && ingredient.problem.ok()) first = &ingredient.found;
-      }
-      const absl::Status fits =
-          CheckFits(*base_, architecture_, UsesBaseWeights(spec_) ? first : nullptr,
-                    {spec_.excluded_tensors, {}, {}});
-      if (!fits.ok()) Fail(at_base(fits));
+  const Task* const base = cache_->base_inspection();
+  if (const Fact* fact = base == nullptr ? nullptr : Need(*base)) {
+    const char* const context = "the base model";
+    const char* const field = "spec.model.base_uri";
+    const CheckpointFound* const found = Accept(cache_->Base(*fact), context, field);
+    if (found != nullptr && inspected() && failure_.ok()) {
+      base_ = found;
+      const absl::Status fits = CheckBase();
+      if (!fits.ok()) FailAtField(fits, context, field);
     }
   }
-  if (const Task* task = cache_->batch_norm_inspection()) {
-    const Fact* fact = Need(*task);
-    if (fact != nullptr && cache_->BatchNormSet(*fact).ok()) {
-      batch_norm_set_ = &*cache_->BatchNormSet(*fact);
-    } else if (fact != nullptr) {
-      Fail(AtField(cache_->BatchNormSet(*fact).status(), "the data set for BatchNorm",
-                   "spec.batch_norm.data_set"));
-    }
+  const Task* const batch_norm = cache_->batch_norm_inspection();
+  if (const Fact* fact = batch_norm == nullptr ? nullptr : Need(*batch_norm)) {
+    batch_norm_set_ = Accept(cache_->BatchNormSet(*fact), "the data set for BatchNorm",
+                             "spec.batch_norm.data_set");
   }
   for (size_t i = 0; i < spec_.data_sets.size(); ++i) {
-    const Task* task = cache_->classifier_inspection(i);
-    if (task == nullptr) continue;
-    const Fact* fact = Need(*task);
-    if (fact != nullptr && cache_->Classifier(i, *fact).ok()) {
-      classifiers_[i] = &*cache_->Classifier(i, *fact);
-    } else if (fact != nullptr) {
-      Fail(AtField(cache_->Classifier(i, *fact).status(),
-                   absl::StrCat("the classifier of ", spec_.data_sets[i].name),
-                   absl::StrCat(FieldOf(i), ".classifier")));
-    }
+    const Task* const classifier = cache_->classifier_inspection(i);
+    const Fact* const fact = classifier == nullptr ? nullptr : Need(*classifier);
+    if (fact == nullptr) continue;
+    classifiers_[i] = Accept(cache_->Classifier(i, *fact),
+                             absl::StrCat("the classifier of ", spec_.data_sets[i].name),
+                             absl::StrCat(FieldOf(i), ".classifier"));
   }
+}
+
+// Against the first usable ingredient too where both are mixed.
+absl::Status PlanState::CheckBase() const {
+  const CheckpointFound* first = nullptr;
+  for (const InspectedIngredient& ingredient : cache_->ingredients()) {
+    if (first == nullptr && ingredient.problem.ok()) first = &ingredient.found;
+  }
+  return CheckFits(*base_, architecture_, UsesBaseWeights(spec_) ? first : nullptr,
+                   {spec_.excluded_tensors, {}, {}});
 }
 
 // Headers were compared before anything is evaluated (DESIGN.md section 4).
@@ -199,29 +190,26 @@ absl::Status PlanState::BadIngredients() const {
   return WithFacts(status, facts);
 }
 
-RecipeOptions PlanState::OptionsFor(const RecipeSpec& recipe, int speculation) const {
+void PlanState::StartRuns(int speculation) {
   RecipeOptions options;
   options.ingredients = usable_;
   options.groups = GroupsOf(spec_);
   options.metric = spec_.metric;
-  options.recipe = recipe;
   options.speculation = spec_.speculation > 0 ? spec_.speculation : speculation;
   options.reestimate = reestimates() && !spec_.batch_norm->final_soup_only;
-  return options;
-}
-
-void PlanState::StartRuns(int speculation) {
+  // A budget is the shipped recipe's: comparisons are asked for, all of them.
+  options.max_evaluations = Budget();
   const auto start = [&](const RecipeSpec& recipe) {
     Run run;
     run.spec = &recipe;
-    run.options = OptionsFor(recipe, speculation);
-    // A budget is the shipped recipe's: comparisons are asked for, all of them.
-    if (runs_.empty()) run.options.max_evaluations = Budget();
+    run.options = options;
+    run.options.recipe = recipe;
     run.recipe = MakeRecipe(run.options);
     run.decision = run.recipe->Next(*this);
     runs_.push_back(std::move(run));
   };
   start(spec_.recipe);
+  options.max_evaluations = kNoBudget;
   for (const RecipeSpec& recipe : spec_.comparisons) start(recipe);
   NameRuns();
 }
@@ -237,7 +225,7 @@ void PlanState::FindFailure() {
     if (!Check(data_set, blend)) return;
   }
   if (!all_done()) return;
-  for (const AnalysisTask& task : AnalysisTasks(*this)) {
+  for (const AnalysisTask& task : analysis_tasks_) {
     const Fact* fact = ledger_.Find(task.key);
     if (fact == nullptr) return;
     if (!fact->status.ok()) return Fail(Annotate(fact->status, task.what));

@@ -7,6 +7,7 @@
 #ifndef STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
 #define STOCKPOT_SERVER_RECIPE_PLAN_STATE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,14 @@
 #include "server/recipe/plan_cache.h"
 
 namespace stockpot {
+
+// Part of an analysis that is no measure.
+struct AnalysisTask {
+  std::string key;
+  std::string what;  // for people: "calibration of greedy"
+  int64_t example_count = 0;
+  std::function<Task()> make;  // the state must outlive it
+};
 
 class PlanState final : public HeldOutScores {
  public:
@@ -34,6 +43,8 @@ class PlanState final : public HeldOutScores {
 
   PlanState(const JobSpec& spec, const PlanOptions& options, int speculation, const Ledger& ledger,
             PlanCache* cache);
+  PlanState(const PlanState&) = delete;
+  PlanState& operator=(const PlanState&) = delete;
 
   const JobSpec& spec() const { return spec_; }
 
@@ -112,8 +123,11 @@ class PlanState final : public HeldOutScores {
   Blend SoupOf(const Run& run, bool mixed = true) const;
   // The soups' names are those of NamedBlends(): by recipe, in the order of runs().
   std::string ChosenKind() const;
-  // Every (data set, blend) the report needs beside what the recipes asked for.
-  std::vector<std::pair<int, Blend>> ReportMeasures() const;
+  // Every (data set, blend) the report needs beside what the recipes asked for, once the
+  // ingredients are ranked.
+  const std::vector<std::pair<int, Blend>>& ReportMeasures() const { return report_measures_; }
+  // Once all recipes are done.
+  const std::vector<AnalysisTask>& analysis_tasks() const { return analysis_tasks_; }
   // A done run's curve: for each of its coefficients.
   struct CurvePoint {
     double coefficient;
@@ -127,7 +141,7 @@ class PlanState final : public HeldOutScores {
   bool reestimates() const;
 
   // The write of the soup; only when the decision is done.
-  Task WriteTask() const;
+  const Task& WriteTask() const { return write_task_; }
   // The soup's files, once written; null before.
   const Fact* written() const;
 
@@ -136,15 +150,27 @@ class PlanState final : public HeldOutScores {
   // The fact, or null after noting that the task is missing.
   const Fact* Need(const Task& task);
   void InspectOthers();
+  absl::Status CheckBase() const;
   void Fail(const absl::Status& status) {
     if (failure_.ok()) failure_ = status;
   }
   Json ScoresForMetadata() const;
   void JudgeIngredients();
   absl::Status BadIngredients() const;
+  // Notes why what was inspected cannot be used. Null then.
+  template <typename Found>
+  const Found* Accept(const absl::StatusOr<Found>& found, const std::string& context,
+                      const std::string& field) {
+    if (found.ok()) return &*found;
+    FailAtField(found.status(), context, field);
+    return nullptr;
+  }
+  void FailAtField(const absl::Status& status, const std::string& context,
+                   const std::string& field);
   void StartRuns(int speculation);
   void NameRuns();
-  RecipeOptions OptionsFor(const RecipeSpec& recipe, int speculation) const;
+  std::vector<std::pair<int, Blend>> FindReportMeasures() const;
+  Task MakeWriteTask() const;
   void FindFailure();
   // Why the first of what `run` needs failed. False: something before it is not known.
   bool FindFailureOf(const Run& run);
@@ -187,6 +213,9 @@ class PlanState final : public HeldOutScores {
   std::vector<absl::Status> problems_;
   std::vector<int> usable_;
   std::vector<Run> runs_;
+  std::vector<std::pair<int, Blend>> report_measures_;
+  std::vector<AnalysisTask> analysis_tasks_;  // they refer to this state
+  Task write_task_;
 };
 
 // Scores for the report: counts, sums and the rates derived from them that the problem has.

@@ -51,21 +51,19 @@ Blend Interpolate(const Blend& soup, double coefficient) {
   return blend;
 }
 
-std::vector<int> FirstOfGroups(const RecipeOptions& options, const std::vector<int>& order) {
-  if (options.groups.empty()) return order;
-  std::vector<int> first;
-  std::set<int> seen;
-  for (const int ingredient : order) {
-    const int group = options.groups[static_cast<size_t>(ingredient)];
-    if (group == 0 || seen.insert(group).second) first.push_back(ingredient);
-  }
-  return first;
-}
-
 std::vector<int> BestOfGroups(const RecipeOptions& options, const std::vector<int>& best_first) {
-  std::vector<int> best = FirstOfGroups(options, best_first);
+  std::vector<int> best;
+  std::set<int> seen;
+  for (const int ingredient : best_first) {
+    const int group = options.groups.empty() ? 0 : options.groups[static_cast<size_t>(ingredient)];
+    if (group == 0 || seen.insert(group).second) best.push_back(ingredient);
+  }
   std::sort(best.begin(), best.end());
   return best;
+}
+
+std::vector<int> AllIngredients(const RecipeOptions& options, const std::vector<int>& best_first) {
+  return options.groups.empty() ? options.ingredients : BestOfGroups(options, best_first);
 }
 
 }  // namespace stockpot

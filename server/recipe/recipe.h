@@ -173,10 +173,10 @@ std::unique_ptr<Recipe> MakeRecipe(RecipeOptions options);
 void RankIngredients(const RecipeOptions& options, int64_t most, const HeldOutScores& scores,
                      Decision* decision);
 
-// The first of every group, in the order of `order`.
-std::vector<int> FirstOfGroups(const RecipeOptions& options, const std::vector<int>& order);
 // The best of every group, in the spec's order.
 std::vector<int> BestOfGroups(const RecipeOptions& options, const std::vector<int>& best_first);
+// What a soup of all is made of: every ingredient, ranked or not, or the best of every group.
+std::vector<int> AllIngredients(const RecipeOptions& options, const std::vector<int>& best_first);
 
 // Weights as a recipe of these options makes them.
 Blend MakeSoup(const RecipeOptions& options, std::vector<int> ingredients,

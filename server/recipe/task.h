@@ -228,9 +228,6 @@ absl::StatusOr<Score> ReadScore(const Fact& fact);
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
 absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact);
 
-// Whether `name` is one of the patterns, in which * stands for any bytes and ? for one.
-bool MatchesAny(const std::vector<std::string>& patterns, absl::string_view name);
-
 // Why a checkpoint cannot be run by the architecture or averaged with the others, naming tensor,
 // both shapes or dtypes; OK when it can. Tensors that `selection` leaves out or takes from the base
 // are not looked at. `first` is the first usable checkpoint, or null. Code

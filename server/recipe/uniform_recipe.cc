@@ -38,12 +38,11 @@ class UniformRecipe final : public Recipe {
 
  private:
   Blend All(const Decision& decision) const {
-    std::vector<int> all =
-        options_.groups.empty() ? options_.ingredients : BestOfGroups(options_, decision.order);
-    // The budget may have left some out, whose logits nobody knows.
-    if (ensemble_) all = BestOfGroups(options_, decision.order);
-    if (ensemble_) return Blend{all, {}, /*ensemble=*/all.size() > 1};
-    return MakeSoup(options_, std::move(all));
+    if (!ensemble_) return MakeSoup(options_, AllIngredients(options_, decision.order));
+    // A budget may have left some out, whose logits nobody knows.
+    std::vector<int> ranked = BestOfGroups(options_, decision.order);
+    const bool several = ranked.size() > 1;
+    return Blend{std::move(ranked), {}, /*ensemble=*/several};
   }
 
   const RecipeOptions options_;
