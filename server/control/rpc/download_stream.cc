@@ -11,9 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/base/crc32c.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
-#include "server/base/crc32c.h"
 #include "server/control/rpc/job_translation.h"
 
 namespace stockpot {

@@ -5,8 +5,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "server/worker/checkpoint/checkpoint_errors.h"
 #include "server/base/name_pattern.h"
+#include "server/worker/checkpoint/checkpoint_errors.h"
 
 namespace stockpot {
 namespace {

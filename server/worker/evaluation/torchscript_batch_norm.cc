@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/status.h"
 #include "server/base/name_pattern.h"
+#include "server/base/status.h"
 #include "server/worker/checkpoint/tensor_selection.h"
 #include "server/worker/evaluation/batch_norm_layers.h"
 #include "server/worker/evaluation/batch_norm_options.h"

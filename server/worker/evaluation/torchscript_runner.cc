@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
-#include "server/base/status.h"
 #include "server/base/name_pattern.h"
+#include "server/base/status.h"
 #include "server/worker/evaluation/batch_norm_layers.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/logits.h"

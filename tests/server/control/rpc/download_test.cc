@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/digest.h"
 #include "server/base/crc32c.h"
+#include "server/base/digest.h"
 #include "server/control/rpc/download_stream.h"
 #include "tests/server/control/rpc/rpc_fixture.h"
 #include "tests/support/temporary_folder.h"
