@@ -115,8 +115,8 @@ std::shared_ptr<const StateDict> SelectTensors(std::shared_ptr<const StateDict> 
   return view;
 }
 
-std::shared_ptr<const StateDict> OverlayTensors(std::shared_ptr<const StateDict> under,
-                                                std::shared_ptr<const StateDict> over) {
+std::shared_ptr<const StateDict> OverlayTensors(const std::shared_ptr<const StateDict>& under,
+                                                const std::shared_ptr<const StateDict>& over) {
   const auto view = std::make_shared<StateDictView>(under, over);
   absl::flat_hash_set<absl::string_view> hidden;
   for (size_t i = 0; i < over->tensors().size(); ++i) {

@@ -33,8 +33,8 @@ std::shared_ptr<const StateDict> SelectTensors(std::shared_ptr<const StateDict> 
                                                const TensorSelection& selection);
 
 // All tensors of `over`, IsFixed(), and those of `under` that have other names.
-std::shared_ptr<const StateDict> OverlayTensors(std::shared_ptr<const StateDict> under,
-                                                std::shared_ptr<const StateDict> over);
+std::shared_ptr<const StateDict> OverlayTensors(const std::shared_ptr<const StateDict>& under,
+                                                const std::shared_ptr<const StateDict>& over);
 
 // Tensors in memory, sorted by name; each has the bytes of its dtype and shape.
 struct TensorValue {
