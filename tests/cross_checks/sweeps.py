@@ -25,7 +25,7 @@ class Examples:
     labels: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is only ever the same as itself
 class Sweep:
     """A pre-trained model, its fine-tunes by name in the order of the spec, and data sets by name."""
 
@@ -105,8 +105,8 @@ class DigitNet(nn.Module):
         self.head = nn.Linear(256, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        hidden = torch.relu(self.first_norm(self.first(images)))
-        hidden = torch.relu(self.second_norm(self.second(hidden)))
+        hidden = F.silu(self.first_norm(self.first(images)))
+        hidden = F.silu(self.second_norm(self.second(hidden)))
         return self.head(hidden.flatten(1))
 
 
@@ -242,7 +242,7 @@ def read_sentences(path: pathlib.Path) -> list[tuple[float, str]]:
 
 def save_nested(weights: Weights, path: pathlib.Path) -> None:
     """As trainers do: below `state_dict`, each name with a prefix."""
-    torch.save({"state_dict": {f"model.{name}": tensor for name, tensor in weights.items()}, "epoch": 3}, path)
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}, "epoch": 3}, path)
 
 
 LENGTH = 32

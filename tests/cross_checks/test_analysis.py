@@ -10,7 +10,8 @@ import torch
 from fixtures import CrossCheck, digits
 from service import Job
 
-NAMES = ["plain", "smooth", "noise", "wild"]
+# Beyond the ends, a far end makes the running variances of BatchNorm negative, and so the logits NaN.
+NAMES = ["plain", "smooth", "noise", "long"]
 COEFFICIENTS = [-0.25, 0.0, 0.25, 0.5, 1.0]
 STEP = 0.1
 
@@ -25,7 +26,7 @@ def job() -> Job:
         "calibration": True,
         "angles": True,
         "pairs": {"coefficients": COEFFICIENTS, "pairs": pairs, "approximation": True, "step": STEP},
-        "landscape": {"first": "base", "second": "plain", "third": "noise", "points": 4, "data_set": "test"},
+        "landscape": {"first": "base", "second": "plain", "third": "noise", "points": 4, "high": 0.75, "data_set": "test"},
     }
     return fixtures.service().run(spec)
 
@@ -121,8 +122,7 @@ class Pairs(CrossCheck):
             self.assert_close(gap["approximation"], approximation, 1e-4)
 
     def test_the_central_difference_is_near_the_derivative(self):
-        """Against automatic differentiation in float64. The error of the difference is a twelfth of the square of the
-        step times the fourth derivative; on this sweep the two differ by a few per cent."""
+        """Its error is a twelfth of the square of the step times the fourth derivative."""
         held_out = digits().sets["held_out"]
         for ends, a, gap in self.gaps():
             exact = plain.second_derivative(digits().module, *ends, held_out.inputs, held_out.labels, a, gap["inverse_temperature"])
@@ -158,7 +158,7 @@ class Landscape(CrossCheck):
         second, third = (plain.flat_move(model, corners[0]) for model in corners[1:])
         for name, value in {"second_squared": second @ second, "third_squared": third @ third, "inner_product": second @ third}.items():
             self.assert_close(landscape[name], value.item(), fixtures.EXACT * abs(value.item()), name)
-        steps = [-0.5 + 2 * i / 3 for i in range(4)]
+        steps = [0.0, 0.25, 0.5, 0.75]
         self.assertEqual(len(landscape["points"]), 16)
         for point, (y, x) in zip(landscape["points"], itertools.product(steps, steps)):
             self.assert_close(point["x"], x, fixtures.EXACT)

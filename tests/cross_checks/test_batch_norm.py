@@ -21,6 +21,7 @@ def job(scope: str) -> Job:
     return fixtures.service().run({**spec, "recipe": {"greedy": {}}, "batch_norm": batch_norm})
 
 
+@functools.cache
 def with_new_statistics(names: tuple[str, ...]) -> plain.Weights:
     """The uniform soup; one model alone keeps its own."""
     soup = plain.uniform(fixtures.models(digits(), list(names)))
@@ -29,9 +30,10 @@ def with_new_statistics(names: tuple[str, ...]) -> plain.Weights:
     return plain.with_batch_norm_of(digits().module, soup, digits().sets["training"].inputs[0].split(BATCH))
 
 
+@functools.cache
 def right(names: tuple[str, ...], gather: bool) -> int:
-    weights = with_new_statistics(names) if gather else plain.uniform(fixtures.models(digits(), list(names)))
-    return plain.classification(fixtures.outputs(digits(), weights), digits().sets["held_out"].labels)["top1_correct"]
+    logits = fixtures.outputs(digits(), with_new_statistics(names)) if gather else fixtures.soup_outputs(digits(), names)
+    return plain.classification(logits, digits().sets["held_out"].labels)["top1_correct"]
 
 
 class BatchNorm(CrossCheck):

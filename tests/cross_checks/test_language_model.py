@@ -15,8 +15,7 @@ def job() -> Job:
 
 
 def perplexity(names: tuple[str, ...]) -> float:
-    logits = fixtures.outputs(tweets(), plain.uniform(fixtures.models(tweets(), list(names))))
-    return plain.language(logits, tweets().sets["held_out"].labels)["perplexity"]
+    return plain.language(fixtures.soup_outputs(tweets(), names), tweets().sets["held_out"].labels)["perplexity"]
 
 
 class LanguageModel(CrossCheck):

@@ -29,15 +29,20 @@ def job() -> Job:
     return fixtures.service().run(spec)
 
 
+def count_right(logits: torch.Tensor, data_set: str = "held_out") -> int:
+    return plain.classification(logits, digits().sets[data_set].labels)["top1_correct"]
+
+
+@functools.cache
 def right(names: tuple[str, ...]) -> int:
     """Held-out examples that the uniform soup of these has right."""
-    logits = fixtures.outputs(digits(), plain.uniform(fixtures.models(digits(), list(names))))
-    return plain.classification(logits, digits().sets["held_out"].labels)["top1_correct"]
+    return count_right(fixtures.soup_outputs(digits(), names))
 
 
+@functools.cache
 def right_together(names: tuple[str, ...]) -> int:
     """The same of their logit ensemble."""
-    return plain.classification(fixtures.ensemble(digits(), list(names)), digits().sets["held_out"].labels)["top1_correct"]
+    return count_right(fixtures.ensemble(digits(), list(names)))
 
 
 def best_first() -> list[str]:
@@ -49,18 +54,15 @@ class Ingredients(CrossCheck):
         for ingredient in job().result["ingredients"]:
             for data_set, score in data_set_scores(ingredient["scores"]).items():
                 with self.subTest(ingredient=ingredient["display_name"], data_set=data_set):
-                    logits = fixtures.outputs(digits(), digits().ingredients[ingredient["display_name"]], data_set)
+                    logits = fixtures.soup_outputs(digits(), (ingredient["display_name"],), data_set)
                     self.assert_score(score, logits, digits().sets[data_set])
 
     def test_order_and_oracles(self):
         self.assertEqual(job().result["order"], best_first())
         for oracle in job().result["oracles"]:
-            labels = digits().sets[oracle["data_set"]].labels
-            scores = [
-                plain.classification(fixtures.outputs(digits(), weights, oracle["data_set"]), labels)["top1_correct"]
-                for weights in digits().ingredients.values()
-            ]
-            self.assertEqual(oracle["ingredient"], list(digits().ingredients)[int(numpy.argmax(scores))])
+            data_set, names = oracle["data_set"], list(digits().ingredients)
+            scores = [count_right(fixtures.soup_outputs(digits(), (name,), data_set), data_set) for name in names]
+            self.assertEqual(oracle["ingredient"], names[int(numpy.argmax(scores))])
 
 
 class Soups(CrossCheck):
@@ -165,7 +167,7 @@ class WiseFt(CrossCheck):
                 logits = fixtures.outputs(digits(), weights, data_set)
                 self.assert_score(score, logits, digits().sets[data_set])
                 if data_set == "held_out":
-                    held_out[a] = plain.classification(logits, digits().sets[data_set].labels)["top1_correct"]
+                    held_out[a] = count_right(logits)
             self.assertEqual(point["mean_of_shifts"], data_set_scores(point["scores"])["shifted"]["top1"])
         best = max(held_out.values())
         # The whole soup before all others, else the first of equals.

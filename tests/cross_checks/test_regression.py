@@ -22,8 +22,7 @@ def job(metric: str) -> Job:
 
 
 def scores(names: tuple[str, ...]) -> dict[str, float]:
-    soup = plain.uniform(fixtures.models(diabetes(), list(names)))
-    return plain.regression(fixtures.outputs(diabetes(), soup), diabetes().sets["held_out"].labels)
+    return plain.regression(fixtures.soup_outputs(diabetes(), names), diabetes().sets["held_out"].labels)
 
 
 class Regression(CrossCheck):

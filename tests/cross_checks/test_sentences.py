@@ -23,15 +23,15 @@ def job(metric: str) -> Job:
     return fixtures.service().run({**spec, "recipe": {"greedy": {}}, "comparisons": [{"logit_ensemble": {}}]})
 
 
-def scores(names: list[str], data_set: str = "held_out") -> dict[str, float]:
-    soup = plain.uniform(fixtures.models(sentences(), names))
-    return plain.classification(fixtures.outputs(sentences(), soup, data_set), sentences().sets[data_set].labels)
+def scores(names: tuple[str, ...], data_set: str = "held_out") -> dict[str, float]:
+    return plain.classification(fixtures.soup_outputs(sentences(), names, data_set), sentences().sets[data_set].labels)
 
 
 class Sentences(CrossCheck):
     def test_how_the_checkpoints_were_read(self):
         for ingredient in job("MATTHEWS").result["ingredients"]:
-            self.assertEqual(ingredient["notes"], ["taken from key 'state_dict'", "prefix 'model.' removed"])
+            notes = ["taken from key 'state_dict'", "ignored: 'epoch' (an int)", "prefix 'module.' removed"]
+            self.assertEqual(ingredient["notes"], notes)
 
     def test_scores_on_each_data_set(self):
         self.assert_blends(job("MATTHEWS"), sentences(), ["best_single", "uniform", "greedy"])
@@ -47,7 +47,7 @@ class Sentences(CrossCheck):
             with self.subTest(metric=metric):
 
                 def score(names: tuple[str, ...]) -> float:
-                    return value(scores(list(names)))
+                    return value(scores(names))
 
                 order = sorted(sentences().ingredients, key=lambda name: -score((name,)))
                 soup, steps = plain.greedy(order, score)
@@ -61,7 +61,7 @@ class Sentences(CrossCheck):
             for kind in ["best_single", "uniform"]:
                 with self.subTest(metric=metric, kind=kind):
                     blend = job(metric).blend(kind)
-                    of_shifts = [scores(blend["ingredients"], data_set) for data_set in ["tweets", "newspaper"]]
+                    of_shifts = [scores(tuple(blend["ingredients"]), data_set) for data_set in ["tweets", "newspaper"]]
                     if metric == "CROSS_ENTROPY":
                         values = [s["cross_entropy_sum"] / s["example_count"] for s in of_shifts]
                     else:
