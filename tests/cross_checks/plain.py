@@ -71,7 +71,7 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """The scores of a data set, under the names of the report."""
     truth, guess = labels.numpy(), logits.argmax(1).numpy()
     exact = logits.double()
-    scores = {
+    return {
         "example_count": len(truth),
         "top1_correct": sklearn.metrics.accuracy_score(truth, guess, normalize=False),
         "top5_correct": int((logits.topk(min(5, logits.size(1)), dim=1).indices == labels[:, None]).sum()),
@@ -79,11 +79,10 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
         "mean_per_class": sklearn.metrics.balanced_accuracy_score(truth, guess),
         "f1_macro": sklearn.metrics.f1_score(truth, guess, average="macro"),
         "matthews": sklearn.metrics.matthews_corrcoef(truth, guess),
+        # The report says 0 where there are not two classes.
+        "f1_binary": sklearn.metrics.f1_score(truth, guess) if logits.size(1) == 2 else 0.0,
         "ece": ece_equal_mass(exact, labels),
     }
-    if logits.size(1) == 2:
-        scores["f1_binary"] = sklearn.metrics.f1_score(truth, guess)
-    return scores
 
 
 def regression(predictions: Tensor, targets: Tensor) -> dict[str, float]:

@@ -12,8 +12,10 @@ from plain import Learning
 from safetensors.torch import load_file
 from service import Job
 
-# Of coefficients, after three epochs of five steps. Both compute gradients in float32.
-TOLERANCE = 1e-3
+# Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1e-7 from a plain
+# optimisation in float64. Gradients are float32, and each step of AdamW hands the rounding of those before it on: the
+# same in 30 steps by tensor on ResNets of 31 tensors differs by far more (tests/README.md).
+TOLERANCE = 1e-4
 
 RUNS = {
     "learned": Learning("SOFTMAX", weight_decay=0.1, seed=5),
@@ -85,7 +87,7 @@ class Learned(CrossCheck):
                         self.assert_close(coefficient, value, TOLERANCE, name)
                 self.assert_close(found(kind)["temperature"], plainly.temperature, TOLERANCE)
                 for loss, value in zip(found(kind)["epoch_losses"], plainly.epoch_losses, strict=True):
-                    self.assert_close(loss, value, 1e-4, "loss of an epoch")
+                    self.assert_close(loss, value, fixtures.LOSS_TOLERANCE, "loss of an epoch")
                 self.assertEqual(options.fixed_temperature, found(kind)["temperature"] == 1)
 
     def test_they_moved(self):
