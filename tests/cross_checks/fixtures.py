@@ -6,12 +6,13 @@ import os
 import pathlib
 import unittest
 
+import torch
+from torch import Tensor
+
 import plain
 import sweeps
-import torch
 from service import Job, Service
 from sweeps import Examples, Sweep
-from torch import Tensor
 
 torch.set_num_threads(1)  # the models are small
 
@@ -102,7 +103,9 @@ class CrossCheck(unittest.TestCase):
         for name in ["mean_per_class", "f1_binary", "f1_macro", "matthews"]:
             if name in expected and ties == 0:
                 self.assert_close(score[name], expected[name], EXACT, name)
-        self.assert_close(float(score["cross_entropy_sum"]) / count, expected["cross_entropy_sum"] / count, LOSS_TOLERANCE)
+        self.assert_close(
+            float(score["cross_entropy_sum"]) / count, expected["cross_entropy_sum"] / count, LOSS_TOLERANCE
+        )
         if "ece" in expected and ties == 0:
             self.assert_close(score["ece"], expected["ece"], LOSS_TOLERANCE, "ece")
         if language:
@@ -130,7 +133,7 @@ class CrossCheck(unittest.TestCase):
         self.assertEqual([step["candidate"] for step in tried], [step.candidate for step in steps])
         self.assertEqual([step["accepted"] for step in tried], [step.accepted for step in steps])
         self.assertEqual(int(recipe["steps"][-1]["soup_size"]), len(soup))
-        for step, plainly in zip(tried, steps):
+        for step, plainly in zip(tried, steps, strict=True):
             self.assert_close(float(step["score"][metric]), plainly.score, LOSS_TOLERANCE, metric)
 
 

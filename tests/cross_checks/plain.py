@@ -157,7 +157,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def bootstrap(differences: NDArray, level: float, seed: int, samples: int = 20_000) -> tuple[float, float]:
     """The percentile interval of the mean of paired differences, by resampling examples."""
     found = scipy.stats.bootstrap(
-        (differences,), numpy.mean, confidence_level=level, n_resamples=samples, batch=500, method="percentile", rng=seed
+        (differences,),
+        numpy.mean,
+        confidence_level=level,
+        n_resamples=samples,
+        batch=500,
+        method="percentile",
+        rng=seed,
     )
     return found.confidence_interval
 
@@ -173,9 +179,14 @@ class Step:
 
 
 def greedy(
-    order: list[str], score: Callable[[tuple[str, ...]], float], *, or_equal: bool = False, groups: dict[str, str] = {}
+    order: list[str],
+    score: Callable[[tuple[str, ...]], float],
+    *,
+    or_equal: bool = False,
+    groups: dict[str, str] | None = None,
 ) -> tuple[list[str], list[Step]]:
     """Recipe 1 of the paper, with higher scores better: what is in the soup, and what was tried."""
+    groups = groups or {}
     soup, best = [order[0]], score((order[0],))
     steps = [Step(order[0], True, best)]
     for candidate in order[1:]:
@@ -277,7 +288,7 @@ def learn(
         for batch in order.split(options.batch_size):
             mixed = dict(models[0])
             for name, alpha in coefficients().items():
-                mixed[name] = sum(a.to(dtype) * model[name] for a, model in zip(alpha, models))
+                mixed[name] = sum(a.to(dtype) * model[name] for a, model in zip(alpha, models, strict=True))
             value = loss(functional_call(module, mixed, tuple(x[batch] for x in inputs)).double() * beta, labels[batch])
             optimizer.zero_grad()
             value.backward()
@@ -303,7 +314,9 @@ def constrain(raw: Tensor, constraint: str) -> Tensor:
 
 def flat_move(model: Weights, base: Weights) -> Tensor:
     """All floating-point tensors of model minus base, in float64, end to end."""
-    return torch.cat([(model[name].double() - base[name].double()).flatten() for name in base if base[name].is_floating_point()])
+    return torch.cat(
+        [(model[name].double() - base[name].double()).flatten() for name in base if base[name].is_floating_point()]
+    )
 
 
 def expected_variance(soup: Tensor, first: Tensor, second: Tensor, beta: float) -> float:
@@ -315,7 +328,13 @@ def expected_variance(soup: Tensor, first: Tensor, second: Tensor, beta: float) 
 
 
 def second_derivative(
-    module: nn.Module, first: Weights, second: Weights, inputs: tuple[Tensor, ...], labels: Tensor, a: float, beta: float
+    module: nn.Module,
+    first: Weights,
+    second: Weights,
+    inputs: tuple[Tensor, ...],
+    labels: Tensor,
+    a: float,
+    beta: float,
 ) -> float:
     """d²/da² of the cross-entropy of beta·f(x; (1 - a)·first + a·second): all in float64, so that a step small enough
     to leave six digits is not lost in rounding. PyTorch does not differentiate BatchNorm by its statistics."""

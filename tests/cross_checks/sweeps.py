@@ -59,7 +59,9 @@ def weights_of(module: nn.Module) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def train(module: nn.Module, start: Weights | None, inputs, labels, loss, rate: float, epochs: int, seed: int) -> Weights:
+def train(
+    module: nn.Module, start: Weights | None, inputs, labels, loss, rate: float, epochs: int, seed: int
+) -> Weights:
     """AdamW from `start` (none: from the seed's own initial weights)."""
     if start is not None:
         module.load_state_dict(start)
@@ -74,12 +76,16 @@ def train(module: nn.Module, start: Weights | None, inputs, labels, loss, rate: 
     return weights_of(module.eval())
 
 
-def save_examples(path: pathlib.Path, tensors: dict[str, Tensor], inputs: tuple[Tensor, ...], labels: Tensor) -> Examples:
+def save_examples(
+    path: pathlib.Path, tensors: dict[str, Tensor], inputs: tuple[Tensor, ...], labels: Tensor
+) -> Examples:
     save_file({**{name: tensor.contiguous() for name, tensor in tensors.items()}, "labels": labels}, path)
     return Examples(path, inputs, labels)
 
 
-def save_sweep(folder: pathlib.Path, module, base, ingredients, sets, bindings, save=save_file, suffix="safetensors") -> Sweep:
+def save_sweep(
+    folder: pathlib.Path, module, base, ingredients, sets, bindings, save=save_file, suffix="safetensors"
+) -> Sweep:
     """Writes the architecture, scripted, and the checkpoints."""
     architecture = folder / "architecture.pt"
     torch.jit.script(module.eval()).save(str(architecture))
@@ -285,7 +291,9 @@ def sentences(folder: pathlib.Path, text: pathlib.Path) -> Sweep:
     base = train(module, None, [value[:3000] for value in arguments], labels[:3000], F.cross_entropy, 0.003, 3, 3)
     runs = {"slow": (0.0005, 0.0, 2), "fast": (0.003, 0.0, 1), "smooth": (0.002, 0.1, 2), "long": (0.001, 0.0, 3)}
     ingredients = {
-        name: train(module, base, [value[3000:] for value in arguments], labels[3000:], smoothed(smoothing), rate, epochs, seed)
+        name: train(
+            module, base, [value[3000:] for value in arguments], labels[3000:], smoothed(smoothing), rate, epochs, seed
+        )
         for seed, (name, (rate, smoothing, epochs)) in enumerate(runs.items())
     }
     # The other way round than forward() has them: they must be given by name.

@@ -3,10 +3,11 @@
 import functools
 import itertools
 
-import fixtures
-import plain
 import scipy.stats
 import torch
+
+import fixtures
+import plain
 from fixtures import CrossCheck, digits
 from service import Job
 
@@ -26,7 +27,14 @@ def job() -> Job:
         "calibration": True,
         "angles": True,
         "pairs": {"coefficients": COEFFICIENTS, "pairs": pairs, "approximation": True, "step": STEP},
-        "landscape": {"first": "base", "second": "plain", "third": "noise", "points": 4, "high": 0.75, "data_set": "test"},
+        "landscape": {
+            "first": "base",
+            "second": "plain",
+            "third": "noise",
+            "points": 4,
+            "high": 0.75,
+            "data_set": "test",
+        },
     }
     return fixtures.service().run(spec)
 
@@ -94,7 +102,9 @@ class Pairs(CrossCheck):
                     self.assertEqual(point.get("gap") is not None, 0 < a < 1)
                     if 0 < a < 1:
                         logits = [fixtures.outputs(digits(), end).double() for end in ends]
-                        self.assert_score(point["ensemble_score"], (1 - a) * logits[0] + a * logits[1], digits().sets["held_out"])
+                        self.assert_score(
+                            point["ensemble_score"], (1 - a) * logits[0] + a * logits[1], digits().sets["held_out"]
+                        )
 
     def gaps(self):
         for pair in job().result["pairs"]["pairs"]:
@@ -125,19 +135,25 @@ class Pairs(CrossCheck):
         """Its error is a twelfth of the square of the step times the fourth derivative."""
         held_out = digits().sets["held_out"]
         for ends, a, gap in self.gaps():
-            exact = plain.second_derivative(digits().module, *ends, held_out.inputs, held_out.labels, a, gap["inverse_temperature"])
+            exact = plain.second_derivative(
+                digits().module, *ends, held_out.inputs, held_out.labels, a, gap["inverse_temperature"]
+            )
             self.assert_close(gap["second_derivative"], exact, 0.02 * abs(exact))
 
     def test_correlations(self):
         found = job().result["pairs"]["approximation_to_difference"]
         gaps = [gap for _, _, gap in self.gaps()]
-        self.check_correlation(found, [g["approximation"] for g in gaps], [g["soup_loss"] - g["ensemble_loss"] for g in gaps])
+        self.check_correlation(
+            found, [g["approximation"] for g in gaps], [g["soup_loss"] - g["ensemble_loss"] for g in gaps]
+        )
 
     def test_angles_and_gains(self):
         angles, gains = [], []
         for pair in job().result["pairs"]["pairs"]:
             top1 = {point["coefficient"]: point["score"]["top1"] for point in pair["points"]}
-            first, second = (plain.flat_move(m, digits().base) for m in fixtures.models(digits(), [pair["first"], pair["second"]]))
+            first, second = (
+                plain.flat_move(m, digits().base) for m in fixtures.models(digits(), [pair["first"], pair["second"]])
+            )
             angle = torch.rad2deg(torch.acos(torch.nn.functional.cosine_similarity(first, second, dim=0))).item()
             self.assert_close(pair["angle"], angle, 1e-7)
             angles.append(angle)
@@ -156,11 +172,15 @@ class Landscape(CrossCheck):
         corners = fixtures.models(digits(), ["base", "plain", "noise"])
         self.assertEqual(landscape["models"], ["base", "plain", "noise"])
         second, third = (plain.flat_move(model, corners[0]) for model in corners[1:])
-        for name, value in {"second_squared": second @ second, "third_squared": third @ third, "inner_product": second @ third}.items():
+        for name, value in {
+            "second_squared": second @ second,
+            "third_squared": third @ third,
+            "inner_product": second @ third,
+        }.items():
             self.assert_close(landscape[name], value.item(), fixtures.EXACT * abs(value.item()), name)
         steps = [0.0, 0.25, 0.5, 0.75]
         self.assertEqual(len(landscape["points"]), 16)
-        for point, (y, x) in zip(landscape["points"], itertools.product(steps, steps)):
+        for point, (y, x) in zip(landscape["points"], itertools.product(steps, steps), strict=True):
             self.assert_close(point["x"], x, fixtures.EXACT)
             self.assert_close(point["y"], y, fixtures.EXACT)
             weights = plain.mix(corners, [1 - x - y, x, y])

@@ -2,11 +2,12 @@
 
 import functools
 
+import torch
+from safetensors.torch import load_file
+
 import fixtures
 import plain
-import torch
 from fixtures import CrossCheck, data_set_scores, digits
-from safetensors.torch import load_file
 from service import Job
 
 BATCH = 80  # as Stockpot is told; the 400 training images are five of them
@@ -32,7 +33,9 @@ def with_new_statistics(names: tuple[str, ...]) -> plain.Weights:
 
 @functools.cache
 def right(names: tuple[str, ...], gather: bool) -> int:
-    logits = fixtures.outputs(digits(), with_new_statistics(names)) if gather else fixtures.soup_outputs(digits(), names)
+    logits = (
+        fixtures.outputs(digits(), with_new_statistics(names)) if gather else fixtures.soup_outputs(digits(), names)
+    )
     return plain.classification(logits, digits().sets["held_out"].labels)["top1_correct"]
 
 
@@ -49,7 +52,10 @@ class BatchNorm(CrossCheck):
     def test_scores_before_and_after(self):
         for scope in ["EVERY_CANDIDATE", "FINAL_SOUP"]:
             names = job(scope).blend("greedy")["ingredients"]
-            soups = {"averaged": plain.uniform(fixtures.models(digits(), names)), "reestimated": with_new_statistics(tuple(names))}
+            soups = {
+                "averaged": plain.uniform(fixtures.models(digits(), names)),
+                "reestimated": with_new_statistics(tuple(names)),
+            }
             for which, weights in soups.items():
                 for data_set, score in data_set_scores(job(scope).result["batch_norm"][which]).items():
                     with self.subTest(scope=scope, which=which, data_set=data_set):

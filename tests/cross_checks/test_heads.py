@@ -3,11 +3,12 @@ gives instead of the ingredients."""
 
 import functools
 
+import torch
+from safetensors.torch import load_file, save_file
+
 import fixtures
 import plain
-import torch
 from fixtures import CrossCheck, digits
-from safetensors.torch import load_file, save_file
 from service import Job
 from sweeps import Examples
 

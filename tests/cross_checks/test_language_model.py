@@ -2,18 +2,21 @@
 
 import functools
 
+import torch
+from safetensors.torch import load_file
+
 import fixtures
 import plain
-import torch
 from fixtures import CrossCheck, tweets
-from safetensors.torch import load_file
 from service import Job
 
 
 @functools.cache
 def job() -> Job:
     evaluation = {"problem": "LANGUAGE_MODEL", "metric": "PERPLEXITY", "report_sets": [tweets().report_set("test")]}
-    return fixtures.service().run({**tweets().spec(**evaluation), "recipe": {"uniform": {}}, "comparisons": [{"greedy": {}}]})
+    return fixtures.service().run(
+        {**tweets().spec(**evaluation), "recipe": {"uniform": {}}, "comparisons": [{"greedy": {}}]}
+    )
 
 
 def perplexity(names: tuple[str, ...]) -> float:

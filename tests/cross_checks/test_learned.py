@@ -3,13 +3,14 @@ examples in the same order; and the file, from the coefficients."""
 
 import functools
 
-import fixtures
 import numpy
-import plain
 import torch
+from safetensors.torch import load_file
+
+import fixtures
+import plain
 from fixtures import CrossCheck, digits
 from plain import Learning
-from safetensors.torch import load_file
 from service import Job
 
 # Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1e-7 from a plain

@@ -2,12 +2,13 @@
 
 import functools
 
-import fixtures
 import numpy
-import plain
 import torch
-from fixtures import CrossCheck, data_set_scores, digits
 from safetensors.torch import load_file
+
+import fixtures
+import plain
+from fixtures import CrossCheck, data_set_scores, digits
 from service import Job
 
 WISE_FT = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -67,7 +68,9 @@ class Ingredients(CrossCheck):
 
 class Soups(CrossCheck):
     def test_scores_on_each_data_set(self):
-        self.assert_blends(job(), digits(), ["best_single", "uniform", "greedy", "greedy_2", "greedy_3", "greedy_4", "greedy_5"])
+        self.assert_blends(
+            job(), digits(), ["best_single", "uniform", "greedy", "greedy_2", "greedy_3", "greedy_4", "greedy_5"]
+        )
 
     def test_best_single(self):
         self.assertEqual(job().blend("best_single")["ingredients"], best_first()[:1])
@@ -93,7 +96,9 @@ class Greedy(CrossCheck):
 
     def test_best_first(self):
         self.check(job().result, best_first())
-        self.assertIn(False, [step["accepted"] for step in job().result["steps"]], "the sweep must have what is rejected")
+        self.assertIn(
+            False, [step["accepted"] for step in job().result["steps"]], "the sweep must have what is rejected"
+        )
 
     def test_as_given_and_not_worse(self):
         self.check(job().recipe("greedy_2"), list(digits().ingredients), or_equal=True)
@@ -179,7 +184,10 @@ class Gains(CrossCheck):
     def test_counts_test_and_interval(self):
         chosen = fixtures.blended(digits(), job().blend("greedy"))
         best = fixtures.blended(digits(), job().blend("best_single"))
-        self.assertEqual([(gain["data_set"], gain["role"]) for gain in job().result["gains"]], [("held_out", "held_out"), ("test", "final")])
+        self.assertEqual(
+            [(gain["data_set"], gain["role"]) for gain in job().result["gains"]],
+            [("held_out", "held_out"), ("test", "final")],
+        )
         for gain in job().result["gains"]:
             with self.subTest(data_set=gain["data_set"]):
                 labels = digits().sets[gain["data_set"]].labels
@@ -199,5 +207,7 @@ class Gains(CrossCheck):
         self.assertEqual(gain["level"], 0.95)
         deviation = difference.std() / len(difference) ** 0.5
         tolerance = 5 * numpy.hypot(0.027, 0.019) * deviation + 1 / len(difference)
-        for found, expected in zip((gain["lower"], gain["upper"]), plain.bootstrap(difference, 0.95, seed=1)):
+        for found, expected in zip(
+            (gain["lower"], gain["upper"]), plain.bootstrap(difference, 0.95, seed=1), strict=True
+        ):
             self.assert_close(found, expected, tolerance + fixtures.EXACT, "bootstrap")

@@ -10,7 +10,9 @@ from service import Job
 METRICS = {
     "F1_BINARY": lambda scores: scores["f1_binary"],
     "MATTHEWS": lambda scores: scores["matthews"],
-    "MEAN_OF_ACCURACY_AND_F1": lambda scores: (scores["top1_correct"] / scores["example_count"] + scores["f1_binary"]) / 2,
+    "MEAN_OF_ACCURACY_AND_F1": lambda scores: (
+        (scores["top1_correct"] / scores["example_count"] + scores["f1_binary"]) / 2
+    ),
     "CROSS_ENTROPY": lambda scores: -scores["cross_entropy_sum"],
 }
 
