@@ -13,9 +13,8 @@ from fixtures import CrossCheck, digits
 from plain import Learning
 from service import Job
 
-# Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1e-7 from a plain
-# optimisation in float64. Gradients are float32, and each step of AdamW hands the rounding of those before it on: the
-# same in 30 steps by tensor on ResNets of 31 tensors differs by far more (tests/README.md).
+# Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1.3e-7 from the same
+# optimisation in float64. Gradients are float32, and AdamW hands the rounding of a step on: see tests/README.md.
 TOLERANCE = 1e-4
 
 RUNS = {
