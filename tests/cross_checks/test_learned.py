@@ -13,7 +13,7 @@ from fixtures import CrossCheck, digits
 from plain import Learning
 from service import Job
 
-# Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1.3e-7 from the same
+# Of coefficients, after three epochs of five steps. Seen: 2e-6 at most (SUM_TO_ONE by tensor), and 1e-7 from the same
 # optimisation in float64. Gradients are float32, and AdamW hands the rounding of a step on: see tests/README.md.
 TOLERANCE = 1e-4
 
