@@ -5,11 +5,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 #include "server/base/files.h"
 
 namespace stockpot {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kFaultAroundBytes = 64 << 10;  // Linux' default
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
@@ -42,6 +50,25 @@ void MappedFile::WillReadSequentially() const {
   if (data_ == nullptr) return;
   madvise(data_, size_, MADV_SEQUENTIAL);
   madvise(data_, size_, MADV_WILLNEED);
+}
+
+void MappedFile::Advise(absl::string_view part, size_t alignment, int advice) const {
+  if (part.empty()) return;
+  const auto first = reinterpret_cast<uintptr_t>(data_);
+  const auto begin = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t aligned = std::max(first, begin / alignment * alignment);
+  const uintptr_t end =
+      std::min(first + size_, (begin + part.size() + alignment - 1) / alignment * alignment);
+  madvise(static_cast<char*>(data_) + (aligned - first), end - aligned, advice);
+}
+
+void MappedFile::MapPages(absl::string_view part) const {
+  Advise(part, kPageBytes, MADV_POPULATE_READ);
+}
+
+// A fault maps the pages around it as well: those go with the part's own.
+void MappedFile::ForgetPages(absl::string_view part) const {
+  Advise(part, kFaultAroundBytes, MADV_DONTNEED);
 }
 
 }  // namespace stockpot

@@ -28,8 +28,16 @@ class MappedFile {
   // Tells the kernel that all of it is about to be read in order.
   void WillReadSequentially() const;
 
+  // Hints about a part of bytes(). The first maps its pages at once, which costs less than one
+  // fault after the other; the second takes them out of this process's memory (not out of the
+  // system's cache): who reads them again only waits for a fault.
+  void MapPages(absl::string_view part) const;
+  void ForgetPages(absl::string_view part) const;
+
  private:
   MappedFile(void* data, size_t size) : data_(data), size_(size) {}
+  void Advise(absl::string_view part, size_t alignment, int advice) const;
+
   void* const data_;  // null for an empty file
   const size_t size_;
 };

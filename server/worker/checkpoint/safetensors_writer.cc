@@ -57,7 +57,19 @@ absl::StatusOr<std::unique_ptr<TensorWriter>> SafetensorsWriter::Create(
   return std::unique_ptr<TensorWriter>(new SafetensorsWriter(std::move(file), std::move(tensors)));
 }
 
-absl::Status SafetensorsWriter::WriteTensor(size_t /*index*/, absl::Span<const char> elements) {
+std::vector<TensorWriter::Sink> SafetensorsWriter::Sinks() {
+  const auto store = [this](absl::Span<const char> elements) {
+    const absl::StatusOr<size_t> index = Advance(elements.size());
+    return index.ok() ? file_.Store({elements.data(), elements.size()}) : index.status();
+  };
+  const auto sum = [this](absl::Span<const char> elements) {
+    file_.Sum({elements.data(), elements.size()});
+    return absl::OkStatus();
+  };
+  return {store, sum};
+}
+
+absl::Status SafetensorsWriter::WritePart(size_t /*index*/, absl::Span<const char> elements) {
   return file_.Write({elements.data(), elements.size()});
 }
 

@@ -10,6 +10,11 @@
 #include "server/base/status.h"
 
 namespace stockpot {
+namespace {
+
+constexpr uint64_t kSyncBytes = 8 << 20;
+
+}  // namespace
 
 absl::StatusOr<SummedFile> SummedFile::Create(const std::string& path) {
   if (path.empty()) return SummedFile(-1, /*kept=*/false);
@@ -36,9 +41,14 @@ absl::Status SummedFile::Fail(int error, absl::string_view what) {
 }
 
 absl::Status SummedFile::Write(absl::string_view bytes) {
+  RETURN_IF_ERROR(Store(bytes));
+  Sum(bytes);
+  return absl::OkStatus();
+}
+
+absl::Status SummedFile::Store(absl::string_view bytes) {
   RETURN_IF_ERROR(failure_);
   if (finished_) return absl::FailedPreconditionError("the file is finished already");
-  digest_.Update(bytes);
   written_.byte_count += bytes.size();
   while (kept_ && !bytes.empty()) {
     const ssize_t count = write(fd_, bytes.data(), bytes.size());
@@ -46,7 +56,15 @@ absl::Status SummedFile::Write(absl::string_view bytes) {
     if (count < 0) return Fail(errno, "cannot write");
     bytes.remove_prefix(static_cast<size_t>(count));
   }
+  if (kept_ && written_.byte_count - syncing_ >= kSyncBytes) BeginToSync();
   return absl::OkStatus();
+}
+
+// The disk works while the rest is made, so that Finish() waits for little. Whether it worked is
+// what fsync() says in the end.
+void SummedFile::BeginToSync() {
+  const auto from = static_cast<off64_t>(std::exchange(syncing_, written_.byte_count));
+  sync_file_range(fd_, from, static_cast<off64_t>(syncing_) - from, SYNC_FILE_RANGE_WRITE);
 }
 
 absl::StatusOr<WrittenFile> SummedFile::Finish() {

@@ -29,18 +29,24 @@ class SummedFile {
   // Errors: as ErrnoStatus, also of every later call: what is in the file is then unknown.
   absl::Status Write(absl::string_view bytes);
 
+  // The halves of Write(), which two threads may call at once: each is to get all bytes in order.
+  void Sum(absl::string_view bytes) { digest_.Update(bytes); }
+  absl::Status Store(absl::string_view bytes);
+
   // Syncs and closes. FAILED_PRECONDITION when it is finished already.
   absl::StatusOr<WrittenFile> Finish();
 
  private:
   SummedFile(int fd, bool kept) : fd_(fd), kept_(kept) {}
   absl::Status Fail(int error, absl::string_view what);
+  void BeginToSync();
 
   int fd_;  // -1 where nothing is kept
   const bool kept_;
   bool finished_ = false;
   absl::Status failure_;
   Sha256 digest_;
+  uint64_t syncing_ = 0;  // bytes that are on their way to the disk
   WrittenFile written_;
 };
 
