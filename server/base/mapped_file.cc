@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
 
 #include "server/base/files.h"
 
@@ -15,7 +14,6 @@ namespace stockpot {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-constexpr size_t kFaultAroundBytes = 64 << 10;  // Linux' default
 
 }  // namespace
 
@@ -52,23 +50,13 @@ void MappedFile::WillReadSequentially() const {
   madvise(data_, size_, MADV_WILLNEED);
 }
 
-void MappedFile::Advise(absl::string_view part, size_t alignment, int advice) const {
-  if (part.empty()) return;
-  const auto first = reinterpret_cast<uintptr_t>(data_);
-  const auto begin = reinterpret_cast<uintptr_t>(part.data());
-  const uintptr_t aligned = std::max(first, begin / alignment * alignment);
-  const uintptr_t end =
-      std::min(first + size_, (begin + part.size() + alignment - 1) / alignment * alignment);
-  madvise(static_cast<char*>(data_) + (aligned - first), end - aligned, advice);
-}
-
-void MappedFile::MapPages(absl::string_view part) const {
-  Advise(part, kPageBytes, MADV_POPULATE_READ);
-}
-
-// A fault maps the pages around it as well: those go with the part's own.
 void MappedFile::ForgetPages(absl::string_view part) const {
-  Advise(part, kFaultAroundBytes, MADV_DONTNEED);
+  if (part.empty()) return;
+  const auto offset = static_cast<size_t>(part.data() - static_cast<const char*>(data_));
+  const size_t begin = offset < kMappedAroundBytes ? 0 : offset - kMappedAroundBytes;
+  const size_t aligned = begin / kPageBytes * kPageBytes;
+  const size_t end = std::min(size_, offset + part.size() + kMappedAroundBytes);
+  madvise(static_cast<char*>(data_) + aligned, end - aligned, MADV_DONTNEED);
 }
 
 }  // namespace stockpot

@@ -28,16 +28,16 @@ class MappedFile {
   // Tells the kernel that all of it is about to be read in order.
   void WillReadSequentially() const;
 
-  // Hints about a part of bytes(). The first maps its pages at once, which costs less than one
-  // fault after the other; the second takes them out of this process's memory (not out of the
-  // system's cache): who reads them again only waits for a fault.
-  void MapPages(absl::string_view part) const;
+  // Takes the pages of a part of bytes(), and those around them, out of this process's memory (not
+  // out of the system's cache): who reads them again only waits for a fault.
   void ForgetPages(absl::string_view part) const;
+
+  // Reading a byte maps so much before and after it at the most: since Linux 6.18 a whole piece of
+  // the system's cache, which has up to 2 MiB.
+  static constexpr size_t kMappedAroundBytes = 2 << 20;
 
  private:
   MappedFile(void* data, size_t size) : data_(data), size_(size) {}
-  void Advise(absl::string_view part, size_t alignment, int advice) const;
-
   void* const data_;  // null for an empty file
   const size_t size_;
 };

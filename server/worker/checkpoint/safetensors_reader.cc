@@ -32,9 +32,6 @@ class SafetensorsStateDict final : public StateDict {
   absl::StatusOr<absl::Span<const char>> Read(size_t index, std::vector<char>*) const override {
     return absl::MakeConstSpan(elements_[index].data(), elements_[index].size());
   }
-  void WillRead(size_t index, size_t offset, size_t size) const override {
-    file_->MapPages(elements_[index].substr(offset, size));
-  }
   void DoneReading(size_t index, size_t offset, size_t size) const override {
     file_->ForgetPages(elements_[index].substr(offset, size));
   }

@@ -49,10 +49,10 @@ std::string Header(const std::vector<TensorInfo>& tensors,
 
 absl::StatusOr<std::unique_ptr<TensorWriter>> SafetensorsWriter::Create(
     const std::string& path, std::vector<TensorInfo> tensors,
-    const std::map<std::string, std::string>& metadata) {
+    const std::map<std::string, std::string>& metadata, SummedFile::SystemCache cache) {
   RETURN_IF_ERROR(CheckNames(tensors));
   const std::string header = Header(tensors, metadata);
-  ASSIGN_OR_RETURN(SummedFile file, SummedFile::Create(path));
+  ASSIGN_OR_RETURN(SummedFile file, SummedFile::Create(path, cache));
   RETURN_IF_ERROR(file.Write(header));
   return std::unique_ptr<TensorWriter>(new SafetensorsWriter(std::move(file), std::move(tensors)));
 }

@@ -21,7 +21,8 @@ class SafetensorsWriter final : public TensorWriter {
   // this order. `metadata` becomes "__metadata__".
   static absl::StatusOr<std::unique_ptr<TensorWriter>> Create(
       const std::string& path, std::vector<TensorInfo> tensors,
-      const std::map<std::string, std::string>& metadata);
+      const std::map<std::string, std::string>& metadata,
+      SummedFile::SystemCache cache = SummedFile::SystemCache::kUsed);
 
   // One stores, the other sums.
   std::vector<Sink> Sinks() override;

@@ -84,9 +84,8 @@ class StateDict {
   virtual absl::StatusOr<absl::Span<const char>> Read(size_t index,
                                                       std::vector<char>* scratch) const = 0;
 
-  // Hints about `size` bytes of the elements from `offset` on: they are about to be read, or will
-  // not be read again and need not stay in this process's memory. Only speed and memory change.
-  virtual void WillRead(size_t /*index*/, size_t /*offset*/, size_t /*size*/) const {}
+  // A hint: `size` bytes of the elements from `offset` on will not be read again and need not stay
+  // in this process's memory.
   virtual void DoneReading(size_t /*index*/, size_t /*offset*/, size_t /*size*/) const {}
 
   // Whether Read() fills `scratch`.

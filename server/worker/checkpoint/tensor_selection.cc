@@ -48,9 +48,6 @@ class StateDictView final : public StateDict {
                                               std::vector<char>* scratch) const override {
     return sources_[index].state_dict->Read(sources_[index].index, scratch);
   }
-  void WillRead(size_t index, size_t offset, size_t size) const override {
-    sources_[index].state_dict->WillRead(sources_[index].index, offset, size);
-  }
   void DoneReading(size_t index, size_t offset, size_t size) const override {
     sources_[index].state_dict->DoneReading(sources_[index].index, offset, size);
   }

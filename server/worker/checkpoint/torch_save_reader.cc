@@ -71,9 +71,6 @@ class TorchSaveStateDict final : public StateDict {
     CopyRowMajor(stored.view, bytes, absl::MakeSpan(*scratch));
     return absl::MakeConstSpan(*scratch);
   }
-  void WillRead(size_t index, size_t offset, size_t size) const override {
-    file_->MapPages(View(index, offset, size));
-  }
   void DoneReading(size_t index, size_t offset, size_t size) const override {
     file_->ForgetPages(View(index, offset, size));
   }

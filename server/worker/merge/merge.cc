@@ -107,7 +107,8 @@ class Writer {
 
   absl::StatusOr<WrittenFile> WriteShard(const Shard& shard, const std::string& path) {
     ASSIGN_OR_RETURN(const auto writer,
-                     SafetensorsWriter::Create(path, TensorsOf(shard), metadata_));
+                     SafetensorsWriter::Create(path, TensorsOf(shard), metadata_,
+                                               SummedFile::SystemCache::kBypassed));
     BlendConsumers consumers;
     for (const TensorWriter::Sink& sink : writer->Sinks()) {
       consumers.soup.push_back([sink](const TensorPart& part) { return sink(part.elements); });

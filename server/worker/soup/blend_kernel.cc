@@ -1,22 +1,15 @@
 #include "server/worker/soup/blend_kernel.h"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 #include <type_traits>
 
 #include "server/worker/soup/float_conversions.h"
 #include "server/worker/soup/stored_float.h"
 
-// Inlined, with all that it calls, into one function for each instruction set.
 #define STOCKPOT_INLINED [[gnu::always_inline]] inline
 
 namespace stockpot {
 namespace {
-
-// Elements whose sum is made before the next ones are touched: the sum stays in the second-level
-// cache, and each input is read in stretches long enough for the prefetcher.
-constexpr size_t kBlockElements = 16384;
 
 template <typename Number>
 void StoreAt(char* elements, size_t index, Number number) {
@@ -55,52 +48,65 @@ STOCKPOT_INLINED void StoreBlock(const Sum* sum, size_t count, DType dtype, char
 }
 
 template <typename Format>
-STOCKPOT_INLINED void Blend(absl::Span<const char* const> inputs,
-                            absl::Span<const double> coefficients, size_t element_count,
-                            DType out_dtype, char* out) {
+STOCKPOT_INLINED void Add(const char* input, size_t count, std::optional<double> coefficient,
+                          bool add, typename Format::Sum* sum) {
   using Sum = typename Format::Sum;
-  using Stored = typename Format::Stored;
-  std::array<Sum, kBlockElements> sum;
-  for (size_t begin = 0; begin < element_count; begin += kBlockElements) {
-    const size_t count = std::min(kBlockElements, element_count - begin);
-    for (size_t k = 0; k < inputs.size(); ++k) {
-      const char* input = inputs[k] + begin * sizeof(Stored);
-      const auto accumulate = [&](auto term) {
-        if (k == 0) {
-          for (size_t i = 0; i < count; ++i) sum[i] = term(Format::Load(LoadAt<Stored>(input, i)));
-        } else {
-          for (size_t i = 0; i < count; ++i) sum[i] += term(Format::Load(LoadAt<Stored>(input, i)));
-        }
-      };
-      if (coefficients.empty()) {
-        accumulate([](Sum weight) { return weight; });
-      } else {
-        const auto coefficient = static_cast<Sum>(coefficients[k]);
-        accumulate([coefficient](Sum weight) { return coefficient * weight; });
-      }
+  const auto accumulate = [&](auto term) {
+    const auto load = [&](size_t i) {
+      return term(Format::Load(LoadAt<typename Format::Stored>(input, i)));
+    };
+    if (add) {
+      for (size_t i = 0; i < count; ++i) sum[i] += load(i);
+    } else {
+      for (size_t i = 0; i < count; ++i) sum[i] = load(i);
     }
-    if (coefficients.empty() && inputs.size() > 1) {
-      const Sum scale = Sum{1} / static_cast<Sum>(inputs.size());
-      for (size_t i = 0; i < count; ++i) sum[i] *= scale;
-    }
-    StoreBlock(sum.data(), count, out_dtype, out + begin * DTypeSize(out_dtype));
+  };
+  if (!coefficient.has_value()) return accumulate([](Sum weight) { return weight; });
+  const auto factor = static_cast<Sum>(*coefficient);
+  accumulate([factor](Sum weight) { return factor * weight; });
+}
+
+template <typename Sum>
+STOCKPOT_INLINED void Store(Sum* sum, size_t count, size_t divisor, DType dtype, char* out) {
+  if (divisor > 1) {
+    const Sum scale = Sum{1} / static_cast<Sum>(divisor);
+    for (size_t i = 0; i < count; ++i) sum[i] *= scale;
   }
+  StoreBlock(sum, count, dtype, out);
 }
 
-template <typename Format>
-void BlendBaseline(absl::Span<const char* const> inputs, absl::Span<const double> coefficients,
-                   size_t count, DType out_dtype, char* out) {
-  Blend<Format>(inputs, coefficients, count, out_dtype, out);
-}
-
+// Inlined, with all that they call, into functions for each instruction set.
+struct Baseline {
+  template <typename Format, typename... Arguments>
+  static void Add(Arguments... arguments) {
+    stockpot::Add<Format>(arguments...);
+  }
+  template <typename... Arguments>
+  static void Store(Arguments... arguments) {
+    stockpot::Store(arguments...);
+  }
+};
 #if defined(__x86_64__)
-template <typename Format>
-[[gnu::target("avx2"), gnu::flatten]] void BlendAvx2(absl::Span<const char* const> inputs,
-                                                     absl::Span<const double> coefficients,
-                                                     size_t count, DType out_dtype, char* out) {
-  Blend<Format>(inputs, coefficients, count, out_dtype, out);
-}
+struct Avx2 {
+  template <typename Format, typename... Arguments>
+  [[gnu::target("avx2"), gnu::flatten]] static void Add(Arguments... arguments) {
+    stockpot::Add<Format>(arguments...);
+  }
+  template <typename... Arguments>
+  [[gnu::target("avx2"), gnu::flatten]] static void Store(Arguments... arguments) {
+    stockpot::Store(arguments...);
+  }
+};
 #endif
+
+// Calls `use` with one of the above.
+template <typename Use>
+void WithInstructions(InstructionSet instructions, const Use& use) {
+#if defined(__x86_64__)
+  if (instructions == InstructionSet::kAvx2) return use(Avx2());
+#endif
+  use(Baseline());
+}
 
 }  // namespace
 
@@ -111,17 +117,26 @@ InstructionSet BestInstructionSet() {
   return InstructionSet::kBaseline;
 }
 
-void BlendElements(DType stored, absl::Span<const char* const> inputs,
-                   absl::Span<const double> coefficients, size_t count, DType out_dtype, char* out,
-                   InstructionSet instructions) {
-  WithStoredFloat(stored, [&](auto format) {
-    using Format = decltype(format);
-#if defined(__x86_64__)
-    if (instructions == InstructionSet::kAvx2) {
-      return BlendAvx2<Format>(inputs, coefficients, count, out_dtype, out);
-    }
-#endif
-    BlendBaseline<Format>(inputs, coefficients, count, out_dtype, out);
+size_t SumSize(DType stored) { return stored == DType::kFloat64 ? sizeof(double) : sizeof(float); }
+
+void AddToSum(DType stored, const char* input, size_t count, std::optional<double> coefficient,
+              bool add, char* sum, InstructionSet instructions) {
+  WithInstructions(instructions, [&](auto set) {
+    WithStoredFloat(stored, [&](auto format) {
+      using Format = decltype(format);
+      decltype(set)::template Add<Format>(input, count, coefficient, add,
+                                          reinterpret_cast<typename Format::Sum*>(sum));
+    });
+  });
+}
+
+void StoreSum(DType stored, char* sum, size_t count, size_t divisor, DType out_dtype, char* out,
+              InstructionSet instructions) {
+  WithInstructions(instructions, [&](auto set) {
+    WithStoredFloat(stored, [&](auto format) {
+      using Sum = typename decltype(format)::Sum;
+      decltype(set)::Store(reinterpret_cast<Sum*>(sum), count, divisor, out_dtype, out);
+    });
   });
 }
 

@@ -7,8 +7,8 @@
 #define STOCKPOT_SERVER_WORKER_SOUP_BLEND_KERNEL_H_
 
 #include <cstddef>
+#include <optional>
 
-#include "absl/types/span.h"
 #include "server/worker/checkpoint/state_dict.h"
 
 namespace stockpot {
@@ -18,12 +18,19 @@ enum class InstructionSet { kBaseline, kAvx2 };
 // The widest one that this machine has.
 InstructionSet BestInstructionSet();
 
-// Writes `count` elements of a blend as `out_dtype` (floating-point). inputs[k] are ingredient k's
-// elements, of dtype `stored` (floating-point); no alignment is asked for. `coefficients`: one for
-// each ingredient, or none for the uniform blend. `instructions` must be there.
-void BlendElements(DType stored, absl::Span<const char* const> inputs,
-                   absl::Span<const double> coefficients, size_t count, DType out_dtype, char* out,
-                   InstructionSet instructions);
+// Bytes of an element of a sum of elements of dtype `stored`: 8 of F64, else 4.
+size_t SumSize(DType stored);
+
+// sum[i] = c * input[i], or with `add` sum[i] += c * input[i]; without a coefficient, input[i]
+// itself. `input` has `count` elements of the floating-point dtype `stored`, of any alignment;
+// `sum` is aligned to SumSize(stored). `instructions` must be there.
+void AddToSum(DType stored, const char* input, size_t count, std::optional<double> coefficient,
+              bool add, char* sum, InstructionSet instructions);
+
+// Writes the sum divided by `divisor` (by multiplication with its inverse; 1: as it is) as the
+// floating-point dtype `out_dtype`, one rounding. `sum` is changed.
+void StoreSum(DType stored, char* sum, size_t count, size_t divisor, DType out_dtype, char* out,
+              InstructionSet instructions);
 
 }  // namespace stockpot
 

@@ -7,23 +7,24 @@
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "server/base/mapped_file.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
 #include "server/worker/soup/blend_coefficients.h"
+#include "server/worker/soup/blend_kernel.h"
 
 namespace stockpot {
 namespace {
 
-// Of the wider of what is read and what is made. Smaller parts cost more than they save: each takes
-// two calls of the kernel for each ingredient, and the last one makes every other core forget
-// pages.
+// Of what is read, summed and made, whichever is the largest: a sum that stays in a core's cache
+// while the ingredients pass. Smaller parts cost more than they save: each takes two calls of the
+// kernel for each ingredient, and the second makes every other core forget pages.
 constexpr size_t kPartBytes = 1 << 20;
 // A window of tiny tensors is bounded too.
 constexpr size_t kMaxPartsOfWindow = 4096;
-// Below that a fault or two is cheaper than a hint.
-constexpr size_t kMinHintedBytes = 64 << 10;
-
 struct Part {
   size_t tensor;
   size_t begin, count;   // in elements
@@ -60,7 +61,8 @@ std::vector<Window> DivideIntoWindows(const WeightBlend& blend, size_t begin, si
   };
   for (size_t t = begin; t < end; ++t) {
     const auto elements = static_cast<size_t>(blend.ingredients[0]->tensors()[t].element_count());
-    const size_t widest = std::max(StoredSize(blend, t), MadeSize(blend, t));
+    const size_t widest = std::max({StoredSize(blend, t), MadeSize(blend, t),
+                                    SumSize(blend.ingredients[0]->tensors()[t].dtype)});
     const size_t most = std::max<size_t>(1, std::min(kPartBytes, window_bytes) / widest);
     size_t done = 0;
     do {
@@ -134,23 +136,49 @@ class Stream {
 
   char* BufferOf(size_t w) { return buffers_[w % buffers_.size()].data(); }
 
+  // Room for a sum, kept for the next part. There are as many as threads.
+  class SumBuffer {
+   public:
+    SumBuffer(Stream* stream, size_t byte_count) : stream_(stream) {
+      {
+        const absl::MutexLock lock(&stream_->mutex_);
+        if (!stream_->sums_.empty()) {
+          doubles_ = std::move(stream_->sums_.back());
+          stream_->sums_.pop_back();
+        }
+      }
+      doubles_.resize(std::max(doubles_.size(), byte_count / sizeof(double) + 1));
+    }
+    ~SumBuffer() {
+      const absl::MutexLock lock(&stream_->mutex_);
+      stream_->sums_.push_back(std::move(doubles_));
+    }
+    SumBuffer(const SumBuffer&) = delete;
+    SumBuffer& operator=(const SumBuffer&) = delete;
+    char* data() { return reinterpret_cast<char*>(doubles_.data()); }
+
+   private:
+    Stream* const stream_;
+    std::vector<double> doubles_;  // for their alignment
+  };
+
   absl::Status Make(const Part& part, char* buffer) {
     Tensor& tensor = tensors_[part.tensor - begin_];
     std::call_once(tensor.once, [&] { tensor.blend = Open(part.tensor); });
     const absl::StatusOr<OpenTensor>& blend = *tensor.blend;
     if (!blend.ok()) return blend.status();
-    const size_t offset = part.begin * StoredSize(blend_, part.tensor);
-    const size_t size = part.count * StoredSize(blend_, part.tensor);
-    const auto hint = [&](auto give) {
-      for (size_t k = 0; k < blend->ingredient_count(); ++k) {
-        const StateDict& ingredient = *blend_.ingredients[k];
-        if (!ingredient.IsCopied(part.tensor)) (ingredient.*give)(part.tensor, offset, size);
-      }
-    };
-    if (size >= kMinHintedBytes) hint(&StateDict::WillRead);
-    blend->Make(part.begin, part.count, buffer + part.window_offset);
-    if (consumers_.ingredients.empty()) hint(&StateDict::DoneReading);
+    SumBuffer sum(this, blend->SumBytes(part.count));
+    blend->Make(part.begin, part.count, sum.data(), buffer + part.window_offset,
+                [&](size_t k) { Forget(part, k); });
     return absl::OkStatus();
+  }
+
+  // What ingredient k holds of the part, unless its consumer is still to see it.
+  void Forget(const Part& part, size_t k) const {
+    if (!consumers_.ingredients.empty() || blend_.ingredients[k]->IsCopied(part.tensor)) return;
+    const size_t element_size = StoredSize(blend_, part.tensor);
+    blend_.ingredients[k]->DoneReading(part.tensor, part.begin * element_size,
+                                       part.count * element_size);
   }
 
   absl::StatusOr<OpenTensor> Open(size_t t) const {
@@ -219,6 +247,8 @@ class Stream {
   std::vector<Tensor> tensors_;  // from begin_ on
   std::vector<Reader> readers_;
   std::array<std::vector<char>, 2> buffers_;
+  absl::Mutex mutex_;
+  std::vector<std::vector<double>> sums_ ABSL_GUARDED_BY(mutex_);  // that nobody uses now
 };
 
 // Of all ingredients, and of the tensors that have a part in the window.
@@ -260,27 +290,28 @@ absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
 
 BlendStreamMemory PlanBlendStream(const WeightBlend& blend, const BlendStreamOptions& options,
                                   bool ingredients_are_consumed) {
-  // A page that is used maps up to this much around it, on either side of a part.
-  constexpr uint64_t kFaultAround = 64 << 10;
-  // Of a torch.save entry whose sum is checked, and of a sum on its way.
-  constexpr uint64_t kOfEachThread = (4 << 20) + (256 << 10);
+  constexpr uint64_t kAround = 2 * MappedFile::kMappedAroundBytes;
+  // One part of one ingredient, or a piece of a torch.save entry whose sum is checked.
+  constexpr uint64_t kMappedByThread = std::max<uint64_t>(kPartBytes, 4 << 20) + kAround;
   const auto threads = static_cast<uint64_t>(options.threads > 0 ? options.threads : CoreCount());
   const uint64_t ingredients = blend.ingredients.size();
   const std::vector<Window> windows =
       DivideIntoWindows(blend, 0, blend.ingredients[0]->tensors().size(), options.window_bytes);
+  uint64_t whole = 0;
+  for (const TensorInfo& tensor : blend.ingredients[0]->tensors()) whole += tensor.byte_count();
   BlendStreamMemory memory;
-  memory.buffers = 2 * LargestWindow(windows) + threads * kOfEachThread;
-  memory.mapped = threads * ingredients * (kPartBytes + 2 * kFaultAround);
-  uint64_t stored_before = 0, copied_before = 0;
+  memory.buffers = 2 * LargestWindow(windows) + threads * kPartBytes;
+  memory.mapped = threads * kMappedByThread;
+  uint64_t mapped_before = 0, copied_before = 0;
   for (const Window& window : windows) {
-    const uint64_t stored = StoredBytes(blend, window);
+    const uint64_t mapped = StoredBytes(blend, window) + window.parts.size() * kAround;
     const uint64_t copied = CopiedBytes(blend, window);
     if (ingredients_are_consumed) {
-      const uint64_t around = 2 * kFaultAround * ingredients;
-      memory.mapped = std::max(memory.mapped, ingredients * (stored + stored_before) + 2 * around);
+      const uint64_t most = std::min(mapped + mapped_before, whole + kAround);
+      memory.mapped = std::max(memory.mapped, ingredients * most);
     }
     memory.copies = std::max(memory.copies, copied + copied_before);
-    stored_before = stored;
+    mapped_before = mapped;
     copied_before = copied;
   }
   if (ingredients_are_consumed) memory.copies *= 2;

@@ -1,5 +1,7 @@
 #include "server/worker/soup/blend_weights.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -10,6 +12,9 @@
 
 namespace stockpot {
 namespace {
+
+// Elements whose sum is made before the next ones are touched: sum and inputs stay in the cache.
+constexpr size_t kBlockElements = 4096;
 
 absl::Status CheckArguments(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                             absl::Span<const double> coefficients, size_t index,
@@ -67,16 +72,28 @@ absl::StatusOr<OpenTensor> OpenTensor::Open(
   return tensor;
 }
 
-void OpenTensor::Make(size_t begin, size_t count, char* out) const {
+size_t OpenTensor::SumBytes(size_t count) const {
+  return identity_ && dtype_ == stored_ ? 0 : count * SumSize(stored_);
+}
+
+void OpenTensor::Make(size_t begin, size_t count, char* sum, char* out,
+                      const std::function<void(size_t)>& done_reading) const {
   if (count == 0) return;
   const size_t from = begin * DTypeSize(stored_);
-  if (identity_ && dtype_ == stored_) {
-    std::memcpy(out, inputs_[0] + from, count * DTypeSize(stored_));
-    return;
+  const size_t used = identity_ ? 1 : inputs_.size();
+  const InstructionSet instructions = BestInstructionSet();
+  for (size_t k = 0; k < used; ++k) {
+    if (SumBytes(count) == 0) {
+      std::memcpy(out, inputs_[k] + from, count * DTypeSize(stored_));
+    } else {
+      const std::optional<double> coefficient =
+          coefficients_.empty() ? std::nullopt : std::optional(coefficients_[k]);
+      AddToSum(stored_, inputs_[k] + from, count, coefficient, /*add=*/k > 0, sum, instructions);
+    }
+    done_reading(k);
   }
-  std::vector<const char*> inputs = inputs_;
-  for (const char*& input : inputs) input += from;
-  BlendElements(stored_, inputs, coefficients_, count, dtype_, out, BestInstructionSet());
+  if (SumBytes(count) == 0) return;
+  StoreSum(stored_, sum, count, coefficients_.empty() ? used : 1, dtype_, out, instructions);
 }
 
 absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
@@ -90,7 +107,11 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
         absl::StrCat("tensor '", ingredients[0]->tensors()[index].name, "' blends to ", size,
                      " bytes, room for ", out.size(), " was given"));
   }
-  tensor.Make(0, tensor.element_count(), out.data());
+  alignas(double) std::array<char, kBlockElements * sizeof(double)> sum;
+  for (size_t begin = 0; begin < tensor.element_count(); begin += kBlockElements) {
+    tensor.Make(begin, std::min(kBlockElements, tensor.element_count() - begin), sum.data(),
+                out.data() + begin * DTypeSize(tensor.dtype()), [](size_t) {});
+  }
   return absl::OkStatus();
 }
 

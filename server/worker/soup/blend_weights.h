@@ -15,6 +15,7 @@
 #ifndef STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
 #define STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -53,8 +54,14 @@ class OpenTensor {
   // How many ingredients go into it: all, or the first alone.
   size_t ingredient_count() const { return inputs_.size(); }
 
-  // Writes `count` elements from `begin` on, both in elements of the tensor.
-  void Make(size_t begin, size_t count, char* out) const;
+  // Bytes of room for the sum of `count` elements: 0 where there is nothing to sum.
+  size_t SumBytes(size_t count) const;
+
+  // Writes `count` elements from `begin` on, both in elements of the tensor. `sum` has
+  // SumBytes(count), aligned to 8; what is in it does not matter. Ingredients are read one after
+  // the other: `done_reading` is told of each.
+  void Make(size_t begin, size_t count, char* sum, char* out,
+            const std::function<void(size_t ingredient)>& done_reading) const;
 
  private:
   OpenTensor() = default;
