@@ -249,7 +249,9 @@ TEST_F(MergeTest, EveryFailingCallLeavesAWholeSoupOrNone) {
     SCOPED_TRACE(calls.failed());
     calls.Mend();
     ++failures;
-    if (!result.ok()) EXPECT_EQ(GetErrorFacts(result.status()).reason, "DISK_FULL");
+    if (!result.ok()) {
+      EXPECT_EQ(GetErrorFacts(result.status()).reason, "DISK_FULL");
+    }
     for (const std::string& name : FilesIn(folder.path())) {
       EXPECT_THAT(name, testing::Not(HasSubstr(".part-")));
       if (name == "soup-00001-of-00002.safetensors") ExpectSoup(folder / name, 0, 2);

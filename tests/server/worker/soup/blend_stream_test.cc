@@ -64,8 +64,10 @@ std::vector<std::string> ByTensor(const WeightBlend& blend) {
   std::vector<std::string> expected;
   for (size_t t = 0; t < tensors.size(); ++t) {
     expected.emplace_back(tensors[t].byte_count(), '?');
-    const absl::Status status = BlendTensor(blend.ingredients, blend.coefficients, t, blend.dtype,
-                                            absl::MakeSpan(expected[t].data(), expected[t].size()));
+    const absl::Status status = BlendTensor(
+        blend.ingredients,
+        CoefficientsOfTensor(blend.coefficients, blend.ingredients.size(), tensors.size(), t), t,
+        blend.dtype, absl::MakeSpan(expected[t].data(), expected[t].size()));
     EXPECT_TRUE(status.ok()) << status;
   }
   return expected;
