@@ -24,10 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::string_view kExtension = ".safetensors";
-// Windows of all ingredients stay mapped until they are summed: no more than this at a time.
-constexpr size_t kDigestWindowBytes = 64 << 20;
-constexpr size_t kMinDigestWindowBytes = 1 << 20;
-
 absl::Status CheckNumbers(const MergeOptions& options) {
   if (options.ingredients.empty()) return absl::InvalidArgumentError("no ingredients");
   const size_t count = options.coefficients.size();
@@ -187,11 +183,6 @@ void Merge::MakePlan() {
   shards_ = DivideIntoShards(
       tensors_, options_.max_shard_bytes > 0 ? options_.max_shard_bytes : UINT64_MAX, name_);
   stream_.threads = options_.threads > 0 ? options_.threads : CoreCount();
-  if (options_.digests) {
-    stream_.window_bytes = std::clamp(kDigestWindowBytes / ingredients_.size(),
-                                      kMinDigestWindowBytes, stream_.window_bytes);
-  }
-
   // The program and its libraries before it opened anything take 12 MB; of each tensor it knows
   // name, shape and place, and while it reads one header it holds that as JSON too.
   constexpr uint64_t kProgram = 24 << 20, kOfTensor = 512, kOfHeaderTensor = 4096;

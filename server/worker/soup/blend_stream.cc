@@ -19,10 +19,12 @@
 namespace stockpot {
 namespace {
 
-// Of what is read, summed and made, whichever is the largest: a sum that stays in a core's cache
-// while the ingredients pass. Smaller parts cost more than they save: each takes two calls of the
-// kernel for each ingredient, and the second makes every other core forget pages.
-constexpr size_t kPartBytes = 1 << 20;
+// Of what is read, summed and made, whichever is the largest: the sum stays in a core's
+// second-level cache while the ingredients pass.
+constexpr size_t kPartBytes = 256 << 10;
+// Of all ingredients together, what a window reads at the most, unless it is the smallest one.
+constexpr size_t kReadByWindow = 64 << 20;
+constexpr size_t kMinWindowBytes = 2 << 20, kMaxWindowBytes = 16 << 20;
 // A window of tiny tensors is bounded too.
 constexpr size_t kMaxPartsOfWindow = 4096;
 struct Part {
@@ -43,6 +45,11 @@ size_t StoredSize(const WeightBlend& blend, size_t tensor) {
 
 size_t MadeSize(const WeightBlend& blend, size_t tensor) {
   return DTypeSize(BlendDType(blend.ingredients[0]->tensors()[tensor].dtype, blend.dtype));
+}
+
+size_t WindowBytes(const WeightBlend& blend, const BlendStreamOptions& options) {
+  if (options.window_bytes > 0) return options.window_bytes;
+  return std::clamp(kReadByWindow / blend.ingredients.size(), kMinWindowBytes, kMaxWindowBytes);
 }
 
 std::vector<Window> DivideIntoWindows(const WeightBlend& blend, size_t begin, size_t end,
@@ -89,9 +96,9 @@ class Stream {
         begin_(begin),
         options_(options),
         consumers_(consumers),
-        windows_(DivideIntoWindows(blend, begin, end, options.window_bytes)),
+        windows_(DivideIntoWindows(blend, begin, end, WindowBytes(blend, options))),
         tensors_(end - begin),
-        readers_(consumers.ingredients.size()) {}
+        readers_(blend.ingredients.size()) {}
 
   absl::Status Run(const Progress& progress) {
     for (std::vector<char>& buffer : buffers_) buffer.resize(LargestWindow(windows_));
@@ -122,13 +129,13 @@ class Stream {
   // piece of work, which would hold up the others at the end.
   absl::Status MakeAndConsume(size_t w) {
     const size_t soup_count = w == 0 ? 0 : consumers_.soup.size();
-    const size_t consumer_count = w == 0 ? 0 : soup_count + consumers_.ingredients.size();
+    const size_t consumer_count = w == 0 ? 0 : soup_count + blend_.ingredients.size();
     const size_t part_count = w == windows_.size() ? 0 : windows_[w].parts.size();
     return ForEachInParallel(
         consumer_count + part_count,
         [&](size_t i) {
           if (i < soup_count) return Consume(w - 1, consumers_.soup[i]);
-          if (i < consumer_count) return ConsumeIngredient(w - 1, i - soup_count);
+          if (i < consumer_count) return FinishIngredient(w - 1, i - soup_count);
           return Make(windows_[w].parts[i - consumer_count], BufferOf(w));
         },
         Unwatched, options_.threads);
@@ -168,17 +175,8 @@ class Stream {
     const absl::StatusOr<OpenTensor>& blend = *tensor.blend;
     if (!blend.ok()) return blend.status();
     SumBuffer sum(this, blend->SumBytes(part.count));
-    blend->Make(part.begin, part.count, sum.data(), buffer + part.window_offset,
-                [&](size_t k) { Forget(part, k); });
+    blend->Make(part.begin, part.count, sum.data(), buffer + part.window_offset);
     return absl::OkStatus();
-  }
-
-  // What ingredient k holds of the part, unless its consumer is still to see it.
-  void Forget(const Part& part, size_t k) const {
-    if (!consumers_.ingredients.empty() || blend_.ingredients[k]->IsCopied(part.tensor)) return;
-    const size_t element_size = StoredSize(blend_, part.tensor);
-    blend_.ingredients[k]->DoneReading(part.tensor, part.begin * element_size,
-                                       part.count * element_size);
   }
 
   absl::StatusOr<OpenTensor> Open(size_t t) const {
@@ -210,22 +208,38 @@ class Stream {
     return absl::OkStatus();
   }
 
-  absl::Status ConsumeIngredient(size_t w, size_t k) {
-    Reader& reader = readers_[k];
-    const StateDict& ingredient = *blend_.ingredients[k];
-    for (const Part& part : windows_[w].parts) {
-      if (reader.tensor != part.tensor) {
-        ASSIGN_OR_RETURN(reader.elements, ingredient.Read(part.tensor, &reader.copy));
-        reader.tensor = part.tensor;
-        ForgetCopied(k, part.tensor);
-      }
-      const size_t offset = part.begin * StoredSize(blend_, part.tensor);
-      const size_t size = part.count * StoredSize(blend_, part.tensor);
-      RETURN_IF_ERROR(
-          consumers_.ingredients[k]({part.tensor, offset, reader.elements.subspan(offset, size)}));
-      if (!ingredient.IsCopied(part.tensor)) ingredient.DoneReading(part.tensor, offset, size);
+  // Gives what ingredient k holds of the window to its consumer, if there is one, and forgets it.
+  // Pages are forgotten for a window at once: each time costs every core a moment, and what others
+  // still read nearby is mapped anew.
+  absl::Status FinishIngredient(size_t w, size_t k) {
+    const std::vector<Part>& parts = windows_[w].parts;
+    if (!consumers_.ingredients.empty()) {
+      for (const Part& part : parts) RETURN_IF_ERROR(ConsumeIngredient(part, k));
+    }
+    for (size_t first = 0, last = 0; first < parts.size(); first = last + 1) {
+      const size_t t = parts[first].tensor;
+      for (last = first; last + 1 < parts.size() && parts[last + 1].tensor == t;) ++last;
+      if (blend_.ingredients[k]->IsCopied(t)) continue;
+      const size_t size = StoredSize(blend_, t);
+      const size_t end = parts[last].begin + parts[last].count;
+      blend_.ingredients[k]->DoneReading(t, parts[first].begin * size,
+                                         (end - parts[first].begin) * size);
     }
     return absl::OkStatus();
+  }
+
+  absl::Status ConsumeIngredient(const Part& part, size_t k) {
+    Reader& reader = readers_[k];
+    const StateDict& ingredient = *blend_.ingredients[k];
+    if (reader.tensor != part.tensor) {
+      ASSIGN_OR_RETURN(reader.elements, ingredient.Read(part.tensor, &reader.copy));
+      reader.tensor = part.tensor;
+      ForgetCopied(k, part.tensor);
+    }
+    const size_t size = StoredSize(blend_, part.tensor);
+    return consumers_.ingredients[k](
+        {part.tensor, part.begin * size,
+         reader.elements.subspan(part.begin * size, part.count * size)});
   }
 
   // How many tensors ended with the window.
@@ -265,9 +279,14 @@ uint64_t CopiedBytes(const WeightBlend& blend, const Window& window) {
   return bytes;
 }
 
-uint64_t StoredBytes(const WeightBlend& blend, const Window& window) {
+// Of each ingredient, with what is mapped around each of its tensors.
+uint64_t MappedBytes(const WeightBlend& blend, const Window& window, uint64_t around) {
   uint64_t bytes = 0;
-  for (const Part& part : window.parts) bytes += part.count * StoredSize(blend, part.tensor);
+  std::optional<size_t> last;
+  for (const Part& part : window.parts) {
+    bytes += part.count * StoredSize(blend, part.tensor) + (last == part.tensor ? 0 : around);
+    last = part.tensor;
+  }
   return bytes;
 }
 
@@ -277,8 +296,8 @@ absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
                          const BlendStreamOptions& options, const BlendConsumers& consumers,
                          const Progress& progress) {
   if (blend.ingredients.empty()) return absl::InvalidArgumentError("a blend needs an ingredient");
-  if (begin > end || end > blend.ingredients[0]->tensors().size() || options.window_bytes == 0) {
-    return absl::InvalidArgumentError("no such tensors, or windows of no size");
+  if (begin > end || end > blend.ingredients[0]->tensors().size()) {
+    return absl::InvalidArgumentError("no such tensors");
   }
   if (!consumers.ingredients.empty() && consumers.ingredients.size() != blend.ingredients.size()) {
     return absl::InvalidArgumentError("consumers for some of the ingredients");
@@ -291,29 +310,26 @@ absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
 BlendStreamMemory PlanBlendStream(const WeightBlend& blend, const BlendStreamOptions& options,
                                   bool ingredients_are_consumed) {
   constexpr uint64_t kAround = 2 * MappedFile::kMappedAroundBytes;
-  // One part of one ingredient, or a piece of a torch.save entry whose sum is checked.
-  constexpr uint64_t kMappedByThread = std::max<uint64_t>(kPartBytes, 4 << 20) + kAround;
   const auto threads = static_cast<uint64_t>(options.threads > 0 ? options.threads : CoreCount());
   const uint64_t ingredients = blend.ingredients.size();
-  const std::vector<Window> windows =
-      DivideIntoWindows(blend, 0, blend.ingredients[0]->tensors().size(), options.window_bytes);
+  const std::vector<Window> windows = DivideIntoWindows(
+      blend, 0, blend.ingredients[0]->tensors().size(), WindowBytes(blend, options));
   uint64_t whole = 0;
   for (const TensorInfo& tensor : blend.ingredients[0]->tensors()) whole += tensor.byte_count();
   BlendStreamMemory memory;
   memory.buffers = 2 * LargestWindow(windows) + threads * kPartBytes;
-  memory.mapped = threads * kMappedByThread;
   uint64_t mapped_before = 0, copied_before = 0;
   for (const Window& window : windows) {
-    const uint64_t mapped = StoredBytes(blend, window) + window.parts.size() * kAround;
+    const uint64_t mapped = MappedBytes(blend, window, kAround);
     const uint64_t copied = CopiedBytes(blend, window);
-    if (ingredients_are_consumed) {
-      const uint64_t most = std::min(mapped + mapped_before, whole + kAround);
-      memory.mapped = std::max(memory.mapped, ingredients * most);
-    }
+    memory.mapped =
+        std::max(memory.mapped, ingredients * std::min(mapped + mapped_before, whole + kAround));
     memory.copies = std::max(memory.copies, copied + copied_before);
     mapped_before = mapped;
     copied_before = copied;
   }
+  // A piece of a torch.save entry whose sum is checked.
+  memory.mapped += threads * ((4 << 20) + kAround);
   if (ingredients_are_consumed) memory.copies *= 2;
   return memory;
 }

@@ -1,10 +1,10 @@
 // Makes the tensors of a blend one after the other on several threads, in bounded memory, at the
 // speed at which the ingredients can be read: what soups are written with.
 //
-// Tensors are cut into parts of about a megabyte, parts are gathered in windows. While the parts of
-// one window are made, each by one thread, the window before it is given to the consumers: every
-// consumer sees all parts in order, and different consumers run at the same time (one writes,
-// another sums). Pages of the ingredients leave the process's memory as soon as they are used.
+// Tensors are cut into parts that stay in a core's cache, parts are gathered in windows. While the
+// parts of one window are made, each by one thread, the window before it is given to the consumers:
+// every consumer sees all parts in order, and different consumers run at the same time (one writes,
+// another sums), and the ingredients' pages leave the process's memory.
 //
 //   StreamBlend(blend, 0, tensor_count, {}, {{write, sum}}, progress);
 //
@@ -26,8 +26,10 @@
 namespace stockpot {
 
 struct BlendStreamOptions {
-  int threads = 0;                 // 0: one for each core
-  size_t window_bytes = 16 << 20;  // of the soup; a window holds one part at least
+  int threads = 0;  // 0: one for each core
+  // Of the soup; a window holds one part at least. 0: fewer the more ingredients there are, so that
+  // two windows of all of them are mapped in about 128 MiB.
+  size_t window_bytes = 0;
 };
 
 // Some elements of a tensor. An empty tensor has one empty part.

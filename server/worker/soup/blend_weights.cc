@@ -76,8 +76,7 @@ size_t OpenTensor::SumBytes(size_t count) const {
   return identity_ && dtype_ == stored_ ? 0 : count * SumSize(stored_);
 }
 
-void OpenTensor::Make(size_t begin, size_t count, char* sum, char* out,
-                      const std::function<void(size_t)>& done_reading) const {
+void OpenTensor::Make(size_t begin, size_t count, char* sum, char* out) const {
   if (count == 0) return;
   const size_t from = begin * DTypeSize(stored_);
   const size_t used = identity_ ? 1 : inputs_.size();
@@ -90,7 +89,6 @@ void OpenTensor::Make(size_t begin, size_t count, char* sum, char* out,
           coefficients_.empty() ? std::nullopt : std::optional(coefficients_[k]);
       AddToSum(stored_, inputs_[k] + from, count, coefficient, /*add=*/k > 0, sum, instructions);
     }
-    done_reading(k);
   }
   if (SumBytes(count) == 0) return;
   StoreSum(stored_, sum, count, coefficients_.empty() ? used : 1, dtype_, out, instructions);
@@ -110,7 +108,7 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
   alignas(double) std::array<char, kBlockElements * sizeof(double)> sum;
   for (size_t begin = 0; begin < tensor.element_count(); begin += kBlockElements) {
     tensor.Make(begin, std::min(kBlockElements, tensor.element_count() - begin), sum.data(),
-                out.data() + begin * DTypeSize(tensor.dtype()), [](size_t) {});
+                out.data() + begin * DTypeSize(tensor.dtype()));
   }
   return absl::OkStatus();
 }

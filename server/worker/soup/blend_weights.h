@@ -15,7 +15,6 @@
 #ifndef STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
 #define STOCKPOT_SERVER_WORKER_SOUP_BLEND_WEIGHTS_H_
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -58,10 +57,8 @@ class OpenTensor {
   size_t SumBytes(size_t count) const;
 
   // Writes `count` elements from `begin` on, both in elements of the tensor. `sum` has
-  // SumBytes(count), aligned to 8; what is in it does not matter. Ingredients are read one after
-  // the other: `done_reading` is told of each.
-  void Make(size_t begin, size_t count, char* sum, char* out,
-            const std::function<void(size_t ingredient)>& done_reading) const;
+  // SumBytes(count), aligned to 8; what is in it does not matter.
+  void Make(size_t begin, size_t count, char* sum, char* out) const;
 
  private:
   OpenTensor() = default;
