@@ -36,18 +36,31 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::st
       return ErrnoStatus(error, "cannot map");
     }
   }
-  close(fd);
-  return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(fd, data, size));
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
+  close(fd_);
 }
 
 void MappedFile::WillReadSequentially() const {
   if (data_ == nullptr) return;
   madvise(data_, size_, MADV_SEQUENTIAL);
   madvise(data_, size_, MADV_WILLNEED);
+}
+
+absl::Status MappedFile::Copy(absl::string_view part, char* out) const {
+  while (!part.empty()) {
+    const auto offset = static_cast<off_t>(part.data() - static_cast<const char*>(data_));
+    const ssize_t count = pread(fd_, out, part.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "cannot read");
+    if (count == 0) return absl::DataLossError("the file has become shorter");
+    part.remove_prefix(static_cast<size_t>(count));
+    out += count;
+  }
+  return absl::OkStatus();
 }
 
 void MappedFile::ForgetPages(absl::string_view part) const {

@@ -64,7 +64,7 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--max-shard-bytes", flags->merge.max_shard_bytes,
                   "A larger soup becomes several files with an index (default: one file)")
       ->check(CLI::PositiveNumber);
-  app->add_option("--threads", flags->merge.threads, "0: one for each core")
+  app->add_option("--threads", flags->merge.threads, "0: one for each core, and one")
       ->check(CLI::Range(0, 1024));
   app->add_flag("--digests", flags->merge.digests, "The digest of each ingredient's content too");
   app->add_flag("--plan", flags->plan_only, "Print what would be read, written and held; stop");

@@ -78,7 +78,7 @@ void AddMergeCommand(CLI::App& app, Command& chosen) {
                    "A larger soup becomes several files with an index (default: one file)")
       ->check(CLI::PositiveNumber)
       ->type_name("BYTES");
-  command->add_option("--threads", flags->threads, "Default: one for each core")
+  command->add_option("--threads", flags->threads, "Default: one for each core, and one")
       ->check(CLI::Range(0, 1024))
       ->type_name("COUNT");
   command->add_flag("--digests", flags->digests,

@@ -48,8 +48,8 @@ class StateDictView final : public StateDict {
                                               std::vector<char>* scratch) const override {
     return sources_[index].state_dict->Read(sources_[index].index, scratch);
   }
-  void DoneReading(size_t index, size_t offset, size_t size) const override {
-    sources_[index].state_dict->DoneReading(sources_[index].index, offset, size);
+  absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {
+    return sources_[index].state_dict->Copy(sources_[index].index, offset, out);
   }
   bool IsCopied(size_t index) const override {
     return sources_[index].state_dict->IsCopied(sources_[index].index);

@@ -56,12 +56,7 @@ class TorchSaveStateDict final : public StateDict {
                                               std::vector<char>* scratch) const override {
     const TensorInfo& info = tensors_[index];
     const StoredTensor& stored = stored_[index];
-    if (!stored.storage->sum_is_right.load(std::memory_order_relaxed)) {
-      // A large storage is not to fill the memory only because its sum is checked.
-      const auto forget = [this](absl::string_view piece) { file_->ForgetPages(piece); };
-      RETURN_IF_ERROR(AtTensor(info.name, CheckSum(stored.storage->entry, forget)));
-      stored.storage->sum_is_right.store(true, std::memory_order_relaxed);
-    }
+    RETURN_IF_ERROR(CheckStorage(index));
     const absl::string_view bytes = stored.storage->entry.data;
     if (stored.contiguous) {
       const absl::string_view elements = View(index, 0, info.byte_count());
@@ -71,17 +66,28 @@ class TorchSaveStateDict final : public StateDict {
     CopyRowMajor(stored.view, bytes, absl::MakeSpan(*scratch));
     return absl::MakeConstSpan(*scratch);
   }
-  void DoneReading(size_t index, size_t offset, size_t size) const override {
-    file_->ForgetPages(View(index, offset, size));
+  absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {
+    if (!stored_[index].contiguous) return StateDict::Copy(index, offset, out);
+    RETURN_IF_ERROR(CheckStorage(index));
+    return file_->Copy(View(index, offset, out.size()), out.data());
   }
   bool IsCopied(size_t index) const override { return !stored_[index].contiguous; }
 
  private:
-  // Bytes of a contiguous tensor where they lie; all of the storage of one that is not.
+  absl::Status CheckStorage(size_t index) const {
+    Storage& storage = *stored_[index].storage;
+    if (storage.sum_is_right.load(std::memory_order_relaxed)) return absl::OkStatus();
+    // A large storage is not to fill the memory only because its sum is checked.
+    const auto forget = [this](absl::string_view piece) { file_->ForgetPages(piece); };
+    RETURN_IF_ERROR(AtTensor(tensors_[index].name, CheckSum(storage.entry, forget)));
+    storage.sum_is_right.store(true, std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+
+  // Bytes of a contiguous tensor where they lie.
   absl::string_view View(size_t index, size_t offset, size_t size) const {
     const StoredTensor& stored = stored_[index];
     const absl::string_view bytes = stored.storage->entry.data;
-    if (!stored.contiguous) return bytes;
     const auto begin = static_cast<size_t>(stored.view.offset) * stored.view.element_size;
     return bytes.substr(begin + offset, size);
   }

@@ -245,10 +245,9 @@ absl::Status CheckStored(const ZipEntry& entry) {
 
 absl::Status CheckSum(const ZipEntry& entry,
                       const std::function<void(absl::string_view)>& done_reading) {
-  constexpr size_t kPieceBytes = 4 << 20;
   uint32_t sum = 0;
-  for (size_t begin = 0; begin < entry.data.size(); begin += kPieceBytes) {
-    const absl::string_view piece = entry.data.substr(begin, kPieceBytes);
+  for (size_t begin = 0; begin < entry.data.size(); begin += kSumCheckPieceBytes) {
+    const absl::string_view piece = entry.data.substr(begin, kSumCheckPieceBytes);
     sum = crc32_gzip_refl(sum, reinterpret_cast<const unsigned char*>(piece.data()), piece.size());
     done_reading(piece);
   }

@@ -45,8 +45,9 @@ class ZipArchive {
 // INVALID_ARGUMENT when the entry is compressed.
 absl::Status CheckStored(const ZipEntry& entry);
 
-// INVALID_ARGUMENT when the entry's bytes do not have its CRC32. Reads all of them, piece by piece;
-// `done_reading` is told of each piece.
+// INVALID_ARGUMENT when the entry's bytes do not have its CRC32. Reads all of them, in pieces of at
+// most kSumCheckPieceBytes; `done_reading` is told of each piece.
+constexpr size_t kSumCheckPieceBytes = 4 << 20;
 absl::Status CheckSum(
     const ZipEntry& entry,
     const std::function<void(absl::string_view)>& done_reading = [](absl::string_view) {});

@@ -182,7 +182,8 @@ void Merge::MakePlan() {
   tensors_ = BlendedTensors(blend());
   shards_ = DivideIntoShards(
       tensors_, options_.max_shard_bytes > 0 ? options_.max_shard_bytes : UINT64_MAX, name_);
-  stream_.threads = options_.threads > 0 ? options_.threads : CoreCount();
+  // One of them waits for the disk much of the time.
+  stream_.threads = options_.threads > 0 ? options_.threads : CoreCount() + 1;
   // The program and its libraries before it opened anything take 12 MB; of each tensor it knows
   // name, shape and place, and while it reads one header it holds that as JSON too.
   constexpr uint64_t kProgram = 24 << 20, kOfTensor = 512, kOfHeaderTensor = 4096;

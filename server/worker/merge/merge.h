@@ -30,7 +30,7 @@ struct MergeOptions {
   std::vector<double> coefficients;      // one for each ingredient; empty: uniform
   std::optional<DType> dtype;            // of floating-point tensors; nullopt: as stored
   uint64_t max_shard_bytes = 0;          // larger soups become several files; 0: one file
-  int threads = 0;                       // 0: one for each core
+  int threads = 0;                       // 0: one for each core, and one
   bool digests = false;                  // the content digest of each ingredient as well
   std::string software;                  // for the soup's metadata
   CheckpointLimits limits;
@@ -45,7 +45,7 @@ struct MergePlan {
   uint64_t bytes_written = 0;  // of tensors
   int threads = 0;
   uint64_t buffer_bytes = 0;   // windows of the soup, and sums
-  uint64_t mapped_bytes = 0;   // pages of the ingredients' files at a time
+  uint64_t mapped_bytes = 0;   // pages of torch.save files whose sums are checked
   uint64_t copied_bytes = 0;   // of tensors that do not lie in order in their files, at a time
   uint64_t program_bytes = 0;  // the program itself, and what it knows of each tensor
   // The sum of the four above: no run has more resident memory, anonymous and mapped files together

@@ -13,20 +13,22 @@
 #include "server/base/mapped_file.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
+#include "server/worker/checkpoint/zip_archive.h"
 #include "server/worker/soup/blend_coefficients.h"
 #include "server/worker/soup/blend_kernel.h"
 
 namespace stockpot {
 namespace {
 
-// Of what is read, summed and made, whichever is the largest: the sum stays in a core's
-// second-level cache while the ingredients pass.
+// Of what is read, summed and made, whichever is the largest: sum and ingredient stay in a core's
+// second-level cache, so that copying an ingredient there costs little more than reading it where
+// it is mapped would, and less than mapping it and forgetting it again.
 constexpr size_t kPartBytes = 256 << 10;
-// Of all ingredients together, what a window reads at the most, unless it is the smallest one.
-constexpr size_t kReadByWindow = 64 << 20;
-constexpr size_t kMinWindowBytes = 2 << 20, kMaxWindowBytes = 16 << 20;
 // A window of tiny tensors is bounded too.
 constexpr size_t kMaxPartsOfWindow = 4096;
+// Of doubles, which sums may be made of.
+constexpr size_t kAlignment = sizeof(double);
+
 struct Part {
   size_t tensor;
   size_t begin, count;   // in elements
@@ -45,11 +47,6 @@ size_t StoredSize(const WeightBlend& blend, size_t tensor) {
 
 size_t MadeSize(const WeightBlend& blend, size_t tensor) {
   return DTypeSize(BlendDType(blend.ingredients[0]->tensors()[tensor].dtype, blend.dtype));
-}
-
-size_t WindowBytes(const WeightBlend& blend, const BlendStreamOptions& options) {
-  if (options.window_bytes > 0) return options.window_bytes;
-  return std::clamp(kReadByWindow / blend.ingredients.size(), kMinWindowBytes, kMaxWindowBytes);
 }
 
 std::vector<Window> DivideIntoWindows(const WeightBlend& blend, size_t begin, size_t end,
@@ -96,9 +93,9 @@ class Stream {
         begin_(begin),
         options_(options),
         consumers_(consumers),
-        windows_(DivideIntoWindows(blend, begin, end, WindowBytes(blend, options))),
+        windows_(DivideIntoWindows(blend, begin, end, options.window_bytes)),
         tensors_(end - begin),
-        readers_(blend.ingredients.size()) {}
+        readers_(consumers.ingredients.size()) {}
 
   absl::Status Run(const Progress& progress) {
     for (std::vector<char>& buffer : buffers_) buffer.resize(LargestWindow(windows_));
@@ -129,13 +126,13 @@ class Stream {
   // piece of work, which would hold up the others at the end.
   absl::Status MakeAndConsume(size_t w) {
     const size_t soup_count = w == 0 ? 0 : consumers_.soup.size();
-    const size_t consumer_count = w == 0 ? 0 : soup_count + blend_.ingredients.size();
+    const size_t consumer_count = w == 0 ? 0 : soup_count + consumers_.ingredients.size();
     const size_t part_count = w == windows_.size() ? 0 : windows_[w].parts.size();
     return ForEachInParallel(
         consumer_count + part_count,
         [&](size_t i) {
           if (i < soup_count) return Consume(w - 1, consumers_.soup[i]);
-          if (i < consumer_count) return FinishIngredient(w - 1, i - soup_count);
+          if (i < consumer_count) return ConsumeIngredient(w - 1, i - soup_count);
           return Make(windows_[w].parts[i - consumer_count], BufferOf(w));
         },
         Unwatched, options_.threads);
@@ -143,25 +140,25 @@ class Stream {
 
   char* BufferOf(size_t w) { return buffers_[w % buffers_.size()].data(); }
 
-  // Room for a sum, kept for the next part. There are as many as threads.
-  class SumBuffer {
+  // Room for a sum and an ingredient, kept for the next part. There are as many as threads.
+  class Scratch {
    public:
-    SumBuffer(Stream* stream, size_t byte_count) : stream_(stream) {
+    Scratch(Stream* stream, size_t byte_count) : stream_(stream) {
       {
         const absl::MutexLock lock(&stream_->mutex_);
-        if (!stream_->sums_.empty()) {
-          doubles_ = std::move(stream_->sums_.back());
-          stream_->sums_.pop_back();
+        if (!stream_->scratches_.empty()) {
+          doubles_ = std::move(stream_->scratches_.back());
+          stream_->scratches_.pop_back();
         }
       }
       doubles_.resize(std::max(doubles_.size(), byte_count / sizeof(double) + 1));
     }
-    ~SumBuffer() {
+    ~Scratch() {
       const absl::MutexLock lock(&stream_->mutex_);
-      stream_->sums_.push_back(std::move(doubles_));
+      stream_->scratches_.push_back(std::move(doubles_));
     }
-    SumBuffer(const SumBuffer&) = delete;
-    SumBuffer& operator=(const SumBuffer&) = delete;
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
     char* data() { return reinterpret_cast<char*>(doubles_.data()); }
 
    private:
@@ -174,9 +171,10 @@ class Stream {
     std::call_once(tensor.once, [&] { tensor.blend = Open(part.tensor); });
     const absl::StatusOr<OpenTensor>& blend = *tensor.blend;
     if (!blend.ok()) return blend.status();
-    SumBuffer sum(this, blend->SumBytes(part.count));
-    blend->Make(part.begin, part.count, sum.data(), buffer + part.window_offset);
-    return absl::OkStatus();
+    const size_t sum_bytes = blend->SumBytes(part.count) / kAlignment * kAlignment + kAlignment;
+    Scratch scratch(this, sum_bytes + part.count * StoredSize(blend_, part.tensor));
+    return blend->Make(part.begin, part.count, scratch.data(), scratch.data() + sum_bytes,
+                       buffer + part.window_offset);
   }
 
   absl::StatusOr<OpenTensor> Open(size_t t) const {
@@ -186,17 +184,10 @@ class Stream {
                                               blend_.ingredients[0]->tensors().size(), t),
                          t, blend_.dtype);
     if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("tensor '", Name(t), "'"));
-    for (size_t k = 0; k < opened->ingredient_count(); ++k) ForgetCopied(k, t);
     return opened;
   }
 
   const std::string& Name(size_t t) const { return blend_.ingredients[0]->tensors()[t].name; }
-
-  // What was copied is not read again.
-  void ForgetCopied(size_t k, size_t t) const {
-    const StateDict& ingredient = *blend_.ingredients[k];
-    if (ingredient.IsCopied(t)) ingredient.DoneReading(t, 0, ingredient.tensors()[t].byte_count());
-  }
 
   absl::Status Consume(size_t w, const PartConsumer& consumer) {
     for (const Part& part : windows_[w].parts) {
@@ -208,38 +199,29 @@ class Stream {
     return absl::OkStatus();
   }
 
-  // Gives what ingredient k holds of the window to its consumer, if there is one, and forgets it.
-  // Pages are forgotten for a window at once: each time costs every core a moment, and what others
-  // still read nearby is mapped anew.
-  absl::Status FinishIngredient(size_t w, size_t k) {
-    const std::vector<Part>& parts = windows_[w].parts;
-    if (!consumers_.ingredients.empty()) {
-      for (const Part& part : parts) RETURN_IF_ERROR(ConsumeIngredient(part, k));
-    }
-    for (size_t first = 0, last = 0; first < parts.size(); first = last + 1) {
-      const size_t t = parts[first].tensor;
-      for (last = first; last + 1 < parts.size() && parts[last + 1].tensor == t;) ++last;
-      if (blend_.ingredients[k]->IsCopied(t)) continue;
-      const size_t size = StoredSize(blend_, t);
-      const size_t end = parts[last].begin + parts[last].count;
-      blend_.ingredients[k]->DoneReading(t, parts[first].begin * size,
-                                         (end - parts[first].begin) * size);
+  absl::Status ConsumeIngredient(size_t w, size_t k) {
+    for (const Part& part : windows_[w].parts) {
+      const size_t size = StoredSize(blend_, part.tensor);
+      ASSIGN_OR_RETURN(const absl::Span<const char> elements,
+                       ReadPart(k, part.tensor, part.begin * size, part.count * size));
+      RETURN_IF_ERROR(consumers_.ingredients[k]({part.tensor, part.begin * size, elements}));
     }
     return absl::OkStatus();
   }
 
-  absl::Status ConsumeIngredient(const Part& part, size_t k) {
+  absl::StatusOr<absl::Span<const char>> ReadPart(size_t k, size_t t, size_t offset, size_t size) {
     Reader& reader = readers_[k];
     const StateDict& ingredient = *blend_.ingredients[k];
-    if (reader.tensor != part.tensor) {
-      ASSIGN_OR_RETURN(reader.elements, ingredient.Read(part.tensor, &reader.copy));
-      reader.tensor = part.tensor;
-      ForgetCopied(k, part.tensor);
+    if (!ingredient.IsCopied(t)) {
+      reader.copy.resize(size);
+      RETURN_IF_ERROR(ingredient.Copy(t, offset, absl::MakeSpan(reader.copy)));
+      return reader.copy;
     }
-    const size_t size = StoredSize(blend_, part.tensor);
-    return consumers_.ingredients[k](
-        {part.tensor, part.begin * size,
-         reader.elements.subspan(part.begin * size, part.count * size)});
+    if (reader.tensor != t) {
+      ASSIGN_OR_RETURN(reader.elements, ingredient.Read(t, &reader.copy));
+      reader.tensor = t;
+    }
+    return reader.elements.subspan(offset, size);
   }
 
   // How many tensors ended with the window.
@@ -262,7 +244,7 @@ class Stream {
   std::vector<Reader> readers_;
   std::array<std::vector<char>, 2> buffers_;
   absl::Mutex mutex_;
-  std::vector<std::vector<double>> sums_ ABSL_GUARDED_BY(mutex_);  // that nobody uses now
+  std::vector<std::vector<double>> scratches_ ABSL_GUARDED_BY(mutex_);  // that nobody uses now
 };
 
 // Of all ingredients, and of the tensors that have a part in the window.
@@ -279,25 +261,14 @@ uint64_t CopiedBytes(const WeightBlend& blend, const Window& window) {
   return bytes;
 }
 
-// Of each ingredient, with what is mapped around each of its tensors.
-uint64_t MappedBytes(const WeightBlend& blend, const Window& window, uint64_t around) {
-  uint64_t bytes = 0;
-  std::optional<size_t> last;
-  for (const Part& part : window.parts) {
-    bytes += part.count * StoredSize(blend, part.tensor) + (last == part.tensor ? 0 : around);
-    last = part.tensor;
-  }
-  return bytes;
-}
-
 }  // namespace
 
 absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
                          const BlendStreamOptions& options, const BlendConsumers& consumers,
                          const Progress& progress) {
   if (blend.ingredients.empty()) return absl::InvalidArgumentError("a blend needs an ingredient");
-  if (begin > end || end > blend.ingredients[0]->tensors().size()) {
-    return absl::InvalidArgumentError("no such tensors");
+  if (begin > end || end > blend.ingredients[0]->tensors().size() || options.window_bytes == 0) {
+    return absl::InvalidArgumentError("no such tensors, or windows of no size");
   }
   if (!consumers.ingredients.empty() && consumers.ingredients.size() != blend.ingredients.size()) {
     return absl::InvalidArgumentError("consumers for some of the ingredients");
@@ -309,28 +280,25 @@ absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
 
 BlendStreamMemory PlanBlendStream(const WeightBlend& blend, const BlendStreamOptions& options,
                                   bool ingredients_are_consumed) {
-  constexpr uint64_t kAround = 2 * MappedFile::kMappedAroundBytes;
   const auto threads = static_cast<uint64_t>(options.threads > 0 ? options.threads : CoreCount());
-  const uint64_t ingredients = blend.ingredients.size();
-  const std::vector<Window> windows = DivideIntoWindows(
-      blend, 0, blend.ingredients[0]->tensors().size(), WindowBytes(blend, options));
-  uint64_t whole = 0;
-  for (const TensorInfo& tensor : blend.ingredients[0]->tensors()) whole += tensor.byte_count();
+  const std::vector<Window> windows =
+      DivideIntoWindows(blend, 0, blend.ingredients[0]->tensors().size(), options.window_bytes);
   BlendStreamMemory memory;
-  memory.buffers = 2 * LargestWindow(windows) + threads * kPartBytes;
-  uint64_t mapped_before = 0, copied_before = 0;
+  memory.buffers = 2 * LargestWindow(windows) + threads * 2 * kPartBytes;
+  if (ingredients_are_consumed) memory.buffers += blend.ingredients.size() * kPartBytes;
+  uint64_t copied_before = 0;
   for (const Window& window : windows) {
-    const uint64_t mapped = MappedBytes(blend, window, kAround);
     const uint64_t copied = CopiedBytes(blend, window);
-    memory.mapped =
-        std::max(memory.mapped, ingredients * std::min(mapped + mapped_before, whole + kAround));
     memory.copies = std::max(memory.copies, copied + copied_before);
-    mapped_before = mapped;
     copied_before = copied;
   }
-  // A piece of a torch.save entry whose sum is checked.
-  memory.mapped += threads * ((4 << 20) + kAround);
   if (ingredients_are_consumed) memory.copies *= 2;
+  const bool sums_are_checked =
+      std::any_of(blend.ingredients.begin(), blend.ingredients.end(),
+                  [](const auto& ingredient) { return ingredient->format() == "torch.save"; });
+  if (sums_are_checked) {
+    memory.mapped = threads * (kSumCheckPieceBytes + 2 * MappedFile::kMappedAroundBytes);
+  }
   return memory;
 }
 

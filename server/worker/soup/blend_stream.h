@@ -4,7 +4,8 @@
 // Tensors are cut into parts that stay in a core's cache, parts are gathered in windows. While the
 // parts of one window are made, each by one thread, the window before it is given to the consumers:
 // every consumer sees all parts in order, and different consumers run at the same time (one writes,
-// another sums), and the ingredients' pages leave the process's memory.
+// another sums). Ingredients are copied part by part to where the sum is made: nothing of them
+// stays in the process's memory.
 //
 //   StreamBlend(blend, 0, tensor_count, {}, {{write, sum}}, progress);
 //
@@ -26,10 +27,8 @@
 namespace stockpot {
 
 struct BlendStreamOptions {
-  int threads = 0;  // 0: one for each core
-  // Of the soup; a window holds one part at least. 0: fewer the more ingredients there are, so that
-  // two windows of all of them are mapped in about 128 MiB.
-  size_t window_bytes = 0;
+  int threads = 0;                // 0: one for each core
+  size_t window_bytes = 8 << 20;  // of the soup; a window holds one part at least
 };
 
 // Some elements of a tensor. An empty tensor has one empty part.
@@ -56,7 +55,7 @@ absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
 // The most that StreamBlend holds at a time, in bytes.
 struct BlendStreamMemory {
   uint64_t buffers = 0;  // windows and sums
-  uint64_t mapped = 0;   // pages of the ingredients' files
+  uint64_t mapped = 0;   // pages of torch.save files whose sums are checked
   uint64_t copies = 0;   // of tensors that do not lie in order in their files
 };
 BlendStreamMemory PlanBlendStream(const WeightBlend& blend, const BlendStreamOptions& options,

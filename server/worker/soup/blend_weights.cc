@@ -56,6 +56,7 @@ absl::StatusOr<OpenTensor> OpenTensor::Open(
   const TensorInfo& info = ingredients[0]->tensors()[index];
   const bool from_first = !IsFloatingPoint(info.dtype) || ingredients[0]->IsFixed(index);
   OpenTensor tensor;
+  tensor.index_ = index;
   tensor.stored_ = info.dtype;
   tensor.dtype_ = BlendDType(info.dtype, requested);
   tensor.element_count_ = static_cast<size_t>(info.element_count());
@@ -68,6 +69,7 @@ absl::StatusOr<OpenTensor> OpenTensor::Open(
     ASSIGN_OR_RETURN(const absl::Span<const char> elements,
                      ingredients[k]->Read(index, &tensor.copies_[k]));
     tensor.inputs_.push_back(elements.data());
+    tensor.ingredients_.push_back(ingredients[k]->IsCopied(index) ? nullptr : ingredients[k].get());
   }
   return tensor;
 }
@@ -76,22 +78,28 @@ size_t OpenTensor::SumBytes(size_t count) const {
   return identity_ && dtype_ == stored_ ? 0 : count * SumSize(stored_);
 }
 
-void OpenTensor::Make(size_t begin, size_t count, char* sum, char* out) const {
-  if (count == 0) return;
+absl::Status OpenTensor::Make(size_t begin, size_t count, char* sum, char* room, char* out) const {
+  if (count == 0) return absl::OkStatus();
   const size_t from = begin * DTypeSize(stored_);
+  const size_t size = count * DTypeSize(stored_);
   const size_t used = identity_ ? 1 : inputs_.size();
   const InstructionSet instructions = BestInstructionSet();
+  const bool summed = SumBytes(count) > 0;
   for (size_t k = 0; k < used; ++k) {
-    if (SumBytes(count) == 0) {
-      std::memcpy(out, inputs_[k] + from, count * DTypeSize(stored_));
-    } else {
-      const std::optional<double> coefficient =
-          coefficients_.empty() ? std::nullopt : std::optional(coefficients_[k]);
-      AddToSum(stored_, inputs_[k] + from, count, coefficient, /*add=*/k > 0, sum, instructions);
+    const char* input = inputs_[k] + from;
+    if (room != nullptr && ingredients_[k] != nullptr) {
+      RETURN_IF_ERROR(ingredients_[k]->Copy(index_, from, {summed ? room : out, size}));
+      input = room;
+    } else if (!summed) {
+      std::memcpy(out, input, size);
     }
+    if (!summed) return absl::OkStatus();
+    const std::optional<double> coefficient =
+        coefficients_.empty() ? std::nullopt : std::optional(coefficients_[k]);
+    AddToSum(stored_, input, count, coefficient, /*add=*/k > 0, sum, instructions);
   }
-  if (SumBytes(count) == 0) return;
   StoreSum(stored_, sum, count, coefficients_.empty() ? used : 1, dtype_, out, instructions);
+  return absl::OkStatus();
 }
 
 absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
@@ -107,8 +115,9 @@ absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingr
   }
   alignas(double) std::array<char, kBlockElements * sizeof(double)> sum;
   for (size_t begin = 0; begin < tensor.element_count(); begin += kBlockElements) {
-    tensor.Make(begin, std::min(kBlockElements, tensor.element_count() - begin), sum.data(),
-                out.data() + begin * DTypeSize(tensor.dtype()));
+    RETURN_IF_ERROR(tensor.Make(begin, std::min(kBlockElements, tensor.element_count() - begin),
+                                sum.data(), /*room=*/nullptr,
+                                out.data() + begin * DTypeSize(tensor.dtype())));
   }
   return absl::OkStatus();
 }

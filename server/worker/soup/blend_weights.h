@@ -50,15 +50,14 @@ class OpenTensor {
 
   DType dtype() const { return dtype_; }
   size_t element_count() const { return element_count_; }
-  // How many ingredients go into it: all, or the first alone.
-  size_t ingredient_count() const { return inputs_.size(); }
-
   // Bytes of room for the sum of `count` elements: 0 where there is nothing to sum.
   size_t SumBytes(size_t count) const;
 
   // Writes `count` elements from `begin` on, both in elements of the tensor. `sum` has
   // SumBytes(count), aligned to 8; what is in it does not matter.
-  void Make(size_t begin, size_t count, char* sum, char* out) const;
+  // Where `room` is given, of `count` stored elements, ingredients are copied to it one by one
+  // (StateDict::Copy) instead of being read where they are mapped. Errors: of reading.
+  absl::Status Make(size_t begin, size_t count, char* sum, char* room, char* out) const;
 
  private:
   OpenTensor() = default;
@@ -70,6 +69,8 @@ class OpenTensor {
   std::vector<double> coefficients_;
   std::vector<std::vector<char>> copies_;  // of tensors that do not lie in order in their files
   std::vector<const char*> inputs_;
+  std::vector<const StateDict*> ingredients_;  // null: of which a copy was made
+  size_t index_ = 0;
 };
 
 // Writes the blend of tensor `index` (the same in every state dict: CheckCompatible held) into
