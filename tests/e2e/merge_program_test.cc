@@ -77,7 +77,7 @@ class Program {
   pid_t pid_ = 0;
 };
 
-Outcome Run(const std::vector<std::string>& arguments) { return Program(arguments).Wait(); }
+Outcome RunProgram(const std::vector<std::string>& arguments) { return Program(arguments).Wait(); }
 
 void Save(const std::string& path, int64_t rows, float number) {
   const std::vector<TensorInfo> tensors = {{"a", DType::kFloat32, {rows, 1024}},
@@ -117,13 +117,13 @@ class MergeProgram : public testing::Test {
 
 TEST_F(MergeProgram, AveragesWithoutAServer) {
   SaveIngredients(4, 10);
-  const Outcome uniform = Run({"merge", pattern(), "--out", out()});
+  const Outcome uniform = RunProgram({"merge", pattern(), "--out", out()});
   EXPECT_EQ(uniform.code, 0) << uniform.error;
   EXPECT_THAT(uniform.error, HasSubstr("plan: 4 ingredients of 2 tensors"));
   EXPECT_THAT(uniform.out, HasSubstr("sha256 " + Sha256Hex(ReadFile(out()))));
   EXPECT_EQ(FirstNumber(), 1.5F);
   const Outcome given =
-      Run({"merge", pattern(), "--out", out(), "--coefficients", "0,0,-1,2", "-q"});
+      RunProgram({"merge", pattern(), "--out", out(), "--coefficients", "0,0,-1,2", "-q"});
   EXPECT_EQ(given.code, 0) << given.error;
   EXPECT_EQ(given.error, "");
   EXPECT_EQ(FirstNumber(), 4.0F);
@@ -135,7 +135,7 @@ TEST_F(MergeProgram, KeepsTheMemoryItPlanned) {
   for (const std::vector<std::string>& more : {std::vector<std::string>(), {"--digests"}}) {
     std::vector<std::string> arguments = {"merge", pattern(), "--out", out(), "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    const Outcome outcome = Run(arguments);
+    const Outcome outcome = RunProgram(arguments);
     ASSERT_EQ(outcome.code, 0) << outcome.error;
     const auto plan = ParseJson(outcome.error);
     const auto result = ParseJson(outcome.out);
@@ -153,7 +153,7 @@ TEST_F(MergeProgram, KeepsTheMemoryItPlanned) {
 
 TEST_F(MergeProgram, PlansAndStopsWhereAsked) {
   SaveIngredients(2, 3);
-  const Outcome outcome = Run({"merge", pattern(), "--out", out(), "--plan", "--json"});
+  const Outcome outcome = RunProgram({"merge", pattern(), "--out", out(), "--plan", "--json"});
   EXPECT_EQ(outcome.code, 0) << outcome.error;
   const auto plan = ParseJson(outcome.out);
   ASSERT_TRUE(plan.ok()) << outcome.out;
@@ -164,12 +164,12 @@ TEST_F(MergeProgram, PlansAndStopsWhereAsked) {
 TEST_F(MergeProgram, SaysWhatIsWrongWithTheDocumentedExitCode) {
   SaveIngredients(1, 3);
   Save(inputs_ / "m1.safetensors", 4, 1);
-  const Outcome mismatch = Run({"merge", pattern(), "--out", out()});
+  const Outcome mismatch = RunProgram({"merge", pattern(), "--out", out()});
   EXPECT_EQ(mismatch.code, 2);
   EXPECT_THAT(mismatch.error, HasSubstr("tensor 'a': shape [4, 1024], expected [3, 1024]"));
   EXPECT_THAT(mismatch.error, HasSubstr("reason: CHECKPOINT_MISMATCH"));
-  EXPECT_EQ(Run({"merge", inputs_ / "none", "--out", out()}).code, 2);
-  EXPECT_EQ(Run({"merge", pattern(), "--out", out(), "--coefficients", "x"}).code, 2);
+  EXPECT_EQ(RunProgram({"merge", inputs_ / "none", "--out", out()}).code, 2);
+  EXPECT_EQ(RunProgram({"merge", pattern(), "--out", out(), "--coefficients", "x"}).code, 2);
   EXPECT_FALSE(fs::exists(out()));
 }
 

@@ -64,6 +64,7 @@ class TorchSaveStateDict final : public StateDict {
     }
     scratch->resize(info.byte_count());
     CopyRowMajor(stored.view, bytes, absl::MakeSpan(*scratch));
+    file_->ForgetPages(bytes);
     return absl::MakeConstSpan(*scratch);
   }
   absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {

@@ -173,8 +173,9 @@ class Stream {
     if (!blend.ok()) return blend.status();
     const size_t sum_bytes = blend->SumBytes(part.count) / kAlignment * kAlignment + kAlignment;
     Scratch scratch(this, sum_bytes + part.count * StoredSize(blend_, part.tensor));
-    return blend->Make(part.begin, part.count, scratch.data(), scratch.data() + sum_bytes,
-                       buffer + part.window_offset);
+    return AtTensor(part.tensor,
+                    blend->Make(part.begin, part.count, scratch.data(), scratch.data() + sum_bytes,
+                                buffer + part.window_offset));
   }
 
   absl::StatusOr<OpenTensor> Open(size_t t) const {
@@ -183,11 +184,15 @@ class Stream {
                          CoefficientsOfTensor(blend_.coefficients, blend_.ingredients.size(),
                                               blend_.ingredients[0]->tensors().size(), t),
                          t, blend_.dtype);
-    if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("tensor '", Name(t), "'"));
+    if (!opened.ok()) return AtTensor(t, opened.status());
     return opened;
   }
 
-  const std::string& Name(size_t t) const { return blend_.ingredients[0]->tensors()[t].name; }
+  absl::Status AtTensor(size_t t, const absl::Status& status) const {
+    if (status.ok()) return status;
+    return Annotate(status,
+                    absl::StrCat("tensor '", blend_.ingredients[0]->tensors()[t].name, "'"));
+  }
 
   absl::Status Consume(size_t w, const PartConsumer& consumer) {
     for (const Part& part : windows_[w].parts) {
@@ -292,7 +297,8 @@ BlendStreamMemory PlanBlendStream(const WeightBlend& blend, const BlendStreamOpt
     memory.copies = std::max(memory.copies, copied + copied_before);
     copied_before = copied;
   }
-  if (ingredients_are_consumed) memory.copies *= 2;
+  // While a copy is made, what it is made of is mapped.
+  memory.copies *= ingredients_are_consumed ? 4 : 2;
   const bool sums_are_checked =
       std::any_of(blend.ingredients.begin(), blend.ingredients.end(),
                   [](const auto& ingredient) { return ingredient->format() == "torch.save"; });
