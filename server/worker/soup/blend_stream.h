@@ -28,7 +28,7 @@ namespace stockpot {
 
 struct BlendStreamOptions {
   int threads = 0;                // 0: one for each core
-  size_t window_bytes = 8 << 20;  // of the soup; a window holds one part at least
+  size_t window_bytes = 16 << 20;  // of the soup; a window holds one part at least
 };
 
 // Some elements of a tensor. An empty tensor has one empty part.
