@@ -27,7 +27,7 @@
 namespace stockpot {
 
 struct BlendStreamOptions {
-  int threads = 0;                // 0: one for each core
+  int threads = 0;                 // 0: one for each core
   size_t window_bytes = 16 << 20;  // of the soup; a window holds one part at least
 };
 
