@@ -103,8 +103,11 @@ class Stream {
     for (size_t w = 0; w <= windows_.size(); ++w) {
       RETURN_IF_ERROR(MakeAndConsume(w));
       if (w == 0) continue;
-      done += Release(windows_[w - 1]);
-      RETURN_IF_ERROR(progress(done, static_cast<int64_t>(tensors_.size())));
+      const int64_t seen = done + Release(windows_[w - 1]);
+      do {  // of a window without an end of a tensor too: whoever watches may want to stop
+        done = std::min(done + 1, seen);
+        RETURN_IF_ERROR(progress(done, static_cast<int64_t>(tensors_.size())));
+      } while (done < seen);
     }
     return absl::OkStatus();
   }

@@ -45,9 +45,9 @@ struct BlendConsumers {
   std::vector<PartConsumer> ingredients;
 };
 
-// Streams tensors [begin, end). `progress` counts tensors that all consumers have seen; it is
-// called after every window, from this thread.
-// Errors: of BlendTensor, with the tensor's name; those of the consumers and of `progress`.
+// Streams tensors [begin, end). `progress` counts tensors that all consumers have seen; it is told
+// of each, from this thread, after every window. Errors: of BlendTensor, with the tensor's name;
+// those of the consumers and of `progress`.
 absl::Status StreamBlend(const WeightBlend& blend, size_t begin, size_t end,
                          const BlendStreamOptions& options, const BlendConsumers& consumers,
                          const Progress& progress);
