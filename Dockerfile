@@ -15,7 +15,7 @@ RUN deploy/install-dependencies && rm -rf /var/lib/apt/lists/*
 FROM dependencies AS build
 COPY . .
 RUN cmake --preset release -DSTOCKPOT_BUILD_TESTS=OFF \
-    && cmake --build --preset release --target stockpotd stockpot-worker stockpot \
+    && cmake --build --preset release --target stockpotd stockpot-worker stockpot stockpot-merge \
     && cmake --install build/release --prefix /opt/stockpot --strip
 
 # What LibTorch needs at run time: its libraries, without headers, Python bindings and the CUDA half.

@@ -6,10 +6,13 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cli/interruption.h"
+#include "client/cli/sibling_program.h"
 
 namespace stockpot::cli {
 
@@ -30,6 +33,9 @@ struct Environment {
   std::string server;  // STOCKPOT_SERVER; empty: the default
   std::string client;  // STOCKPOT_CLIENT
   std::function<absl::Time()> now = absl::Now;
+  // Goes on as another program: sibling_program.h.
+  std::function<absl::StatusOr<int>(const std::vector<std::string>&)> become_sibling =
+      BecomeSibling;
   // Waits; false when interrupted meanwhile.
   std::function<bool(absl::Duration)> wait;
 };

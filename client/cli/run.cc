@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kFooter[] =
     "The connection is plaintext in this release: stay on one host or a trusted network.\n"
-    "Jobs are named jobs/x or x. Paths are made absolute and read by the server.\n"
+    "Jobs are named jobs/x or x. Paths are made absolute and read by the server; merge asks none.\n"
     "\n"
     "--json writes one JSON object a line, in the proto's JSON mapping: submit, watch and "
     "download\n"
@@ -62,7 +62,7 @@ absl::StatusOr<Parsed> Parse(const std::vector<std::string>& arguments, CommonFl
     Parsed parsed;
     for (const auto add :
          {AddSubmitCommand, AddWatchCommand, AddJobCommands, AddListCommand, AddDownloadCommand,
-          AddInspectCommand, AddVerifyCommand, AddCapabilitiesCommand}) {
+          AddInspectCommand, AddMergeCommand, AddVerifyCommand, AddCapabilitiesCommand}) {
       add(app, parsed.command);
     }
     try {

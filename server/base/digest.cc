@@ -2,7 +2,6 @@
 
 #include <openssl/evp.h>
 
-#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
@@ -34,10 +33,13 @@ Sha256& Sha256::Update(absl::string_view bytes) {
 }
 
 Sha256& Sha256::UpdateField(absl::string_view bytes) {
-  const uint64_t size = bytes.size();
+  return UpdateFieldSize(bytes.size()).Update(bytes);
+}
+
+Sha256& Sha256::UpdateFieldSize(uint64_t size) {
   char encoded[8];
   for (int i = 0; i < 8; ++i) encoded[i] = static_cast<char>(size >> (8 * i));
-  return Update({encoded, sizeof(encoded)}).Update(bytes);
+  return Update({encoded, sizeof(encoded)});
 }
 
 std::string Sha256::Finish() {

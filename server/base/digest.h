@@ -4,6 +4,7 @@
 #define STOCKPOT_SERVER_BASE_DIGEST_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,8 @@ class Sha256 {
   // Appends an 8-byte little-endian length before the bytes, so that a list of fields has one
   // reading.
   Sha256& UpdateField(absl::string_view bytes);
+  // For a field that comes in parts: the length, which Update() of so many bytes is to follow.
+  Sha256& UpdateFieldSize(uint64_t size);
   // 64 hexadecimal digits. The object may not be used after.
   std::string Finish();
 

@@ -5,11 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "server/base/files.h"
 
 namespace stockpot {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
@@ -30,18 +36,40 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::st
       return ErrnoStatus(error, "cannot map");
     }
   }
-  close(fd);
-  return std::shared_ptr<const MappedFile>(new MappedFile(data, size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(fd, data, size));
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, size_);
+  close(fd_);
 }
 
 void MappedFile::WillReadSequentially() const {
   if (data_ == nullptr) return;
   madvise(data_, size_, MADV_SEQUENTIAL);
   madvise(data_, size_, MADV_WILLNEED);
+}
+
+absl::Status MappedFile::Copy(absl::string_view part, char* out) const {
+  while (!part.empty()) {
+    const auto offset = static_cast<off_t>(part.data() - static_cast<const char*>(data_));
+    const ssize_t count = pread(fd_, out, part.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "cannot read");
+    if (count == 0) return absl::DataLossError("the file has become shorter");
+    part.remove_prefix(static_cast<size_t>(count));
+    out += count;
+  }
+  return absl::OkStatus();
+}
+
+void MappedFile::ForgetPages(absl::string_view part) const {
+  if (part.empty()) return;
+  const auto offset = static_cast<size_t>(part.data() - static_cast<const char*>(data_));
+  const size_t begin = offset < kMappedAroundBytes ? 0 : offset - kMappedAroundBytes;
+  const size_t aligned = begin / kPageBytes * kPageBytes;
+  const size_t end = std::min(size_, offset + part.size() + kMappedAroundBytes);
+  madvise(static_cast<char*>(data_) + aligned, end - aligned, MADV_DONTNEED);
 }
 
 }  // namespace stockpot

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -28,8 +29,21 @@ class MappedFile {
   // Tells the kernel that all of it is about to be read in order.
   void WillReadSequentially() const;
 
+  // Copies a part of bytes() to `out` by a plain read, which maps nothing: for what is read once in
+  // pieces that stay in a cache. DATA_LOSS when the file ended early; else as ErrnoStatus.
+  absl::Status Copy(absl::string_view part, char* out) const;
+
+  // Takes the pages of a part of bytes(), and those around them, out of this process's memory (not
+  // out of the system's cache): who reads them again only waits for a fault.
+  void ForgetPages(absl::string_view part) const;
+
+  // Reading a byte maps so much before and after it at the most: since Linux 6.18 a whole piece of
+  // the system's cache, which has up to 2 MiB.
+  static constexpr size_t kMappedAroundBytes = 2 << 20;
+
  private:
-  MappedFile(void* data, size_t size) : data_(data), size_(size) {}
+  MappedFile(int fd, void* data, size_t size) : fd_(fd), data_(data), size_(size) {}
+  const int fd_;
   void* const data_;  // null for an empty file
   const size_t size_;
 };

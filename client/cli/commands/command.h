@@ -42,6 +42,7 @@ void AddJobCommands(CLI::App& app, Command& chosen);  // get, report, cancel, re
 void AddListCommand(CLI::App& app, Command& chosen);
 void AddDownloadCommand(CLI::App& app, Command& chosen);
 void AddInspectCommand(CLI::App& app, Command& chosen);
+void AddMergeCommand(CLI::App& app, Command& chosen);
 void AddVerifyCommand(CLI::App& app, Command& chosen);
 void AddCapabilitiesCommand(CLI::App& app, Command& chosen);
 

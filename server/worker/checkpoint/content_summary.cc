@@ -51,10 +51,18 @@ bool HasNonFinite(DType dtype, absl::Span<const char> elements) {
 }  // namespace
 
 void ContentSummarizer::Add(const TensorInfo& info, absl::Span<const char> elements) {
-  digest_.UpdateField(info.name)
-      .UpdateField(DTypeName(info.dtype))
-      .UpdateField(absl::StrJoin(info.shape, ","))
-      .UpdateField({elements.data(), elements.size()});
+  AddPart(info, 0, elements);
+}
+
+void ContentSummarizer::AddPart(const TensorInfo& info, size_t offset,
+                                absl::Span<const char> elements) {
+  if (offset == 0) {
+    digest_.UpdateField(info.name)
+        .UpdateField(DTypeName(info.dtype))
+        .UpdateField(absl::StrJoin(info.shape, ","))
+        .UpdateFieldSize(info.byte_count());
+  }
+  digest_.Update({elements.data(), elements.size()});
   summary_.byte_count += elements.size();
   if (summary_.non_finite_tensor.empty() && HasNonFinite(info.dtype, elements)) {
     summary_.non_finite_tensor = info.name;

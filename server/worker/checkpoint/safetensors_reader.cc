@@ -32,6 +32,9 @@ class SafetensorsStateDict final : public StateDict {
   absl::StatusOr<absl::Span<const char>> Read(size_t index, std::vector<char>*) const override {
     return absl::MakeConstSpan(elements_[index].data(), elements_[index].size());
   }
+  absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {
+    return file_->Copy(elements_[index].substr(offset, out.size()), out.data());
+  }
   absl::string_view format() const override { return "safetensors"; }
   const std::vector<std::string>& notes() const override { return notes_; }
 

@@ -49,15 +49,27 @@ std::string Header(const std::vector<TensorInfo>& tensors,
 
 absl::StatusOr<std::unique_ptr<TensorWriter>> SafetensorsWriter::Create(
     const std::string& path, std::vector<TensorInfo> tensors,
-    const std::map<std::string, std::string>& metadata) {
+    const std::map<std::string, std::string>& metadata, SummedFile::SystemCache cache) {
   RETURN_IF_ERROR(CheckNames(tensors));
   const std::string header = Header(tensors, metadata);
-  ASSIGN_OR_RETURN(SummedFile file, SummedFile::Create(path));
+  ASSIGN_OR_RETURN(SummedFile file, SummedFile::Create(path, cache));
   RETURN_IF_ERROR(file.Write(header));
   return std::unique_ptr<TensorWriter>(new SafetensorsWriter(std::move(file), std::move(tensors)));
 }
 
-absl::Status SafetensorsWriter::WriteTensor(size_t /*index*/, absl::Span<const char> elements) {
+std::vector<TensorWriter::Sink> SafetensorsWriter::Sinks() {
+  const auto store = [this](absl::Span<const char> elements) {
+    const absl::StatusOr<size_t> index = Advance(elements.size());
+    return index.ok() ? file_.Store({elements.data(), elements.size()}) : index.status();
+  };
+  const auto sum = [this](absl::Span<const char> elements) {
+    file_.Sum({elements.data(), elements.size()});
+    return absl::OkStatus();
+  };
+  return {store, sum};
+}
+
+absl::Status SafetensorsWriter::WritePart(size_t /*index*/, absl::Span<const char> elements) {
   return file_.Write({elements.data(), elements.size()});
 }
 

@@ -21,13 +21,17 @@ class SafetensorsWriter final : public TensorWriter {
   // this order. `metadata` becomes "__metadata__".
   static absl::StatusOr<std::unique_ptr<TensorWriter>> Create(
       const std::string& path, std::vector<TensorInfo> tensors,
-      const std::map<std::string, std::string>& metadata);
+      const std::map<std::string, std::string>& metadata,
+      SummedFile::SystemCache cache = SummedFile::SystemCache::kUsed);
+
+  // One stores, the other sums.
+  std::vector<Sink> Sinks() override;
 
  private:
   SafetensorsWriter(SummedFile file, std::vector<TensorInfo> tensors)
       : TensorWriter(std::move(tensors)), file_(std::move(file)) {}
 
-  absl::Status WriteTensor(size_t index, absl::Span<const char> elements) override;
+  absl::Status WritePart(size_t index, absl::Span<const char> elements) override;
   absl::StatusOr<WrittenFile> Close() override;
 
   SummedFile file_;

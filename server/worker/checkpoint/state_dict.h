@@ -84,6 +84,14 @@ class StateDict {
   virtual absl::StatusOr<absl::Span<const char>> Read(size_t index,
                                                       std::vector<char>* scratch) const = 0;
 
+  // Copies `out.size()` bytes of the elements from `offset` on. Where Read() gives a view this is a
+  // plain read of the file, after which nothing stays in this process's memory.
+  // Errors: as Read(); what reading a file gives.
+  virtual absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const;
+
+  // Whether Read() fills `scratch`.
+  virtual bool IsCopied(size_t /*index*/) const { return false; }
+
   // Whether a blend takes the tensor as it is, from the first ingredient, in place of a sum.
   virtual bool IsFixed(size_t /*index*/) const { return false; }
 

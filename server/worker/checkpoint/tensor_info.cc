@@ -1,8 +1,10 @@
 // What every file format shares: element types and the sizes of tensors.
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/status.h"
 #include "server/worker/checkpoint/checkpoint_errors.h"
 #include "server/worker/checkpoint/state_dict.h"
 
@@ -53,6 +55,13 @@ int64_t TensorInfo::element_count() const {
 
 size_t TensorInfo::byte_count() const {
   return static_cast<size_t>(element_count()) * DTypeSize(dtype);
+}
+
+absl::Status StateDict::Copy(size_t index, size_t offset, absl::Span<char> out) const {
+  std::vector<char> scratch;
+  ASSIGN_OR_RETURN(const absl::Span<const char> elements, Read(index, &scratch));
+  if (!out.empty()) std::memcpy(out.data(), elements.data() + offset, out.size());
+  return absl::OkStatus();
 }
 
 std::optional<size_t> FindTensor(const std::vector<TensorInfo>& tensors, absl::string_view name) {

@@ -48,6 +48,12 @@ class StateDictView final : public StateDict {
                                               std::vector<char>* scratch) const override {
     return sources_[index].state_dict->Read(sources_[index].index, scratch);
   }
+  absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {
+    return sources_[index].state_dict->Copy(sources_[index].index, offset, out);
+  }
+  bool IsCopied(size_t index) const override {
+    return sources_[index].state_dict->IsCopied(sources_[index].index);
+  }
   absl::string_view format() const override { return under_->format(); }
   const std::vector<std::string>& notes() const override { return under_->notes(); }
   bool IsFixed(size_t index) const override { return sources_[index].fixed; }

@@ -23,18 +23,39 @@ absl::Status TensorWriter::CheckNames(const std::vector<TensorInfo>& tensors) {
 }
 
 absl::Status TensorWriter::Append(absl::Span<const char> elements) {
+  if (next_ < tensors_.size() && elements.size() != tensors_[next_].byte_count()) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(tensors_[next_].name), ": ",
+                                                   elements.size(), " bytes given, it has ",
+                                                   tensors_[next_].byte_count()));
+  }
+  return AppendPart(elements);
+}
+
+absl::Status TensorWriter::AppendPart(absl::Span<const char> elements) {
+  ASSIGN_OR_RETURN(const size_t index, Advance(elements.size()));
+  return WritePart(index, elements);
+}
+
+std::vector<TensorWriter::Sink> TensorWriter::Sinks() {
+  return {[this](absl::Span<const char> elements) { return AppendPart(elements); }};
+}
+
+absl::StatusOr<size_t> TensorWriter::Advance(size_t byte_count) {
   if (next_ == tensors_.size()) {
     return absl::FailedPreconditionError("all tensors are written already");
   }
   const TensorInfo& info = tensors_[next_];
-  if (elements.size() != info.byte_count()) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(info.name), ": ",
-                                                   elements.size(), " bytes given, it has ",
-                                                   info.byte_count()));
+  const size_t index = next_;
+  if (byte_count > info.byte_count() - written_bytes_) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(info.name), ": more than the ",
+                                                   info.byte_count(), " bytes that it has"));
   }
-  RETURN_IF_ERROR(WriteTensor(next_, elements));
-  ++next_;
-  return absl::OkStatus();
+  written_bytes_ += byte_count;
+  if (written_bytes_ == info.byte_count()) {
+    ++next_;
+    written_bytes_ = 0;
+  }
+  return index;
 }
 
 absl::StatusOr<WrittenFile> TensorWriter::Finish() {

@@ -56,21 +56,43 @@ class TorchSaveStateDict final : public StateDict {
                                               std::vector<char>* scratch) const override {
     const TensorInfo& info = tensors_[index];
     const StoredTensor& stored = stored_[index];
-    if (!stored.storage->sum_is_right.load(std::memory_order_relaxed)) {
-      RETURN_IF_ERROR(AtTensor(info.name, CheckSum(stored.storage->entry)));
-      stored.storage->sum_is_right.store(true, std::memory_order_relaxed);
-    }
+    RETURN_IF_ERROR(CheckStorage(index));
     const absl::string_view bytes = stored.storage->entry.data;
     if (stored.contiguous) {
-      const size_t begin = static_cast<size_t>(stored.view.offset) * stored.view.element_size;
-      return absl::MakeConstSpan(bytes.data() + begin, info.byte_count());
+      const absl::string_view elements = View(index, 0, info.byte_count());
+      return absl::MakeConstSpan(elements.data(), elements.size());
     }
     scratch->resize(info.byte_count());
     CopyRowMajor(stored.view, bytes, absl::MakeSpan(*scratch));
+    file_->ForgetPages(bytes);
     return absl::MakeConstSpan(*scratch);
   }
+  absl::Status Copy(size_t index, size_t offset, absl::Span<char> out) const override {
+    if (!stored_[index].contiguous) return StateDict::Copy(index, offset, out);
+    RETURN_IF_ERROR(CheckStorage(index));
+    return file_->Copy(View(index, offset, out.size()), out.data());
+  }
+  bool IsCopied(size_t index) const override { return !stored_[index].contiguous; }
 
  private:
+  absl::Status CheckStorage(size_t index) const {
+    Storage& storage = *stored_[index].storage;
+    if (storage.sum_is_right.load(std::memory_order_relaxed)) return absl::OkStatus();
+    // A large storage is not to fill the memory only because its sum is checked.
+    const auto forget = [this](absl::string_view piece) { file_->ForgetPages(piece); };
+    RETURN_IF_ERROR(AtTensor(tensors_[index].name, CheckSum(storage.entry, forget)));
+    storage.sum_is_right.store(true, std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+
+  // Bytes of a contiguous tensor where they lie.
+  absl::string_view View(size_t index, size_t offset, size_t size) const {
+    const StoredTensor& stored = stored_[index];
+    const absl::string_view bytes = stored.storage->entry.data;
+    const auto begin = static_cast<size_t>(stored.view.offset) * stored.view.element_size;
+    return bytes.substr(begin + offset, size);
+  }
+
   const std::shared_ptr<const MappedFile> file_;
   const std::vector<std::unique_ptr<Storage>> storages_;
   const std::vector<TensorInfo> tensors_;

@@ -243,9 +243,15 @@ absl::Status CheckStored(const ZipEntry& entry) {
   return BadEntry(entry.name, "is compressed; torch.save stores entries uncompressed");
 }
 
-absl::Status CheckSum(const ZipEntry& entry) {
-  const auto* data = reinterpret_cast<const unsigned char*>(entry.data.data());
-  if (crc32_gzip_refl(0, data, entry.data.size()) == entry.crc32) return absl::OkStatus();
+absl::Status CheckSum(const ZipEntry& entry,
+                      const std::function<void(absl::string_view)>& done_reading) {
+  uint32_t sum = 0;
+  for (size_t begin = 0; begin < entry.data.size(); begin += kSumCheckPieceBytes) {
+    const absl::string_view piece = entry.data.substr(begin, kSumCheckPieceBytes);
+    sum = crc32_gzip_refl(sum, reinterpret_cast<const unsigned char*>(piece.data()), piece.size());
+    done_reading(piece);
+  }
+  if (sum == entry.crc32) return absl::OkStatus();
   return BadEntry(entry.name,
                   "does not have its CRC32 sum: the file is damaged, or was saved after "
                   "torch.serialization.set_crc32_options(False)");

@@ -10,6 +10,7 @@
 #define STOCKPOT_SERVER_WORKER_CHECKPOINT_ZIP_ARCHIVE_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -44,8 +45,12 @@ class ZipArchive {
 // INVALID_ARGUMENT when the entry is compressed.
 absl::Status CheckStored(const ZipEntry& entry);
 
-// INVALID_ARGUMENT when the entry's bytes do not have its CRC32. Reads all of them.
-absl::Status CheckSum(const ZipEntry& entry);
+// INVALID_ARGUMENT when the entry's bytes do not have its CRC32. Reads all of them, in pieces of at
+// most kSumCheckPieceBytes; `done_reading` is told of each piece.
+constexpr size_t kSumCheckPieceBytes = 4 << 20;
+absl::Status CheckSum(
+    const ZipEntry& entry,
+    const std::function<void(absl::string_view)>& done_reading = [](absl::string_view) {});
 
 }  // namespace stockpot
 

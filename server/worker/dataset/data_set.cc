@@ -1,9 +1,9 @@
 #include "server/worker/dataset/data_set.h"
 
+#include "server/base/parallel.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/cache_folder.h"
 #include "server/worker/dataset/image_data_set.h"
-#include "server/worker/dataset/parallel.h"
 #include "server/worker/dataset/tensor_data_set.h"
 
 namespace stockpot {

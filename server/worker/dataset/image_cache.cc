@@ -8,11 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
 #include "server/base/files.h"
+#include "server/base/parallel.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/content_digest.h"
 #include "server/worker/dataset/image_decoder.h"
 #include "server/worker/dataset/image_geometry.h"
-#include "server/worker/dataset/parallel.h"
 
 namespace stockpot {
 namespace {

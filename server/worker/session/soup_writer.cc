@@ -15,8 +15,7 @@
 #include "server/worker/checkpoint/shards.h"
 #include "server/worker/session/scratch_folder.h"
 #include "server/worker/session/torch_save_writer.h"
-#include "server/worker/soup/blend_coefficients.h"
-#include "server/worker/soup/blend_weights.h"
+#include "server/worker/soup/blend_stream.h"
 
 namespace stockpot {
 namespace {
@@ -25,12 +24,6 @@ using worker::v1::SoupFiles;
 using worker::v1::WriteSoup;
 
 constexpr char kName[] = "soup";
-
-std::vector<TensorInfo> SoupTensors(const BlendSource& blend) {
-  std::vector<TensorInfo> tensors = blend.ingredients[0]->tensors();
-  for (TensorInfo& tensor : tensors) tensor.dtype = BlendDType(tensor.dtype, blend.dtype);
-  return tensors;
-}
 
 absl::StatusOr<std::vector<Shard>> PlanFiles(const WriteSoup& task,
                                              const std::vector<TensorInfo>& tensors) {
@@ -59,7 +52,7 @@ class SoupWriter {
         limits_(limits),
         progress_(progress),
         metadata_(task.metadata().begin(), task.metadata().end()),
-        tensors_(SoupTensors(blend)) {}
+        tensors_(BlendedTensors({blend.ingredients, blend.coefficients, blend.dtype})) {}
 
   // Makes all files, under temporary names.
   absl::Status Write() {
@@ -103,18 +96,19 @@ class SoupWriter {
 
   absl::Status WriteShard(const Shard& shard, ContentSummarizer* content) {
     ASSIGN_OR_RETURN(const auto writer, CreateWriter(shard));
-    std::vector<char> elements;
-    for (size_t i = shard.begin; i < shard.end; ++i) {
-      elements.resize(tensors_[i].byte_count());
-      const std::vector<double> coefficients =
-          CoefficientsOfTensor(blend_.coefficients, blend_.ingredients.size(), tensors_.size(), i);
-      RETURN_IF_ERROR(Annotate(
-          BlendTensor(blend_.ingredients, coefficients, i, blend_.dtype, absl::MakeSpan(elements)),
-          absl::StrCat("tensor '", tensors_[i].name, "'")));
-      content->Add(tensors_[i], elements);
-      RETURN_IF_ERROR(writer->Append(elements));
-      RETURN_IF_ERROR(Step());
+    BlendConsumers consumers;
+    for (const TensorWriter::Sink& sink : writer->Sinks()) {
+      consumers.soup.push_back([sink](const TensorPart& part) { return sink(part.elements); });
     }
+    consumers.soup.push_back([&](const TensorPart& part) {
+      content->AddPart(tensors_[part.tensor], part.offset, part.elements);
+      return absl::OkStatus();
+    });
+    int64_t before = 0;
+    RETURN_IF_ERROR(StreamBlend({blend_.ingredients, blend_.coefficients, blend_.dtype},
+                                shard.begin, shard.end, {}, consumers, [&](int64_t done, int64_t) {
+                                  return Step(done - std::exchange(before, done));
+                                }));
     ASSIGN_OR_RETURN(const WrittenFile written, writer->Finish());
     AddFile(shard.file, written);
     return absl::OkStatus();
@@ -150,10 +144,11 @@ class SoupWriter {
     file->set_sha256(written.sha256);
   }
 
-  // A tensor is written, or read back.
-  absl::Status Step() {
+  // Tensors are written, or read back.
+  absl::Status Step(int64_t tensors = 1) {
     const auto total = static_cast<int64_t>(tensors_.size()) * (task_.discard() ? 1 : 2);
-    return progress_(++steps_, total);
+    steps_ += tensors;
+    return progress_(steps_, total);
   }
 
   const BlendSource& blend_;

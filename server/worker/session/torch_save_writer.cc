@@ -40,10 +40,18 @@ class TorchSaveWriter final : public TensorWriter {
   }
 
  private:
-  absl::Status WriteTensor(size_t index, absl::Span<const char> elements) override {
-    return Call([&] {
-      WriteEntry(absl::StrCat("data/", index), {elements.data(), elements.size()});
-    });
+  // LibTorch takes an entry whole: parts are gathered.
+  absl::Status WritePart(size_t index, absl::Span<const char> elements) override {
+    const size_t size = tensors()[index].byte_count();
+    if (elements.size() == size) return WriteTensor(index, {elements.data(), size});
+    gathered_.reserve(size);
+    gathered_.append(elements.data(), elements.size());
+    if (gathered_.size() < size) return absl::OkStatus();
+    return WriteTensor(index, std::exchange(gathered_, ""));
+  }
+
+  absl::Status WriteTensor(size_t index, absl::string_view elements) {
+    return Call([&] { WriteEntry(absl::StrCat("data/", index), elements); });
   }
 
   absl::StatusOr<WrittenFile> Close() override {
@@ -81,6 +89,7 @@ class TorchSaveWriter final : public TensorWriter {
 
   SummedFile file_;
   absl::Status failure_;
+  std::string gathered_;
   bool abandoned_ = false;  // what the archive still writes is dropped
   std::optional<caffe2::serialize::PyTorchStreamWriter> archive_;
 };

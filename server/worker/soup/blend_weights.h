@@ -29,6 +29,50 @@ namespace stockpot {
 // others always keep theirs.
 DType BlendDType(DType stored, std::optional<DType> requested);
 
+// Ingredients and how much of each: what a blend is made of. Thread safety: plain data.
+struct WeightBlend {
+  absl::Span<const std::shared_ptr<const StateDict>> ingredients;  // CheckCompatible held
+  absl::Span<const double> coefficients;  // none, or as CheckCoefficients takes them
+  std::optional<DType> dtype;             // of floating-point tensors; nullopt: as stored
+};
+
+// The tensors that the blend has, in the order of its ingredients'.
+std::vector<TensorInfo> BlendedTensors(const WeightBlend& blend);
+
+// One tensor of a blend, its ingredients' elements at hand: any range of it can be made.
+// Ownership: the ingredients must outlive it. Thread safety: immutable after Open().
+class OpenTensor {
+ public:
+  // Errors: as BlendTensor, but for `out`.
+  static absl::StatusOr<OpenTensor> Open(
+      absl::Span<const std::shared_ptr<const StateDict>> ingredients,
+      absl::Span<const double> coefficients, size_t index, std::optional<DType> requested);
+
+  DType dtype() const { return dtype_; }
+  size_t element_count() const { return element_count_; }
+  // Bytes of room for the sum of `count` elements: 0 where there is nothing to sum.
+  size_t SumBytes(size_t count) const;
+
+  // Writes `count` elements from `begin` on, both in elements of the tensor. `sum` has
+  // SumBytes(count), aligned to 8; what is in it does not matter.
+  // Where `room` is given, of `count` stored elements, ingredients are copied to it one by one
+  // (StateDict::Copy) instead of being read where they are mapped. Errors: of reading.
+  absl::Status Make(size_t begin, size_t count, char* sum, char* room, char* out) const;
+
+ private:
+  OpenTensor() = default;
+
+  DType stored_ = DType::kFloat32;
+  DType dtype_ = DType::kFloat32;
+  size_t element_count_ = 0;
+  bool identity_ = false;  // the first ingredient's own numbers
+  std::vector<double> coefficients_;
+  std::vector<std::vector<char>> copies_;  // of tensors that do not lie in order in their files
+  std::vector<const char*> inputs_;
+  std::vector<const StateDict*> ingredients_;  // null: of which a copy was made
+  size_t index_ = 0;
+};
+
 // Writes the blend of tensor `index` (the same in every state dict: CheckCompatible held) into
 // `out`, as BlendDType(stored, requested). `coefficients` are this tensor's, one for each
 // ingredient; empty means uniform. `out` has exactly the bytes of that dtype and shape. Errors:

@@ -170,6 +170,10 @@ ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& argume
     now_ += duration;
     return !interruption.triggered();
   };
+  environment.become_sibling = [this](const std::vector<std::string>& arguments_given) {
+    became = arguments_given;
+    return 0;
+  };
   service.Synchronize();
   const int code = cli::Run(arguments, environment);
   service.Synchronize();

@@ -99,6 +99,7 @@ class ClientHarness {
   FakeSoupService service;
   Interruption interruption;
   std::vector<absl::Duration> waits;
+  std::vector<std::string> became;  // the sibling program, if any
   bool terminal = false;
   std::string client;  // STOCKPOT_CLIENT
   TemporaryFolder folder;

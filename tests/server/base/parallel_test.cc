@@ -1,4 +1,4 @@
-#include "server/worker/dataset/parallel.h"
+#include "server/base/parallel.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "server/worker/dataset/parallel.h"
+#include "server/base/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -80,13 +80,15 @@ absl::Status Guard(const std::function<absl::Status()>& body) {
   }
 }
 
+int CoreCount() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
 absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body,
-                               const Progress& progress) {
+                               const Progress& progress, int threads_asked) {
   Loop loop(count, body, progress);
   {
     std::vector<std::jthread> threads;
     const size_t helpers =
-        std::min<size_t>(count, std::max(1u, std::thread::hardware_concurrency()));
+        std::min(count, static_cast<size_t>(threads_asked > 0 ? threads_asked : CoreCount()));
     // This thread is one of them; a system that gives fewer threads is only slower.
     try {
       while (threads.size() + 1 < helpers) threads.emplace_back([&loop] { loop.Run(); });
