@@ -69,20 +69,36 @@ absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
-absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
-  if (!flags.held_out.empty()) {
-    spec.mutable_evaluation()->mutable_held_out()->set_uri(AbsolutePath(flags.held_out));
-  }
-  if (flags.report_sets.empty()) return absl::OkStatus();
-  spec.mutable_evaluation()->clear_report_sets();
-  for (const std::string& text : flags.report_sets) {
-    const auto pair = SplitPair("--report-set", text);
+absl::Status AddReportSets(const std::string& flag, const std::vector<std::string>& sets,
+                           v1::DataSet::Role role, v1::JobSpec& spec) {
+  for (const std::string& text : sets) {
+    const auto pair = SplitPair(flag, text);
     if (!pair.ok()) return pair.status();
     v1::DataSet* set = spec.mutable_evaluation()->add_report_sets();
     set->set_name(pair->first);
     set->set_uri(AbsolutePath(pair->second));
+    set->set_role(role);
   }
   return absl::OkStatus();
+}
+
+absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
+  if (!flags.held_out.empty()) {
+    spec.mutable_evaluation()->mutable_held_out()->set_uri(AbsolutePath(flags.held_out));
+  }
+  std::vector<std::string> final_sets;
+  if (!flags.final_set.empty()) final_sets.push_back(flags.final_set);
+  if (flags.report_sets.empty() && flags.shift_sets.empty() && final_sets.empty()) {
+    return absl::OkStatus();
+  }
+  spec.mutable_evaluation()->clear_report_sets();
+  absl::Status status =
+      AddReportSets("--report-set", flags.report_sets, v1::DataSet::ROLE_UNSPECIFIED, spec);
+  if (status.ok()) {
+    status = AddReportSets("--shift-set", flags.shift_sets, v1::DataSet::DISTRIBUTION_SHIFT, spec);
+  }
+  if (status.ok()) status = AddReportSets("--final-set", final_sets, v1::DataSet::FINAL, spec);
+  return status;
 }
 
 absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform) {
@@ -154,27 +170,60 @@ absl::Status ApplyInput(const JobFlags& flags, v1::Model& model) {
   return absl::OkStatus();
 }
 
-absl::Status ApplyChoices(const JobFlags& flags, v1::JobSpec& spec) {
-  if (!flags.metric.empty()) {
-    spec.mutable_evaluation()->set_metric(
-        EnumValue(flags.metric, v1::EvaluationPlan::Metric_Parse));
+struct RecipeEntry {
+  const char* word;
+  bool is_ensemble;
+  void (*choose)(v1::Recipe&);
+};
+
+constexpr RecipeEntry kRecipes[] = {
+    {"greedy", false, [](v1::Recipe& recipe) { recipe.mutable_greedy(); }},
+    {"uniform", false, [](v1::Recipe& recipe) { recipe.mutable_uniform(); }},
+    {"best-single", false, [](v1::Recipe& recipe) { recipe.mutable_best_single(); }},
+    {"learned", false, [](v1::Recipe& recipe) { recipe.mutable_learned(); }},
+    {"learned-per-tensor", false,
+     [](v1::Recipe& recipe) { recipe.mutable_learned()->set_per_tensor(true); }},
+    {"logit-ensemble", true, [](v1::Recipe& recipe) { recipe.mutable_logit_ensemble(); }},
+    {"greedy-logit-ensemble", true,
+     [](v1::Recipe& recipe) { recipe.mutable_greedy_logit_ensemble(); }},
+};
+
+void ChooseRecipe(const std::string& word, v1::Recipe& recipe) {
+  for (const RecipeEntry& entry : kRecipes) {
+    if (entry.word == word) entry.choose(recipe);
   }
-  if (flags.report_every_ingredient) spec.mutable_evaluation()->set_report_every_ingredient(true);
-  if (flags.recipe == "uniform") {
-    if (!flags.acceptance.empty()) {
-      return absl::InvalidArgumentError("--acceptance: only the greedy recipe accepts or rejects");
-    }
-    spec.mutable_recipe()->mutable_uniform();
-  }
-  if (flags.recipe == "greedy") spec.mutable_recipe()->mutable_greedy();
+}
+
+absl::Status ApplyRecipe(const JobFlags& flags, v1::JobSpec& spec) {
+  if (!flags.recipe.empty()) ChooseRecipe(flags.recipe, *spec.mutable_recipe());
   if (!flags.acceptance.empty()) {
-    if (spec.recipe().has_uniform()) {
-      return absl::InvalidArgumentError("--acceptance: the file's recipe is uniform");
+    const v1::Recipe& recipe = spec.recipe();
+    if (recipe.recipe_case() != v1::Recipe::RECIPE_NOT_SET && !recipe.has_greedy()) {
+      return absl::InvalidArgumentError("--acceptance: only the greedy recipe accepts or rejects");
     }
     spec.mutable_recipe()->mutable_greedy()->set_acceptance(
         flags.acceptance == "strict" ? v1::GreedyRecipe::STRICT_IMPROVEMENT
                                      : v1::GreedyRecipe::NOT_WORSE);
   }
+  if (!flags.comparisons.empty()) spec.clear_comparisons();
+  for (const std::string& word : flags.comparisons) ChooseRecipe(word, *spec.add_comparisons());
+  if (!flags.base.empty()) spec.mutable_model()->set_base_uri(AbsolutePath(flags.base));
+  if (flags.wise_ft) spec.mutable_recipe()->mutable_wise_ft();
+  if (flags.calibration) spec.mutable_analysis()->set_calibration(true);
+  if (flags.angles) spec.mutable_analysis()->set_angles(true);
+  return absl::OkStatus();
+}
+
+absl::Status ApplyChoices(const JobFlags& flags, v1::JobSpec& spec) {
+  v1::EvaluationPlan& plan = *spec.mutable_evaluation();
+  if (!flags.metric.empty()) {
+    plan.set_metric(EnumValue(flags.metric, v1::EvaluationPlan::Metric_Parse));
+  }
+  if (!flags.problem.empty()) {
+    plan.set_problem(EnumValue(flags.problem, v1::EvaluationPlan::Problem_Parse));
+  }
+  if (flags.report_every_ingredient) plan.set_report_every_ingredient(true);
+  if (flags.full_scores) plan.set_full_scores(true);
   if (!flags.dtype.empty()) {
     spec.mutable_output()->set_dtype(EnumValue(flags.dtype, v1::Output::DType_Parse));
   }
@@ -248,10 +297,29 @@ absl::Status ApplyJobFields(const JobFlags& flags, v1::Job& job) {
 
 }  // namespace
 
+std::vector<std::string> MetricWords() {
+  std::vector<std::string> words;
+  const auto* metrics = v1::EvaluationPlan::Metric_descriptor();
+  for (int i = 0; i < metrics->value_count(); ++i) {
+    if (metrics->value(i)->number() == v1::EvaluationPlan::METRIC_UNSPECIFIED) continue;
+    words.push_back(
+        absl::StrReplaceAll(absl::AsciiStrToLower(metrics->value(i)->name()), {{"_", "-"}}));
+  }
+  return words;
+}
+
+std::vector<std::string> RecipeWords(bool with_ensembles) {
+  std::vector<std::string> words;
+  for (const RecipeEntry& entry : kRecipes) {
+    if (with_ensembles || !entry.is_ensemble) words.emplace_back(entry.word);
+  }
+  return words;
+}
+
 absl::Status ApplyJobFlags(const JobFlags& flags, v1::Job& job) {
   v1::JobSpec& spec = *job.mutable_spec();
   for (const auto apply :
-       {ApplyIngredients, ApplyDataSets, ApplyChoices, ApplyOutput, ApplyLimits}) {
+       {ApplyIngredients, ApplyDataSets, ApplyChoices, ApplyRecipe, ApplyOutput, ApplyLimits}) {
     if (absl::Status status = apply(flags, spec); !status.ok()) return status;
   }
   absl::Status status = ApplyReading(flags, *spec.mutable_evaluation());

@@ -17,6 +17,12 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       "Data set that decides: a folder of CLASS/image, or a .safetensors file");
   add("--report-set", flags.report_sets, "Data set that is measured for the report only")
       ->type_name("NAME=PATH");
+  add("--shift-set", flags.shift_sets,
+      "Report set under a distribution shift: the report has the mean over them")
+      ->type_name("NAME=PATH");
+  add("--final-set", flags.final_set,
+      "Report set that makes the headline: it is looked at once, after every choice")
+      ->type_name("NAME=PATH");
   add("--label-tensor", flags.label_tensor, "Tensor with the labels (data sets of tensors)");
   add("--input", flags.input, "Data-set input given to the model (default: images)");
   add("--mean", flags.mean, "Per channel, such as 0.485,0.456,0.406; with --std")->delimiter(',');
@@ -33,9 +39,18 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->check(CLI::IsMember({"bicubic", "bilinear"}));
   command.add_flag("--no-antialias", flags.no_antialias, "Resize without antialiasing")->group(job);
   add("--metric", flags.metric, "What decides (default: top1)")
-      ->check(CLI::IsMember({"top1", "top5", "cross-entropy"}));
+      ->check(CLI::IsMember(MetricWords()));
+  add("--problem", flags.problem, "What outputs and labels are (default: classification)")
+      ->check(CLI::IsMember({"classification", "regression", "language-model"}));
   add("--recipe", flags.recipe, "How the soup is made (default: greedy)")
-      ->check(CLI::IsMember({"greedy", "uniform"}));
+      ->check(CLI::IsMember(RecipeWords(/*with_ensembles=*/false)));
+  add("--compare", flags.comparisons, "More recipes, measured beside it")
+      ->check(CLI::IsMember(RecipeWords(/*with_ensembles=*/true)));
+  add("--base", flags.base, "The model that the fine-tunes began with");
+  command
+      .add_flag("--wise-ft", flags.wise_ft,
+                "Measure the soups between --base and the soup too (WiSE-FT)")
+      ->group(job);
   add("--acceptance", flags.acceptance,
       "A greedy candidate stays when the score rises (strict, the default) or does not fall")
       ->check(CLI::IsMember({"strict", "not-worse"}));
@@ -53,6 +68,16 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   command
       .add_flag("--report-every-ingredient", flags.report_every_ingredient,
                 "Measure every single ingredient on every report set too")
+      ->group(job);
+  command
+      .add_flag("--full-scores", flags.full_scores,
+                "Measure rejected candidates to the end, so that the report has their scores")
+      ->group(job);
+  command
+      .add_flag("--calibration", flags.calibration,
+                "Fit temperatures, and report calibration errors with and without them")
+      ->group(job);
+  command.add_flag("--angles", flags.angles, "Compare the moves of the fine-tunes from --base")
       ->group(job);
   add("--batch-size", flags.batch_size, "Examples per forward pass");
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");

@@ -20,7 +20,9 @@ struct JobFlags {
   std::string architecture;
   std::vector<std::string> ingredients;  // globs; replace those of the file
   std::string held_out;
-  std::vector<std::string> report_sets;  // NAME=PATH; replace those of the file
+  std::vector<std::string> report_sets;  // NAME=PATH; with the next two they replace the file's
+  std::vector<std::string> shift_sets;   // of role DISTRIBUTION_SHIFT
+  std::string final_set;                 // of role FINAL
   std::string label_tensor;              // for every data set of tensors
 
   std::string input;                      // data-set input of the binding; default: images
@@ -32,9 +34,16 @@ struct JobFlags {
   std::string interpolation;              // bicubic | bilinear
   bool no_antialias = false;
 
-  std::string metric;         // top1 | top5 | cross-entropy
-  std::string recipe;         // greedy | uniform
-  std::string acceptance;     // strict | not-worse
+  std::string base;                      // the model that the fine-tunes began with
+  std::string problem;                   // classification | regression | language-model
+  std::string metric;                    // a word of MetricWords()
+  std::string recipe;                    // a word of RecipeWords(), no ensemble
+  std::vector<std::string> comparisons;  // words of RecipeWords()
+  std::string acceptance;                // strict | not-worse
+  bool wise_ft = false;
+  bool full_scores = false;
+  bool calibration = false;
+  bool angles = false;
   std::string dtype;          // stored | float32 | bfloat16 | float16
   std::string output_format;  // safetensors | torch-save
   std::optional<int64_t> max_shard_bytes;
@@ -54,6 +63,11 @@ struct JobFlags {
   std::vector<std::string> labels;  // KEY=VALUE; others of the file stay
   std::optional<int32_t> priority;
 };
+
+// The API's enumerators as words of a command line: "cross-entropy", "f1-macro", …
+std::vector<std::string> MetricWords();
+// "greedy", "learned-per-tensor", "logit-ensemble", …
+std::vector<std::string> RecipeWords(bool with_ensembles);
 
 // Declares the flags on `command`; `flags` must outlive the parsing.
 void AddJobFlags(CLI::App& command, JobFlags& flags);

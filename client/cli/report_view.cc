@@ -16,9 +16,44 @@ namespace {
 
 constexpr size_t kScoreWidth = 24;
 
-bool IsTop5(absl::string_view metric) { return absl::AsciiStrToUpper(metric) == "TOP5"; }
-bool IsCrossEntropy(absl::string_view metric) {
-  return absl::AsciiStrToUpper(metric) == "CROSS_ENTROPY";
+struct MetricView {
+  absl::string_view name, title;
+  bool lower_is_better;
+  // None: a rate of counts.
+  double (*value)(const v1::Score&);
+};
+
+constexpr MetricView kMetrics[] = {
+    {"TOP1", "top-1", false, nullptr},
+    {"TOP5", "top-5", false, nullptr},
+    {"CROSS_ENTROPY", "cross-entropy", true, [](const v1::Score& s) { return s.cross_entropy(); }},
+    {"MEAN_PER_CLASS", "mean per class", false,
+     [](const v1::Score& s) { return s.mean_per_class(); }},
+    {"F1_BINARY", "F1", false, [](const v1::Score& s) { return s.f1_binary(); }},
+    {"F1_MACRO", "macro F1", false, [](const v1::Score& s) { return s.f1_macro(); }},
+    {"MATTHEWS", "Matthews", false, [](const v1::Score& s) { return s.matthews(); }},
+    {"MEAN_OF_ACCURACY_AND_F1", "accuracy and F1", false,
+     [](const v1::Score& s) { return (s.top1() + s.f1_binary()) / 2; }},
+    {"PEARSON", "Pearson", false, [](const v1::Score& s) { return s.pearson(); }},
+    {"SPEARMAN", "Spearman", false, [](const v1::Score& s) { return s.spearman(); }},
+    {"MEAN_OF_PEARSON_AND_SPEARMAN", "Pearson and Spearman", false,
+     [](const v1::Score& s) { return (s.pearson() + s.spearman()) / 2; }},
+    {"MEAN_SQUARED_ERROR", "squared error", true,
+     [](const v1::Score& s) { return s.mean_squared_error(); }},
+    {"PERPLEXITY", "perplexity", true, [](const v1::Score& s) { return s.perplexity(); }},
+};
+
+// A newer server's metric is shown as the first.
+const MetricView& ViewOf(absl::string_view metric) {
+  const std::string name = absl::AsciiStrToUpper(metric);
+  for (const MetricView& view : kMetrics) {
+    if (view.name == name) return view;
+  }
+  return kMetrics[0];
+}
+
+int64_t CorrectOf(const v1::Score& score, const MetricView& view) {
+  return view.name == "TOP5" ? score.top5_correct() : score.top1_correct();
 }
 
 const v1::Score* FindScore(const v1::BlendResult& blend, const std::string& data_set) {
@@ -30,9 +65,9 @@ const v1::Score* FindScore(const v1::BlendResult& blend, const std::string& data
 
 // Higher is better, whatever the metric.
 double Goodness(const v1::Score& score, absl::string_view metric) {
-  if (IsCrossEntropy(metric)) return -score.cross_entropy();
-  const auto count = static_cast<double>(score.example_count());
-  return static_cast<double>(IsTop5(metric) ? score.top5_correct() : score.top1_correct()) / count;
+  const MetricView& view = ViewOf(metric);
+  if (view.value == nullptr) return static_cast<double>(CorrectOf(score, view));
+  return view.lower_is_better ? -view.value(score) : view.value(score);
 }
 
 std::string BlendTitle(const std::string& kind) { return absl::StrReplaceAll(kind, {{"_", " "}}); }
@@ -99,22 +134,27 @@ std::string ReuseLine(const v1::ReportCost& cost) {
                       FormatSeconds(cost.worker_seconds_reused()), " of workers' time\n");
 }
 
+std::string EarlyLine(const v1::ReportCost& cost) {
+  if (cost.evaluations_stopped_early() == 0) return "";
+  return absl::StrCat("stopped early, since the rest could not change the decision: ",
+                      CountOf(cost.evaluations_stopped_early(), "evaluation"), ", ",
+                      CountOf(cost.examples_spared(), "example"), " spared\n");
+}
+
 }  // namespace
 
 std::string FormatScore(const v1::Score& score, absl::string_view metric) {
   if (score.example_count() <= 0) return "-";
-  if (IsCrossEntropy(metric)) return absl::StrFormat("%.4f", score.cross_entropy());
-  const int64_t correct = IsTop5(metric) ? score.top5_correct() : score.top1_correct();
+  const MetricView& view = ViewOf(metric);
+  if (view.value != nullptr) return absl::StrFormat("%.4f", view.value(score));
+  const int64_t correct = CorrectOf(score, view);
   return absl::StrFormat(
       "%.2f %% (%d/%d)",
       100.0 * static_cast<double>(correct) / static_cast<double>(score.example_count()), correct,
       score.example_count());
 }
 
-std::string MetricTitle(absl::string_view metric) {
-  if (IsCrossEntropy(metric)) return "cross-entropy";
-  return IsTop5(metric) ? "top-5" : "top-1";
-}
+std::string MetricTitle(absl::string_view metric) { return std::string(ViewOf(metric).title); }
 
 std::string MetricName(const v1::JobSpec& spec) {
   const auto metric = spec.evaluation().metric();
@@ -128,10 +168,11 @@ std::string FormatReport(const v1::Report& report, const Style& style) {
   if (!result.explanation().empty()) {
     absl::StrAppend(&text, style.Bold(Printable(result.explanation())), "\n");
   }
+  if (!result.headline().empty()) absl::StrAppend(&text, Printable(result.headline()), "\n");
   if (!result.stopped_because().empty()) {
     absl::StrAppend(&text, "stopped because: ", Printable(result.stopped_because()), "\n");
   }
-  return absl::StrCat(text, ReuseLine(report.cost()));
+  return absl::StrCat(text, ReuseLine(report.cost()), EarlyLine(report.cost()));
 }
 
 std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style) {
@@ -140,12 +181,23 @@ std::string CandidateHeading(absl::string_view metric, size_t name_width, const 
       PadRight(absl::StrCat("held-out ", MetricTitle(metric)), kScoreWidth), "  soup"));
 }
 
+namespace {
+
+// Of a rejected candidate it may be known only what it was not better than.
+std::string FormatStepScore(const v1::CandidateStep& step, absl::string_view metric) {
+  if (!step.has_not_better_than()) return FormatScore(step.score(), metric);
+  return absl::StrCat(ViewOf(metric).lower_is_better ? "≥ " : "≤ ",
+                      FormatScore(step.not_better_than(), metric));
+}
+
+}  // namespace
+
 std::string CandidateLine(const v1::JobEvent::CandidateDecided& decided, absl::string_view metric,
                           size_t name_width, const Style& style) {
   const v1::CandidateStep& step = decided.step();
   const std::string position = absl::StrCat(decided.position(), "/", decided.candidate_count());
   return absl::StrCat(PadLeft(position, 9), "  ", PadRight(Printable(step.candidate()), name_width),
-                      "  ", PadRight(FormatScore(step.score(), metric), kScoreWidth), "  ",
+                      "  ", PadRight(FormatStepScore(step, metric), kScoreWidth), "  ",
                       PadLeft(absl::StrCat(step.soup_size()), 4), "  ",
                       step.accepted() ? style.Green("✓ accepted") : style.Dim("✗ rejected"));
 }

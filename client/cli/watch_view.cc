@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "client/cli/errors.h"
@@ -48,7 +49,8 @@ std::string InspectedLine(const v1::JobEvent::IngredientInspected& inspected, co
 
 std::string BlendTitle(const v1::JobEvent::BlendMeasured& measured) {
   if (measured.ingredients_size() == 1) return Printable(measured.ingredients(0));
-  return absl::StrCat("soup of ", measured.ingredients_size());
+  return absl::StrCat(measured.ensemble() ? "ensemble of " : "soup of ",
+                      measured.ingredients_size());
 }
 
 std::string StateLine(const v1::JobEvent::StateChanged& changed, const Style& style) {
@@ -137,6 +139,11 @@ std::string LiveView::EventLine(const v1::JobEvent& event) {
     }
     case v1::JobEvent::kCandidateDecided:
       return CandidateLines(event.candidate_decided());
+    case v1::JobEvent::kEpochLearned: {
+      const v1::JobEvent::EpochLearned& learned = event.epoch_learned();
+      return absl::StrCat("epoch ", learned.epoch(), " of ", learned.epoch_count(), ": mean loss ",
+                          absl::StrFormat("%.4f", learned.mean_loss()));
+    }
     case v1::JobEvent::kAttemptFailed: {
       const v1::JobEvent::AttemptFailed& failed = event.attempt_failed();
       return absl::StrCat(style_.Red("attempt failed: "), Printable(failed.task()), " (attempt ",

@@ -197,5 +197,45 @@ TEST(Submit, RefusesADurationThatIsNone) {
   EXPECT_TRUE(client.service.created().empty());
 }
 
+TEST(Submit, ComparesRecipesAndKnowsWhatSetsAreFor) {
+  ClientHarness client;
+  const v1::JobSpec spec =
+      Submitted(client,
+                {"--architecture", "/arch.pt",           "--ingredients", "s3://b/c",
+                 "--held-out",     "/data/held_out",     "--base",        "/base.safetensors",
+                 "--recipe",       "learned-per-tensor", "--wise-ft",     "--compare",
+                 "greedy",         "logit-ensemble",     "--metric",      "f1-macro",
+                 "--shift-set",    "sketch=/s",          "--final-set",   "final=/f",
+                 "--full-scores",  "--calibration",      "--angles"})
+          .job()
+          .spec();
+  EXPECT_EQ(spec.model().base_uri(), "/base.safetensors");
+  EXPECT_TRUE(spec.recipe().learned().per_tensor());
+  EXPECT_TRUE(spec.recipe().has_wise_ft());
+  ASSERT_EQ(spec.comparisons_size(), 2);
+  EXPECT_TRUE(spec.comparisons(0).has_greedy());
+  EXPECT_TRUE(spec.comparisons(1).has_logit_ensemble());
+  EXPECT_EQ(spec.evaluation().metric(), v1::EvaluationPlan::F1_MACRO);
+  ASSERT_EQ(spec.evaluation().report_sets_size(), 2);
+  EXPECT_EQ(spec.evaluation().report_sets(0).role(), v1::DataSet::DISTRIBUTION_SHIFT);
+  EXPECT_EQ(spec.evaluation().report_sets(1).role(), v1::DataSet::FINAL);
+  EXPECT_EQ(spec.evaluation().report_sets(1).name(), "final");
+  EXPECT_TRUE(spec.evaluation().full_scores());
+  EXPECT_TRUE(spec.analysis().calibration());
+  EXPECT_TRUE(spec.analysis().angles());
+}
+
+TEST(Submit, KnowsEveryMetricAndRecipeOfTheApi) {
+  EXPECT_EQ(MetricWords().size(),
+            static_cast<size_t>(v1::EvaluationPlan::Metric_descriptor()->value_count()) - 1);
+  for (const std::string& word : RecipeWords(/*with_ensembles=*/true)) {
+    ClientHarness client;
+    const auto request = Submitted(client, {"--architecture", "/a", "--ingredients", "s3://b/c",
+                                            "--held-out", "/d", "--compare", word});
+    ASSERT_EQ(request.job().spec().comparisons_size(), 1) << word;
+    EXPECT_NE(request.job().spec().comparisons(0).recipe_case(), v1::Recipe::RECIPE_NOT_SET);
+  }
+}
+
 }  // namespace
 }  // namespace stockpot::cli
