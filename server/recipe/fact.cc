@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/recipe/class_scores.h"
+#include "server/base/class_scores.h"
 #include "server/recipe/task.h"
 
 namespace stockpot {
@@ -118,6 +118,24 @@ absl::StatusOr<Score> ReadScore(const Fact& fact) {
   score.f1_macro = classes.f1_macro;
   score.matthews = classes.matthews;
   return score;
+}
+
+absl::StatusOr<MeasureCost> ReadMeasureCost(const Fact& fact) {
+  if (fact.status.ok() && fact.result.contains("not_better")) {
+    ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "not_better"));
+    int64_t examples = 0;
+    MeasureCost cost;
+    reader.Read("example_count", &examples);
+    reader.Read("examples_evaluated", &cost.examples_evaluated);
+    RETURN_IF_ERROR(Checked(reader));
+    cost.examples_spared = examples - cost.examples_evaluated;
+    if (cost.examples_evaluated < 0 || cost.examples_spared < 0) {
+      return Malformed("its counts are out of range");
+    }
+    return cost;
+  }
+  ASSIGN_OR_RETURN(const Score score, ReadScore(fact));
+  return MeasureCost{score.example_count, 0};
 }
 
 absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact) {

@@ -36,28 +36,55 @@ class Pass {
   }
 
  private:
+  bool strict() const { return options_.recipe.acceptance == Acceptance::kStrictImprovement; }
+
+  // Logits of an ensemble are at hand: it takes no pass that could end early.
+  std::optional<Bar> CurrentBar() const {
+    if (ensemble_ || options_.full_scores) return std::nullopt;
+    return Bar{pass_.soup, pass_.score, !strict()};
+  }
+
+  std::optional<Trial> Find(const Blend& candidate) const {
+    if (const std::optional<Bar> bar = CurrentBar()) return scores_.FindTrial(candidate, *bar);
+    const std::optional<Score> score = scores_.Find(candidate);
+    if (!score.has_value()) return std::nullopt;
+    return Trial{score};
+  }
+
+  bool IsAccepted(const Trial& trial) const {
+    if (!trial.score.has_value()) return false;
+    const int comparison = CompareScores(options_.metric, *trial.score, pass_.score);
+    return strict() ? comparison > 0 : comparison >= 0;
+  }
+
   void Try(size_t position) {
     Blend with = With(order_[position]);
-    const std::optional<Score> score = scores_.Find(with);
-    if (!score.has_value()) return WantFrom(position);
+    const std::optional<Trial> trial = Find(with);
+    if (!trial.has_value()) return WantFrom(position);
     ++pass_.evaluations;
-    const int comparison = CompareScores(options_.metric, *score, pass_.score);
-    const bool strict = options_.recipe.acceptance == Acceptance::kStrictImprovement;
-    const bool accepted = strict ? comparison > 0 : comparison >= 0;
-    if (accepted) {
-      pass_.soup = std::move(with);
-      pass_.score = *score;
+    RecipeStep step{order_[position], IsAccepted(*trial), {}, 0};
+    // A rejected one's score may be known by chance: what is told must not depend on that.
+    if (step.accepted || !CurrentBar().has_value()) {
+      step.score = trial->score;
+    } else {
+      step.not_better_than = pass_.score;
     }
-    pass_.steps.push_back({order_[position], accepted, *score, Size()});
+    if (step.accepted) {
+      pass_.soup = std::move(with);
+      pass_.score = *trial->score;
+    }
+    step.soup_size = Size();
+    pass_.steps.push_back(std::move(step));
   }
 
   // The candidate at `position`, and the next ones as if the earlier were rejected.
   void WantFrom(size_t position) {
     int64_t left = std::min<int64_t>(std::max(1, options_.speculation), most_ - pass_.evaluations);
+    pass_.bar = CurrentBar();
     for (size_t i = position; i < order_.size() && left > 0; ++i) {
       if (GroupIsIn(order_[i])) continue;
       Blend with = With(order_[i]);
-      if (!scores_.Find(with).has_value()) pass_.wanted.push_back(std::move(with));
+      if (!Find(with).has_value()) pass_.wanted.push_back(std::move(with));
       --left;
     }
   }

@@ -106,6 +106,7 @@ class GreedyRecipe final : public Recipe {
     if (!pass.wanted.empty()) {
       decision->wanted = std::move(pass.wanted);
       decision->required = 1;
+      decision->bar = std::move(pass.bar);
       return false;
     }
     decision->orders.push_back({order, std::move(pass.steps), std::move(pass.soup), pass.score});

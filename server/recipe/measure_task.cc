@@ -10,6 +10,7 @@ namespace {
 
 // What a result means is part of its key: raise a number when the meaning of that result changes.
 constexpr int kMeasureVersion = 2;  // 2: counts by class, calibration errors
+constexpr int kNotBetterVersion = 1;
 constexpr int kEnsembleVersion = 1;
 constexpr int kGapVersion = 1;
 constexpr int kCompareVersion = 1;
@@ -68,6 +69,15 @@ Json ContextJson(const MeasureInputs& inputs) {
   return json;
 }
 
+void AddBar(const MeasureInputs& inputs, Json* body) {
+  if (inputs.keep_margins) (*body)["keep_margins"] = true;
+  if (!inputs.bar.has_value()) return;
+  (*body)["bar"] = {{"metric", std::string(MetricName(inputs.bar->metric))},
+                    {"number", inputs.bar->number},
+                    {"ties_win", inputs.bar->ties_win}};
+  (*body)["visiting_order_keys"] = inputs.bar->visiting_order_keys;
+}
+
 Json KeptJson(const KeptLogits& kept) {
   return {{"key", kept.key}, {"blend", BlendJson(kept.weights)}, {"batch_size", kept.batch_size}};
 }
@@ -101,8 +111,23 @@ std::string MeasureKey(const MeasureInputs& inputs) {
   return KeyOf("measure", kMeasureVersion, determining);
 }
 
+std::string NotBetterKey(const std::string& measure_key, const BarInputs& bar) {
+  return KeyOf("not_better", kNotBetterVersion,
+               {{"measure", measure_key},
+                {"metric", std::string(MetricName(bar.metric))},
+                {"number", bar.number},
+                {"ties_win", bar.ties_win}});
+}
+
+const std::string& FactKey(const Task& task, const Json& result) {
+  return result.is_object() && result.contains("not_better") ? task.not_better_key : task.key;
+}
+
 Task MeasureTask(const MeasureInputs& inputs) {
-  Task task = ModelTask(inputs, MeasureKey(inputs), "measure", MeasureJson(inputs));
+  Json body = MeasureJson(inputs);
+  AddBar(inputs, &body);
+  Task task = ModelTask(inputs, MeasureKey(inputs), "measure", std::move(body));
+  if (inputs.bar.has_value()) task.not_better_key = NotBetterKey(task.key, *inputs.bar);
   task.description = absl::StrCat(NameOf(inputs.weights), " on ", inputs.data_set.name);
   return task;
 }

@@ -93,38 +93,45 @@ class DecisionBuilder {
     }
   }
 
-  // Tells of a measure when it is known; else wants it, when `want`.
-  void Consider(int data_set, const Blend& blend, bool want) {
+  // Tells of a measure when it is known; else wants it, when `want`. With a bar it is enough to
+  // know that the blend does not clear it.
+  void Consider(int data_set, const Blend& blend, bool want, const Bar* bar = nullptr) {
     const PlanState::Measure measure = state_.Look(data_set, blend);
     const std::string& key = measure.key;
+    const Fact* const rejection = bar == nullptr || measure.known || key.empty()
+                                      ? nullptr
+                                      : state_.FindNotBetter(blend, *bar);
     if (measure.score.has_value()) {
-      // Not before: speculation may halve what turns out not to matter.
-      if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
-      // Equal content under two names is told under both.
-      Tell(
-          absl::StrCat("measured/", data_set, "/", ListDigest(blend.ingredients), "/", key),
-          "blend_measured",
-          [&] {
-            Json body = {{"ingredients", state_.NamesOf(blend)},
-                         {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
-                         {"score", ScoreJson(*measure.score, spec_.problem)}};
-            if (!blend.coefficients.empty()) body["coefficients"] = MeanCoefficients(blend);
-            if (blend.ensemble) body["ensemble"] = true;
-            return body;
-          },
-          key);
-    } else if (!want || measure.known || key.empty()) {
-      return;
-    } else {
-      Want(key, [&] { return state_.MeasureTaskFor(data_set, blend); });
+      TellMeasured(data_set, blend, measure);
+    } else if (rejection == nullptr) {
+      if (!want || measure.known || key.empty()) return;
+      Want(key, [&] { return state_.MeasureTaskFor(data_set, blend, bar); });
     }
-    if (!counted_.insert(key).second) return;
+    if (!counted_.insert(rejection == nullptr ? key : rejection->key).second) return;
     const int64_t examples = state_.data_set(data_set)->example_count;
     ++result_.tasks_total;
     result_.examples_total += examples;
-    if (!measure.known) return;
+    if (!measure.known && rejection == nullptr) return;
     ++result_.tasks_done;
     result_.examples_done += examples;
+  }
+
+  void TellMeasured(int data_set, const Blend& blend, const PlanState::Measure& measure) {
+    // Not before: speculation may halve what turns out not to matter.
+    if (!measure.halved_because.ok()) TellHalved(data_set, blend, measure);
+    // Equal content under two names is told under both.
+    Tell(
+        absl::StrCat("measured/", data_set, "/", ListDigest(blend.ingredients), "/", measure.key),
+        "blend_measured",
+        [&] {
+          Json body = {{"ingredients", state_.NamesOf(blend)},
+                       {"data_set", spec_.data_sets[static_cast<size_t>(data_set)].name},
+                       {"score", ScoreJson(*measure.score, spec_.problem)}};
+          if (!blend.coefficients.empty()) body["coefficients"] = MeanCoefficients(blend);
+          if (blend.ensemble) body["ensemble"] = true;
+          return body;
+        },
+        measure.key);
   }
 
   void TellHalved(int data_set, const Blend& blend, const PlanState::Measure& measure) {
@@ -173,7 +180,8 @@ class DecisionBuilder {
     if (!run.decision.done) TellTried(run.decision.steps, ensemble, run.options);
     TellEpochs(run);
     for (size_t i = 0; i < run.decision.wanted.size(); ++i) {
-      Consider(0, run.decision.wanted[i], true);
+      Consider(0, run.decision.wanted[i], true,
+               run.decision.bar.has_value() ? &*run.decision.bar : nullptr);
       if (is_first && i + 1 == run.decision.required) result_.required = result_.wanted.size();
     }
     if (!run.decision.learn.has_value()) return;
@@ -188,12 +196,19 @@ class DecisionBuilder {
 
   void TellTried(const std::vector<RecipeStep>& steps, bool ensemble,
                  const RecipeOptions& options) {
+    const auto blend_of = [&](const std::vector<int>& ingredients) {
+      return ensemble && ingredients.size() > 1 ? Blend{ingredients, {}, true}
+                                                : MakeSoup(options, ingredients);
+    };
+    const bool ties_win = options.recipe.acceptance == Acceptance::kNotWorse;
     std::vector<int> soup;
     for (const RecipeStep& step : steps) {
       if (step.passed_over) continue;
+      std::optional<Bar> bar;
+      if (step.not_better_than.has_value())
+        bar = Bar{blend_of(soup), *step.not_better_than, ties_win};
       soup.push_back(step.candidate);
-      const bool several = soup.size() > 1;
-      Consider(0, ensemble && several ? Blend{soup, {}, true} : MakeSoup(options, soup), false);
+      Consider(0, blend_of(soup), false, bar.has_value() ? &*bar : nullptr);
       if (!step.accepted) soup.pop_back();
     }
   }

@@ -146,10 +146,54 @@ absl::Status PlanState::MeasureFailure(int data_set, const Blend& blend) const {
   return cached.known ? cached.measure->score->status() : absl::OkStatus();
 }
 
-Task PlanState::MeasureTaskFor(int data_set, const Blend& blend) const {
+bool PlanState::KeepsMargins() const {
+  const auto stops = [](const RecipeSpec& recipe) { return recipe.kind == RecipeKind::kGreedy; };
+  return !spec_.full_scores && !spec_.disable_early_stopping &&
+         (stops(spec_.recipe) ||
+          std::any_of(spec_.comparisons.begin(), spec_.comparisons.end(), stops));
+}
+
+BarInputs PlanState::BarFor(const Bar& bar) const {
+  return {spec_.metric, DecidingNumber(spec_.metric, bar.score), bar.ties_win, {}};
+}
+
+// The soup so far first: where there are very many, it and the first ones do.
+std::vector<std::string> PlanState::VisitingOrderKeys(const Bar& bar) const {
+  constexpr size_t kMostKeys = 100;
+  std::vector<std::string> keys = {Look(0, bar.soup).key};
+  for (const int ingredient : usable_) {
+    if (keys.size() == kMostKeys) break;
+    const Measure measure = Look(0, Blend{{ingredient}, {}});
+    if (measure.score.has_value() && measure.key != keys.front()) keys.push_back(measure.key);
+  }
+  return keys;
+}
+
+const Fact* PlanState::FindNotBetter(const Blend& blend, const Bar& bar) const {
+  const std::string key = Look(0, blend).key;
+  const BarInputs inputs = BarFor(bar);
+  return ledger_.Find(
+      cache_->Key(absl::StrCat(key, absl::StrFormat("/%.17g/%d", inputs.number, inputs.ties_win)),
+                  [&] { return NotBetterKey(key, inputs); }));
+}
+
+std::optional<Trial> PlanState::FindTrial(const Blend& blend, const Bar& bar) const {
+  const Measure measure = Look(0, blend);
+  if (measure.score.has_value()) return Trial{measure.score};
+  if (measure.known || FindNotBetter(blend, bar) == nullptr) return std::nullopt;
+  return Trial{};
+}
+
+Task PlanState::MeasureTaskFor(int data_set, const Blend& blend, const Bar* bar) const {
   const std::string& set = spec_.data_sets[size_t(data_set)].name;
   if (blend.ensemble) return EnsembleTask(EnsembleFor(data_set, blend));
-  Task task = MeasureTask(InputsFor(data_set, blend, Cached(data_set, blend).measure->batch_size));
+  MeasureInputs inputs = InputsFor(data_set, blend, Cached(data_set, blend).measure->batch_size);
+  inputs.keep_margins = data_set == 0 && KeepsMargins();
+  if (bar != nullptr && !spec_.disable_early_stopping) {
+    inputs.bar = BarFor(*bar);
+    inputs.bar->visiting_order_keys = VisitingOrderKeys(*bar);
+  }
+  Task task = MeasureTask(inputs);
   const std::string names = blend.ingredients.size() == 1
                                 ? NameOf(blend.ingredients[0])
                                 : absl::StrCat("soup of ", blend.ingredients.size(), " with ",
@@ -227,10 +271,10 @@ Json ScoreJson(const Score& score, Problem problem) {
 Json StepJson(const RecipeStep& step, const std::string& candidate, Problem problem) {
   Json json = {
       {"candidate", candidate}, {"accepted", step.accepted}, {"soup_size", step.soup_size}};
-  if (step.passed_over) {
-    json["passed_over"] = true;
-  } else {
-    json["score"] = ScoreJson(step.score, problem);
+  if (step.passed_over) json["passed_over"] = true;
+  if (step.score.has_value()) json["score"] = ScoreJson(*step.score, problem);
+  if (step.not_better_than.has_value()) {
+    json["not_better_than"] = ScoreJson(*step.not_better_than, problem);
   }
   return json;
 }

@@ -196,6 +196,7 @@ void PlanState::StartRuns(int speculation) {
   options.groups = GroupsOf(spec_);
   options.metric = spec_.metric;
   options.speculation = spec_.speculation > 0 ? spec_.speculation : speculation;
+  options.full_scores = spec_.full_scores;
   options.reestimate = reestimates() && !spec_.batch_norm->final_soup_only;
   // A budget is the shipped recipe's: comparisons are asked for, all of them.
   options.max_evaluations = Budget();

@@ -51,6 +51,7 @@ class PlanState final : public HeldOutScores {
   std::optional<Score> Find(const Blend& blend) const override { return Find(0, blend); }
   std::optional<LearnedCoefficients> FindLearned(const LearnSpec& learn,
                                                  const LearnEpoch& epoch) const override;
+  std::optional<Trial> FindTrial(const Blend& blend, const Bar& bar) const override;
   // Null when not measured, or when the measure failed (see failure()).
   std::optional<Score> Find(int data_set, const Blend& blend) const;
   // At the job's batch size, or at half of it where that failed or ran out of memory. An ensemble
@@ -62,7 +63,10 @@ class PlanState final : public HeldOutScores {
     absl::Status halved_because;  // OK: not halved
   };
   Measure Look(int data_set, const Blend& blend) const;
-  Task MeasureTaskFor(int data_set, const Blend& blend) const;
+  // Only a measure on the held-out set has a bar; null: none.
+  Task MeasureTaskFor(int data_set, const Blend& blend, const Bar* bar = nullptr) const;
+  // The fact that a measure on the held-out set does not clear the bar; null when not known.
+  const Fact* FindNotBetter(const Blend& blend, const Bar& bar) const;
   Task LearnTaskFor(const LearnSpec& learn, const LearnEpoch& epoch) const;
   // The fact of this epoch, well or not; null when not known.
   const Fact* FindEpoch(const LearnSpec& learn, const LearnEpoch& epoch) const;
@@ -188,6 +192,10 @@ class PlanState final : public HeldOutScores {
   const PlanCache::Measure& Cached(int data_set, const Blend& blend, bool half, bool* known) const;
   MeasureInputs InputsFor(int data_set, const Blend& blend, int batch_size) const;
   bool KeepsLogits(const Blend& blend) const;
+  // Some recipe of the job makes use of them.
+  bool KeepsMargins() const;
+  BarInputs BarFor(const Bar& bar) const;
+  std::vector<std::string> VisitingOrderKeys(const Bar& bar) const;
   bool MembersAreKnown(int data_set, const Blend& ensemble) const;
   EnsembleInputs EnsembleFor(int data_set, const Blend& ensemble) const;
   LearnInputs LearnInputsFor(const LearnSpec& learn, const LearnEpoch& epoch) const;

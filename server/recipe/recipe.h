@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/score.h"
 #include "server/recipe/spec.h"
 
 namespace stockpot {
@@ -48,29 +49,6 @@ struct Blend {
 // (1 - coefficient) · base + coefficient · soup: WiSE-FT. The soup itself at 1, the base at 0.
 Blend Interpolate(const Blend& soup, double coefficient);
 
-// One full pass over one data set. Counts are exact; sums are float64. What a problem does not have
-// is 0.
-struct Score {
-  int64_t example_count = 0;
-  int64_t top1_correct = 0;
-  int64_t top5_correct = 0;
-  double cross_entropy_sum = 0;
-  int batch_size = 0;  // examples per forward pass
-
-  double mean_per_class = 0, f1_binary = 0, f1_macro = 0, matthews = 0;
-  double ece_equal_mass = 0, ece_equal_width = 0;
-  double squared_error_sum = 0, pearson = 0, spearman = 0;
-  double temperature = 1;  // by which an ensemble's logits were divided
-};
-
-// The metric as a number for people: a rate, a mean, a correlation.
-double MetricValue(Metric metric, const Score& score);
-bool LowerIsBetter(Metric metric);
-
-// Negative: `a` is worse than `b`; zero: they tie; positive: better. Counts are compared as
-// integers. Both must be of the same data set.
-int CompareScores(Metric metric, const Score& a, const Score& b);
-
 // An epoch of the learned soup of these ingredients; it begins where the one before it ended.
 struct LearnEpoch {
   std::vector<int> ingredients;
@@ -84,11 +62,28 @@ struct LearnedCoefficients {
   std::string state;  // for the next epoch, as the worker gave it
 };
 
+// What a candidate has to be better than (or, where ties win, as good as) to be accepted.
+struct Bar {
+  Blend soup;  // so far
+  Score score;
+  bool ties_win = false;
+};
+
+// What is known of a candidate: its score, or only that it does not clear the bar.
+struct Trial {
+  std::optional<Score> score;
+};
+
 // What is known of the held-out set.
 class HeldOutScores {
  public:
   virtual ~HeldOutScores() = default;
   virtual std::optional<Score> Find(const Blend& blend) const = 0;
+  virtual std::optional<Trial> FindTrial(const Blend& blend, const Bar&) const {
+    const std::optional<Score> score = Find(blend);
+    if (!score.has_value()) return std::nullopt;
+    return Trial{score};
+  }
   // After this epoch. Those before it must be known.
   virtual std::optional<LearnedCoefficients> FindLearned(const LearnSpec&,
                                                          const LearnEpoch&) const {
@@ -100,9 +95,11 @@ class HeldOutScores {
 struct RecipeStep {
   int candidate = 0;
   bool accepted = false;
-  Score score;  // of the soup with the candidate; none when it was passed over
+  // Of the soup with the candidate. None when it was passed over, or rejected without full scores.
+  std::optional<Score> score;
   int soup_size = 0;
-  bool passed_over = false;  // its group is in the soup already
+  bool passed_over = false;              // its group is in the soup already
+  std::optional<Score> not_better_than = {};  // rejected without full scores: of the soup so far
 };
 
 // A greedy soup in one of several orders.
@@ -118,6 +115,8 @@ struct Decision {
   // may turn out not to matter. Nothing is wanted exactly when `done`.
   std::vector<Blend> wanted;
   size_t required = 0;
+  // It is enough to know of each that it does not clear this.
+  std::optional<Bar> bar;
   std::optional<LearnEpoch> learn;  // wanted too
   bool done = false;
   Blend soup;                     // when done
@@ -161,6 +160,8 @@ struct RecipeOptions {
   // Passes over the held-out set that may be asked for; at least one ingredient is ranked. What is
   // worked out from kept logits is no pass.
   int64_t max_evaluations = kNoBudget;
+  // Rejected candidates are scored too.
+  bool full_scores = false;
   // Weights of more than one model get BatchNorm statistics of their own.
   bool reestimate = false;
 };

@@ -4,6 +4,7 @@
 #define STOCKPOT_SERVER_RECIPE_RECIPE_PARTS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct GreedyPass {
   Blend soup;
   Score score;
   std::vector<Blend> wanted;  // the first is required; empty when the pass is done
+  std::optional<Bar> bar;     // of all that is wanted
   int64_t evaluations = 0;    // beside the first model's
 };
 // `most`: evaluations that may be asked for.

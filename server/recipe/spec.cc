@@ -150,6 +150,7 @@ void ReadEvaluation(JsonReader reader, const SpecLimits& limits, JobSpec* spec) 
   ReadMetric(reader, spec);
   ReadConfidence(reader.Object("confidence"), &spec->confidence);
   reader.Read("report_every_ingredient", &spec->report_every_ingredient);
+  reader.Read("full_scores", &spec->full_scores);
 }
 
 void ReadModel(JsonReader model, JobSpec* spec) {
@@ -190,6 +191,7 @@ void ReadCompute(JsonReader compute, const SpecLimits& limits, JobSpec* spec) {
   compute.Read("speculation", &spec->speculation);
   if (spec->speculation < 0) compute.AddViolation("speculation", "must not be negative");
   compute.Read("measure_again", &spec->measure_again);
+  compute.Read("disable_early_stopping", &spec->disable_early_stopping);
 }
 
 void ReadRecipes(JsonReader& reader, JobSpec* spec) {

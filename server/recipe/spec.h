@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/json_reader.h"
+#include "server/base/score.h"
 
 namespace stockpot {
 
@@ -59,21 +60,6 @@ struct DataSetSpec {
 };
 
 enum class Problem { kClassification, kRegression, kLanguageModel };
-enum class Metric {
-  kTop1,
-  kTop5,
-  kCrossEntropy,
-  kMeanPerClass,
-  kF1Binary,
-  kF1Macro,
-  kMatthews,
-  kMeanOfAccuracyAndF1,
-  kPearson,
-  kSpearman,
-  kMeanOfPearsonAndSpearman,
-  kMeanSquaredError,
-  kPerplexity,
-};
 
 enum class RecipeKind {
   kGreedy,
@@ -161,6 +147,7 @@ struct JobSpec {
   Metric metric = Metric::kTop1;
   ConfidenceSpec confidence;
   bool report_every_ingredient = false;
+  bool full_scores = false;
   RecipeSpec recipe;
   std::vector<RecipeSpec> comparisons;
   AnalysisSpec analysis;
@@ -172,6 +159,7 @@ struct JobSpec {
   int batch_size = 250;
   int speculation = 0;
   bool measure_again = false;
+  bool disable_early_stopping = false;
   absl::Duration timeout = absl::InfiniteDuration();
   absl::Duration task_timeout = absl::InfiniteDuration();
   int64_t max_evaluations = 0;  // 0: no budget
@@ -197,8 +185,7 @@ absl::StatusOr<DataSetSpec> ParseDataSetSpec(const Json& json, const std::string
 Json ToJson(const DataSetSpec& data_set);
 Json ToJson(const InputBindingSpec& binding);
 
-// As the proto's enumerators: "TOP1", "CLASSIFICATION", "STRICT_IMPROVEMENT", …
-absl::string_view MetricName(Metric metric);
+// As the proto's enumerators: "CLASSIFICATION", "STRICT_IMPROVEMENT", …
 absl::string_view ProblemName(Problem problem);
 absl::string_view AcceptanceName(Acceptance choice);
 absl::string_view CandidateOrderName(CandidateOrder order);
@@ -206,7 +193,6 @@ absl::string_view EnsembleRankingName(EnsembleRanking ranking);
 std::string RoleName(DataSetRole role);  // "held_out", as in reports
 
 bool IsEnsemble(RecipeKind kind);
-std::vector<Metric> AllMetrics();
 // Which problem a metric is of.
 bool Fits(Metric metric, Problem problem);
 

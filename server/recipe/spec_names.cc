@@ -2,43 +2,6 @@
 #include "server/recipe/spec.h"
 
 namespace stockpot {
-namespace {
-
-struct MetricEntry {
-  Metric metric;
-  absl::string_view name;
-};
-
-constexpr MetricEntry kMetrics[] = {
-    {Metric::kTop1, "TOP1"},
-    {Metric::kTop5, "TOP5"},
-    {Metric::kCrossEntropy, "CROSS_ENTROPY"},
-    {Metric::kMeanPerClass, "MEAN_PER_CLASS"},
-    {Metric::kF1Binary, "F1_BINARY"},
-    {Metric::kF1Macro, "F1_MACRO"},
-    {Metric::kMatthews, "MATTHEWS"},
-    {Metric::kMeanOfAccuracyAndF1, "MEAN_OF_ACCURACY_AND_F1"},
-    {Metric::kPearson, "PEARSON"},
-    {Metric::kSpearman, "SPEARMAN"},
-    {Metric::kMeanOfPearsonAndSpearman, "MEAN_OF_PEARSON_AND_SPEARMAN"},
-    {Metric::kMeanSquaredError, "MEAN_SQUARED_ERROR"},
-    {Metric::kPerplexity, "PERPLEXITY"},
-};
-
-}  // namespace
-
-absl::string_view MetricName(Metric metric) {
-  for (const MetricEntry& entry : kMetrics) {
-    if (entry.metric == metric) return entry.name;
-  }
-  return "";
-}
-
-std::vector<Metric> AllMetrics() {
-  std::vector<Metric> metrics;
-  for (const MetricEntry& entry : kMetrics) metrics.push_back(entry.metric);
-  return metrics;
-}
 
 bool Fits(Metric metric, Problem problem) {
   switch (metric) {

@@ -4,6 +4,7 @@
 //   measure       architecture digest, input bindings, ingredient digests in order, coefficients,
 //                 soup dtype, tensor selection, data set digest, classes and classifier, problem,
 //                 batch size, BatchNorm data, numerics class, version of the result;
+//   not better    the measure's key, metric, number, whether ties win;
 //   ensemble, gap the keys of the measures they are made of, coefficients, temperature, step;
 //   learn         the measure, the options, the epoch and the state it begins with;
 //   weights       digests and the tensor selection;
@@ -45,6 +46,9 @@ struct Task {
   int64_t example_count = 0;  // a measure's, for progress; else 0
   // The numerics class (WorkerInfo::numerics) that a measure's worker must have; "": any worker.
   std::string numerics;
+  // Of a measure with a bar: the key of the fact that it does not clear it. What clears it, or
+  // fails, is the fact that the same measure without a bar finds, under `key`.
+  std::string not_better_key;
 
   // "inspect_checkpoint", "measure", …
   std::string kind() const { return body.empty() ? "" : body.begin().key(); }
@@ -68,6 +72,14 @@ struct WeightsInputs {
   TensorSelection selection;
 };
 
+// What a measure has to be better than for its score to matter (worker.v1.Bar).
+struct BarInputs {
+  Metric metric = Metric::kTop1;
+  double number = 0;  // DecidingNumber()
+  bool ties_win = false;
+  std::vector<std::string> visiting_order_keys;  // determine nothing
+};
+
 struct MeasureInputs {
   std::string architecture_uri, architecture_digest;
   std::vector<InputBindingSpec> bindings;
@@ -82,11 +94,15 @@ struct MeasureInputs {
   std::optional<DataSetSpec> batch_norm;
   std::string batch_norm_digest;
   bool keep_logits = false;
+  bool keep_margins = false;     // determines nothing
+  std::optional<BarInputs> bar;  // is no part of the measure's key
   std::string numerics;
   std::string scope;  // "" unless the measure is one job's own (Compute.measure_again)
 };
 // The key alone, for looking up; the task, for giving to a worker.
 std::string MeasureKey(const MeasureInputs& inputs);
+// Of the fact that the measure of this key does not clear the bar.
+std::string NotBetterKey(const std::string& measure_key, const BarInputs& bar);
 Task MeasureTask(const MeasureInputs& inputs);
 
 // Logits of a measure with keep_logits.
@@ -152,6 +168,9 @@ struct WriteSoupInputs {
   std::optional<MeasureInputs> reestimate;
 };
 Task WriteSoupTask(const WriteSoupInputs& inputs);
+
+// The key under which a task's result is a fact: the task's own, but for what does not clear a bar.
+const std::string& FactKey(const Task& task, const Json& result);
 
 // Digests of what a measure or a write reads: a worker that has it in memory is quicker.
 std::vector<std::string> ContentOf(const Task& task);
@@ -225,6 +244,12 @@ absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact);
 absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact);
 absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact);
 absl::StatusOr<Score> ReadScore(const Fact& fact);
+// What a measure took, whether it gave a score or not.
+struct MeasureCost {
+  int64_t examples_evaluated = 0;
+  int64_t examples_spared = 0;  // by a proof
+};
+absl::StatusOr<MeasureCost> ReadMeasureCost(const Fact& fact);
 absl::StatusOr<SoupFound> ReadSoupFound(const Fact& fact);
 absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact);
 

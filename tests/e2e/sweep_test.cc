@@ -51,11 +51,13 @@ class SweepTest : public testing::Test {
       spec.add_ingredients()->set_uri(folder_ + "/checkpoints/" + IngredientName(i));
     }
     spec.mutable_evaluation()->mutable_held_out()->set_uri(folder_ + "/held_out");
+    spec.mutable_evaluation()->set_full_scores(true);
     return spec;
   }
 
   v1::JobSpec SpecWithReportSets() const {
     v1::JobSpec spec = Spec();
+    spec.add_comparisons()->mutable_logit_ensemble();
     const std::pair<const char*, const char*> sets[] = {{"test", "test"},
                                                         {"noise", "shift_noise.safetensors"},
                                                         {"blur", "shift_blur.safetensors"},
@@ -121,13 +123,53 @@ TEST_F(SweepTest, ReportEqualsTheReferenceWithOneWorkerAndWithThree) {
       ExpectScore(result.ingredients(i).scores(0).score(),
                   reference_["individual"][IngredientName(i)]["held_out"], IngredientName(i));
     }
-    ASSERT_EQ(result.blends_size(), 3);
+    ASSERT_EQ(result.blends_size(), 4);
     ExpectScores(result.blends(0), reference_["individual"][result.order(0)]);
     ExpectScores(result.blends(1), reference_["uniform"]);
     ExpectScores(result.blends(2), reference_["greedy"]["scores"]);
+    ExpectScores(result.blends(3), reference_["ensemble"]);
     for (const v1::BlendResult& blend : result.blends()) EXPECT_EQ(blend.scores_size(), 6);
     EXPECT_EQ(result.chosen(), "greedy");
   }
+}
+
+// What no pass that proves a rejection can do without: as many wrong examples as make it certain.
+int64_t FewestThatProve(const v1::CandidateStep& step) {
+  const v1::Score& soup = step.not_better_than();
+  return soup.example_count() - soup.top1_correct();
+}
+
+TEST_F(SweepTest, EarlyStoppingChangesNoResultAndSparesMostOfWhatItCan) {
+  v1::JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_held_out()->set_uri(folder_ + "/held_out.safetensors");
+  spec.mutable_evaluation()->set_full_scores(false);
+  spec.mutable_compute()->set_batch_size(50);
+  v1::Report reports[2];
+  for (const bool plain : {false, true}) {
+    spec.mutable_compute()->set_disable_early_stopping(plain);
+    spec.mutable_compute()->set_measure_again(true);
+    ServerProcess server({.workers = plain ? 2 : 1});
+    const v1::Job job = server.Run(spec);
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+    reports[plain] = job.report();
+  }
+  EXPECT_EQ(reports[0].result().SerializeAsString(), reports[1].result().SerializeAsString());
+  EXPECT_EQ(reports[1].cost().examples_spared(), 0);
+
+  int rejected = 0;
+  int64_t fewest = 0, all = 0;
+  for (const v1::CandidateStep& step : reports[0].result().steps()) {
+    if (step.accepted()) continue;
+    ++rejected;
+    fewest += FewestThatProve(step);
+    all += step.not_better_than().example_count();
+  }
+  EXPECT_EQ(reports[0].cost().evaluations_stopped_early(), rejected);
+  const int64_t looked_at = all - reports[0].cost().examples_spared();
+  RecordProperty("examples_of_rejections", static_cast<int>(looked_at));
+  RecordProperty("fewest_that_prove", static_cast<int>(fewest));
+  EXPECT_GE(looked_at, fewest);
+  EXPECT_LE(static_cast<double>(looked_at), 1.25 * static_cast<double>(fewest));
 }
 
 // Another server, so nothing is known beforehand: tensors instead of JPEG files, torch.save instead

@@ -76,6 +76,10 @@ absl::Status JobRun::Step(int workers, Store* store) {
   std::vector<std::string> keys;
   for (const Task& task : decision_.wanted) keys.push_back(task.key);
   wanted_ = absl::flat_hash_set<std::string>(keys.begin(), keys.end());
+  // What did not clear a bar is known under another key.
+  for (const Task& task : decision_.wanted) {
+    if (!task.not_better_key.empty()) keys.push_back(task.not_better_key);
+  }
   if (!decision_.end_budget.key.empty()) keys.push_back(decision_.end_budget.key);
   absl::Status status = LookFor(keys, store);
   if (!status.ok()) stale_ = true;
@@ -97,10 +101,10 @@ void JobRun::Offer(const Fact& fact) {
   stale_ = true;
   if (fact.job != job_) return;
   worker_seconds_ += fact.seconds;
-  const absl::StatusOr<Score> score = ReadScore(fact);
-  if (!score.ok()) return;
+  const absl::StatusOr<MeasureCost> cost = ReadMeasureCost(fact);
+  if (!cost.ok()) return;
   measured_seconds_ += fact.seconds;
-  measured_examples_ += score->example_count;
+  measured_examples_ += cost->examples_evaluated;
 }
 
 std::vector<NewEvent> JobRun::NewEvents(absl::Time now) const {
@@ -132,16 +136,18 @@ double JobRun::SecondsPerExample() const {
 }
 
 Json JobRun::Cost(absl::Time now) const {
-  int64_t run = 0, reused = 0, examples_reused = 0;
+  int64_t run = 0, reused = 0, examples_reused = 0, stopped = 0, spared = 0;
   double seconds_reused = 0;
   for (const auto& [key, fact] : ledger_.facts()) {
-    const absl::StatusOr<Score> score = ReadScore(fact);
-    if (!score.ok()) continue;
+    const absl::StatusOr<MeasureCost> cost = ReadMeasureCost(fact);
+    if (!cost.ok()) continue;
     if (fact.job == job_) {
       ++run;
+      stopped += cost->examples_spared > 0 ? 1 : 0;
+      spared += cost->examples_spared;
     } else {
       ++reused;
-      examples_reused += score->example_count;
+      examples_reused += cost->examples_evaluated;
       seconds_reused += fact.seconds;
     }
   }
@@ -152,7 +158,9 @@ Json JobRun::Cost(absl::Time now) const {
           {"worker_seconds", worker_seconds_},
           {"worker_seconds_reused", seconds_reused},
           {"wall_seconds", absl::ToDoubleSeconds(now - create_time_)},
-          {"failed_attempts", all_losses_}};
+          {"failed_attempts", all_losses_},
+          {"evaluations_stopped_early", stopped},
+          {"examples_spared", spared}};
 }
 
 }  // namespace stockpot

@@ -57,7 +57,7 @@ void EngineImpl::EndBudget(Job* job) {
   const absl::StatusOr<TaskClaim> claim =
       store_->ClaimTask(job->record.name, decision.end_budget, owner_, now, now + options_.lease);
   if (absl::IsAborted(claim.status()) || !StoreWorks(claim.status(), job)) return;
-  if (!StoreWorks(store_->FinishTask(claim->fence, fact, now), job)) return;
+  if (!StoreWorks(store_->FinishTask(fact.key, claim->fence, fact, now), job)) return;
   log_->Info("budget_ended",
              {{"job", fact.job}, {"evaluations", absl::StrCat(decision.evaluations)}});
   job->run->Offer(fact);

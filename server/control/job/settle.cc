@@ -79,10 +79,11 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
 
 bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
   Fact fact = arrived;
-  fact.key = attempt.task.key;
+  fact.key = FactKey(attempt.task, fact.result);
   fact.job = attempt.job;
   Reach("result_arrived");
-  const absl::Status status = store_->FinishTask(attempt.claim.fence, fact, clock_->Now());
+  const absl::Status status =
+      store_->FinishTask(attempt.task.key, attempt.claim.fence, fact, clock_->Now());
   auto job = jobs_.find(attempt.job);
   if (absl::IsAborted(status)) {  // the claim was taken over, or its job deleted
     log_->Warning("late_result_dropped", {{"task", attempt.task.description}});
@@ -149,9 +150,9 @@ void EngineImpl::RecordEnd(const Attempt& attempt) {
   }
   observer_->TaskEnded(attempt.task.kind(), outcome,
                        absl::ToDoubleSeconds(clock_->Now() - attempt.started));
-  if (outcome == "ok" && attempt.task.example_count > 0) {
-    observer_->ExamplesEvaluated(attempt.task.example_count);
-  }
+  if (outcome != "ok" || attempt.task.example_count == 0) return;
+  const absl::StatusOr<MeasureCost> cost = ReadMeasureCost(*attempt.fact);
+  observer_->ExamplesEvaluated(cost.ok() ? cost->examples_evaluated : attempt.task.example_count);
 }
 
 }  // namespace stockpot

@@ -149,8 +149,10 @@ class Store {
                                               absl::Time lease_until) = 0;
   virtual absl::Status RenewLease(const std::string& key, int64_t fence,
                                   absl::Time lease_until) = 0;
-  // Stores the fact, found by `fact.job`, and ends the claim.
-  virtual absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) = 0;
+  // Stores the fact, found by `fact.job`, and ends the claim of `task_key`. The fact's key may be
+  // another (FactKey()).
+  virtual absl::Status FinishTask(const std::string& task_key, int64_t fence, const Fact& fact,
+                                  absl::Time now) = 0;
   // Ends the claim without a result; the attempt stays counted.
   virtual absl::Status ReleaseTask(const std::string& key, int64_t fence) = 0;
 

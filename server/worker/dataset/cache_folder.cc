@@ -68,7 +68,14 @@ absl::Status CacheFolder::PartialFile::WriteAt(absl::string_view bytes, uint64_t
   return absl::OkStatus();
 }
 
-absl::Status CacheFolder::PartialFile::Commit() {
+absl::Status CacheFolder::PartialFile::Commit(bool sync) {
+  if (!sync) {
+    if (rename(path_.c_str(), final_path_.c_str()) != 0) {
+      return ErrnoStatus(errno, "cannot rename in the data cache");
+    }
+    path_.clear();
+    return absl::OkStatus();
+  }
   if (fsync(fd_) != 0) return ErrnoStatus(errno, "cannot sync the data cache");
   if (fail_points_ != nullptr) fail_points_->Reach("cache_file_written");
   RETURN_IF_ERROR(Annotate(RenameDurably(path_, final_path_), "data cache"));

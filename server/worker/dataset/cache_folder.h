@@ -46,8 +46,9 @@ class CacheFolder {
     const std::string& path() const { return path_; }
     // Writes at `offset`; different threads may write different places.
     absl::Status WriteAt(absl::string_view bytes, uint64_t offset) const;
-    // Syncs it and gives it its name.
-    absl::Status Commit();
+    // Syncs it and gives it its name. Without `sync` a crash of the machine may leave another
+    // content under the name: for files whose own sums are checked.
+    absl::Status Commit(bool sync = true);
 
    private:
     friend class CacheFolder;

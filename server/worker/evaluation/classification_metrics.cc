@@ -2,44 +2,95 @@
 
 #include <utility>
 
+#include "server/base/class_scores.h"
 #include "server/base/status.h"
 #include "server/worker/evaluation/calibration.h"
-#include "server/worker/evaluation/logit_scores.h"
 
 namespace stockpot {
+namespace {
+
+// Above any correlation: no bar is out of its reach.
+constexpr double kUnbounded = 2;
+// What a square root and a quotient of counts may be off by.
+constexpr double kRounding = 1e-12;
+
+std::vector<int32_t> Narrow(const std::vector<int64_t>& counts) {
+  return {counts.begin(), counts.end()};
+}
+
+}  // namespace
 
 ClassificationMetrics::ClassificationMetrics(const DataSet& data_set, double temperature)
-    : data_set_(data_set), inverse_temperature_(1 / temperature) {
-  const auto examples = static_cast<size_t>(data_set.size());
-  measurement_.margins.reserve(examples);
-  measurement_.correct_bits.reserve((examples + 7) / 8);
-  confidences_.reserve(examples);
+    : data_set_(data_set),
+      inverse_temperature_(1 / temperature),
+      examples_(static_cast<size_t>(data_set.size())) {}
+
+void ClassificationMetrics::CountLabels(size_t classes) {
+  for (auto* counts : {&all_labels_, &labels_, &predicted_, &correct_}) counts->resize(classes);
+  for (const int64_t label : data_set_.labels()) {
+    // What is out of range is an error once it is added.
+    if (label >= 0 && label < static_cast<int64_t>(classes)) {
+      ++all_labels_[static_cast<size_t>(label)];
+    }
+  }
 }
 
 absl::Status ClassificationMetrics::Add(const OutputBatch& batch) {
   const auto classes = static_cast<size_t>(batch.classes);
-  Measurement& sums = measurement_;
-  for (auto* counts : {&sums.label_counts, &sums.predicted_counts, &sums.correct_counts}) {
-    counts->resize(classes);
-  }
+  if (all_labels_.empty()) CountLabels(classes);
   for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i) {
-    const int64_t example = batch.first + static_cast<int64_t>(i);
-    const int64_t label = data_set_.labels()[static_cast<size_t>(example)];
+    const int64_t example = ExampleOf(batch, i);
+    const int64_t label = LabelOf(example);
     ASSIGN_OR_RETURN(const LogitScore score, ScoreLogits(batch.values.subspan(i * classes, classes),
                                                          label, inverse_temperature_, example));
-    AddScore(score, &sums);
-    confidences_.push_back(score.confidence);
-    ++sums.label_counts[static_cast<size_t>(label)];
-    ++sums.predicted_counts[score.predicted];
-    sums.correct_counts[score.predicted] += score.rank == 0;
+    examples_[static_cast<size_t>(example)] = {score, true};
+    ++added_;
+    sums_.top1_correct += score.rank == 0;
+    sums_.top5_correct += score.rank < 5;
+    sums_.cross_entropy_sum += score.loss;
+    ++labels_[static_cast<size_t>(label)];
+    ++predicted_[score.predicted];
+    correct_[score.predicted] += score.rank == 0;
   }
   return absl::OkStatus();
 }
 
+Score ClassificationMetrics::BestReachable() const {
+  const int64_t left = data_set_.size() - added_;
+  Score best;
+  best.example_count = data_set_.size();
+  best.top1_correct = sums_.top1_correct + left;
+  best.top5_correct = sums_.top5_correct + left;
+  best.cross_entropy_sum = SmallestSum(sums_.cross_entropy_sum, data_set_.size());
+  std::vector<int64_t> predicted = predicted_, correct = correct_;
+  for (size_t i = 0; i < all_labels_.size(); ++i) {
+    predicted[i] += all_labels_[i] - labels_[i];
+    correct[i] += all_labels_[i] - labels_[i];
+  }
+  const ClassScores scores = ScoreClasses(all_labels_, predicted, correct);
+  best.mean_per_class = scores.mean_per_class;
+  best.f1_binary = scores.f1_binary;
+  best.f1_macro = scores.f1_macro;
+  best.matthews = all_labels_.size() == 2 ? scores.matthews + kRounding : kUnbounded;
+  return best;
+}
+
 Measurement ClassificationMetrics::Finish() {
-  measurement_.ece_equal_mass = EqualMassEce(confidences_, measurement_.correct_bits);
-  measurement_.ece_equal_width = EqualWidthEce(confidences_, measurement_.correct_bits);
-  return std::move(measurement_);
+  Measurement found;
+  std::vector<double> confidences;
+  confidences.reserve(examples_.size());
+  found.margins.reserve(examples_.size());
+  for (const Counted& example : examples_) {
+    if (!example.added) continue;
+    AddScore(example.score, &found);
+    confidences.push_back(example.score.confidence);
+  }
+  found.label_counts = Narrow(labels_);
+  found.predicted_counts = Narrow(predicted_);
+  found.correct_counts = Narrow(correct_);
+  found.ece_equal_mass = EqualMassEce(confidences, found.correct_bits);
+  found.ece_equal_width = EqualWidthEce(confidences, found.correct_bits);
+  return found;
 }
 
 }  // namespace stockpot

@@ -56,8 +56,11 @@ absl::StatusOr<EnsembleMeasurement> MeasureFitted(const Ensemble& ensemble, cons
   }));
   // Labels are looked at before they are indices.
   ASSIGN_OR_RETURN(auto metrics, Metrics::Create(Problem::kClassification, data_set));
-  const OutputBatch batch{
-      .first = 0, .count = data_set.size(), .classes = ensemble.classes, .values = all};
+  const OutputBatch batch{.first = 0,
+                          .count = data_set.size(),
+                          .examples = {},
+                          .classes = ensemble.classes,
+                          .values = all};
   RETURN_IF_ERROR(metrics->Add(batch));
   EnsembleMeasurement found;
   ASSIGN_OR_RETURN(found.temperature, FitTemperature({all, ensemble.classes, data_set.labels()},
@@ -84,6 +87,7 @@ absl::Status AverageLogits(const Ensemble& ensemble, const OutputSink& sink) {
     AverageBlock(ensemble, first * classes, absl::MakeSpan(values), &sums);
     RETURN_IF_ERROR(sink({.first = static_cast<int64_t>(first),
                           .count = static_cast<int64_t>(count),
+                          .examples = {},
                           .classes = ensemble.classes,
                           .values = values}));
   }

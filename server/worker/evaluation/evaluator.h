@@ -44,6 +44,8 @@ struct MeasureOptions {
   std::vector<InputBinding> inputs;
   OutputOptions outputs;
   int batch_size = 250;
+  // Which examples are run, in this order; lives until the run ends. Empty: all, in their order.
+  absl::Span<const int64_t> order;
   // Called after each batch with the examples done; a non-OK result ends the run with it.
   std::function<absl::Status(int64_t examples_done)> progress;
 };
@@ -72,9 +74,11 @@ struct Measurement {
 
 // What the model gives for the next examples, classes taken as the data set has them.
 struct OutputBatch {
-  int64_t first = 0, count = 0;  // examples
-  int64_t length = 1;            // of a language model: positions of an example
-  int64_t classes = 1;           // 1 of regression; the same in all batches
+  int64_t first = 0, count = 0;  // examples, by their place in the order of the run
+  // Which ones these are, where a model gave them; lives until the sink returns.
+  absl::Span<const int64_t> examples;
+  int64_t length = 1;   // of a language model: positions of an example
+  int64_t classes = 1;  // 1 of regression; the same in all batches
   absl::Span<const float>
       values;  // row-major [count, length, classes]; lives until the sink returns
 };
@@ -125,7 +129,7 @@ class Runner {
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
 
-  // Runs all of `data_set` and gives `sink` what comes out, in example order.
+  // Runs all of `data_set`, or options.order, and gives `sink` what comes out, in that order.
   // Errors: INVALID_ARGUMENT inputs, outputs or class subset do not fit (reason
   // MODEL_INPUT_MISMATCH, MODEL_OUTPUT_MISMATCH, DATA_SET_INVALID); INTERNAL the model threw
   // (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process must end);

@@ -29,6 +29,16 @@ absl::Status LanguageMetrics::Add(const OutputBatch& batch) {
   return absl::OkStatus();
 }
 
+Score LanguageMetrics::BestReachable() const {
+  const int64_t left = total_ - measurement_.example_count;
+  Score best;
+  best.example_count = total_;
+  best.top1_correct = measurement_.top1_correct + left;
+  best.top5_correct = measurement_.top5_correct + left;
+  best.cross_entropy_sum = SmallestSum(measurement_.cross_entropy_sum, total_);
+  return best;
+}
+
 Measurement LanguageMetrics::Finish() { return std::move(measurement_); }
 
 }  // namespace stockpot

@@ -62,9 +62,9 @@ KeptLogits Parse(std::shared_ptr<const MappedFile> file, const std::string& dige
 }  // namespace
 
 absl::StatusOr<LogitsCache> LogitsCache::Create(const std::string& folder, uint64_t max_bytes,
-                                                const FailPoints* fail_points) {
+                                                const FailPoints* fail_points, bool sync) {
   ASSIGN_OR_RETURN(CacheFolder opened, CacheFolder::Create(folder, fail_points));
-  return LogitsCache(std::move(opened), max_bytes);
+  return LogitsCache(std::move(opened), max_bytes, sync);
 }
 
 absl::StatusOr<KeptLogits> LogitsCache::Open(const std::string& key, int64_t examples) const {
@@ -92,7 +92,7 @@ absl::StatusOr<KeptLogits> LogitsCache::Keep(const std::string& key, int64_t cla
     RETURN_IF_ERROR(file.WriteAt(bytes, kValuesAt));
     // Mapped before it has a name under which others may evict it.
     ASSIGN_OR_RETURN(auto mapped, MappedFile::Open(file.path()));
-    RETURN_IF_ERROR(file.Commit());
+    RETURN_IF_ERROR(file.Commit(sync_));
     kept = Parse(std::move(mapped), digest, values.size() / width);
   }
   folder_.Evict(max_bytes_, name);

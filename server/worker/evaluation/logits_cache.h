@@ -1,5 +1,5 @@
-// Logits of measures, kept in a bounded folder for tasks that need them again. What is damaged,
-// truncated or gone is as if it had never been kept.
+// Logits of measures, or other numbers of each example, kept in a bounded folder for tasks that
+// need them again. What is damaged, truncated or gone is as if it had never been kept.
 //
 // Format of SHA256(key).logits (integers little-endian; a new layout gets a new magic):
 //   0     8 bytes   "SPLOGIT1"
@@ -38,9 +38,10 @@ struct KeptLogits {
 class LogitsCache {
  public:
   // Makes the folder when it is missing. All files together are at most `max_bytes` (0: no bound),
-  // but the one that was kept last stays. `fail_points` (may be null) must outlive this.
+  // but the one that was kept last stays. `fail_points` (may be null) must outlive this. Without
+  // `sync` a crash of the machine may lose what is kept: where that is cheaper than to wait.
   static absl::StatusOr<LogitsCache> Create(const std::string& folder, uint64_t max_bytes,
-                                            const FailPoints* fail_points);
+                                            const FailPoints* fail_points, bool sync = true);
 
   // Errors: NOT_FOUND none that can be believed is kept under `key` for so many examples.
   absl::StatusOr<KeptLogits> Open(const std::string& key, int64_t examples) const;
@@ -51,11 +52,12 @@ class LogitsCache {
                                   absl::Span<const float> values) const;
 
  private:
-  LogitsCache(CacheFolder folder, uint64_t max_bytes)
-      : folder_(std::move(folder)), max_bytes_(max_bytes) {}
+  LogitsCache(CacheFolder folder, uint64_t max_bytes, bool sync)
+      : folder_(std::move(folder)), max_bytes_(max_bytes), sync_(sync) {}
 
   const CacheFolder folder_;
   const uint64_t max_bytes_;
+  const bool sync_;
 };
 
 }  // namespace stockpot

@@ -2,14 +2,23 @@
 //   classification    classification_metrics.h
 //   regression        regression_metrics.h
 //   language models   language_metrics.h
-// Thread safety: thread-compatible. No torch here.
+//
+// A pass may end early where what is left of the set cannot change a decision: BestReachable()
+// takes it at its best, every example right and no more loss. Counts by class (mean per class, F1)
+// are bounded by the same formulas over those counts, each of which grows when a wrong example
+// becomes right; so does Matthews' coefficient of two classes. Other correlations have no such
+// bound. Sums of losses do not fall below what was added, less what rounding in another order may
+// take away (n additions of what is not negative are off by n units at most: Higham 2002,
+// section 4.2). Thread safety: thread-compatible. No torch here.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 
+#include <limits>
 #include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/score.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/evaluation/evaluator.h"
 
@@ -25,15 +34,29 @@ class Metrics {
                                                          double temperature = 1);
   virtual ~Metrics() = default;
 
-  // The next examples. Nothing may be added after an error. Errors: INVALID_ARGUMENT (reason
+  // Examples, each once, in any order (of a language model: in theirs). Nothing may be added after
+  // an error. Errors: INVALID_ARGUMENT (reason
   // LABEL_OUT_OF_RANGE) a label is not among the logits, (MODEL_OUTPUT_MISMATCH) another length
   // than the labels have; DATA_LOSS (reason NON_FINITE_OUTPUT) an output is NaN or infinite so that
-  // the score is no number. Both name the example, counted from 0 over all that were added.
+  // the score is no number. Both name the example.
   virtual absl::Status Add(const OutputBatch& batch) = 0;
 
-  // Nothing may be done after.
+  // A score that no score of the whole set is better than, whatever the rest of it gives.
+  virtual Score BestReachable() const = 0;
+
+  // Of what was added: sums are made in the examples' order. Nothing may be done after.
   virtual Measurement Finish() = 0;
 };
+
+// The example in row `i` of the batch.
+inline int64_t ExampleOf(const OutputBatch& batch, size_t i) {
+  return batch.examples.empty() ? batch.first + static_cast<int64_t>(i) : batch.examples[i];
+}
+
+// What float64 sums of `count` numbers, none negative, lose at most by the order of summation.
+inline double SmallestSum(double sum, int64_t count) {
+  return sum * (1 - 2 * static_cast<double>(count) * std::numeric_limits<double>::epsilon());
+}
 
 // The check of Metrics::Create alone: whether the labels are such as `problem` has.
 absl::Status CheckProblem(Problem problem, const DataSet& data_set);

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -137,7 +138,8 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
   return absl::OkStatus();
 }
 
-at::Tensor ModelInputs::Read(size_t input, int64_t first, int64_t count, int64_t batch_size) const {
+at::Tensor ModelInputs::Read(size_t input, absl::Span<const int64_t> examples,
+                             int64_t batch_size) const {
   const InputInfo& info = data_set_->inputs()[input];
   std::vector<int64_t> shape = info.shape;
   shape.insert(shape.begin(), batch_size);
@@ -146,19 +148,17 @@ at::Tensor ModelInputs::Read(size_t input, int64_t first, int64_t count, int64_t
   auto* bytes = static_cast<char*>(batch.mutable_data_ptr());
   const size_t size = info.byte_count;
   if (size == 0) return batch;
-  std::memcpy(bytes, data_set_->example(input, first), static_cast<size_t>(count) * size);
-  const char* const last = data_set_->example(input, first + count - 1);
-  for (int64_t i = count; i < batch_size; ++i) {
-    std::memcpy(bytes + static_cast<size_t>(i) * size, last, size);
+  for (size_t i = 0; i < static_cast<size_t>(batch_size); ++i) {
+    const int64_t example = examples[std::min(i, examples.size() - 1)];
+    std::memcpy(bytes + i * size, data_set_->example(input, example), size);
   }
   return batch;
 }
 
-Arguments ModelInputs::Batch(int64_t first, int64_t count, int64_t batch_size) const {
+Arguments ModelInputs::Batch(absl::Span<const int64_t> examples, int64_t batch_size) const {
   Arguments arguments;
   for (const Bound& bound : bound_) {
-    at::Tensor value =
-        Read(bound.input, first, count, batch_size).to(device_, /*non_blocking=*/true);
+    at::Tensor value = Read(bound.input, examples, batch_size).to(device_, /*non_blocking=*/true);
     if (bound.to_float) value = value.to(torch::kFloat32);
     if (bound.divisor.defined()) value.div_(bound.divisor);
     if (bound.mean.defined()) value.sub_(bound.mean).div_(bound.std);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "server/worker/evaluation/evaluator.h"
 
 namespace stockpot {
@@ -34,9 +35,9 @@ class ModelInputs {
                                             const DataSet& data_set,
                                             std::vector<InputBinding> bindings, c10::Device device);
 
-  // Examples first … first + count - 1; the last one is repeated up to `batch_size`. The tensors
-  // are the caller's own, so that a model may write into them.
-  Arguments Batch(int64_t first, int64_t count, int64_t batch_size) const;
+  // These examples, at least one; the last one is repeated up to `batch_size`. The tensors are the
+  // caller's own, so that a model may write into them.
+  Arguments Batch(absl::Span<const int64_t> examples, int64_t batch_size) const;
 
   // "x F32 [250, 4]", for messages.
   std::string Describe(int64_t batch_size) const;
@@ -54,7 +55,7 @@ class ModelInputs {
       : data_set_(&data_set), device_(device) {}
   absl::Status Bind(const InputBinding& binding);
   absl::Status CheckArguments(const c10::FunctionSchema& forward) const;
-  at::Tensor Read(size_t input, int64_t first, int64_t count, int64_t batch_size) const;
+  at::Tensor Read(size_t input, absl::Span<const int64_t> examples, int64_t batch_size) const;
 
   const DataSet* data_set_;
   c10::Device device_;

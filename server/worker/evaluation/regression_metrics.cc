@@ -1,7 +1,6 @@
 #include "server/worker/evaluation/regression_metrics.h"
 
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,34 +9,63 @@
 #include "server/worker/evaluation/logit_scores.h"
 
 namespace stockpot {
+namespace {
+
+// Above any correlation: no bar is out of its reach.
+constexpr double kUnbounded = 2;
+
+}  // namespace
+
+double TargetOf(const DataSet& data_set, int64_t example) {
+  const auto index = static_cast<size_t>(example);
+  return data_set.label_kind() == LabelKind::kNumbers
+             ? data_set.targets()[index]
+             : static_cast<double>(data_set.labels()[index]);
+}
+
+RegressionMetrics::RegressionMetrics(const DataSet& data_set)
+    : data_set_(data_set), examples_(static_cast<size_t>(data_set.size())) {}
 
 absl::Status RegressionMetrics::Add(const OutputBatch& batch) {
-  for (const float output : batch.values) {
+  for (size_t i = 0; i < batch.values.size(); ++i) {
+    const int64_t example = ExampleOf(batch, i);
+    const float output = batch.values[i];
     if (!std::isfinite(output)) {
-      const int64_t example = measurement_.example_count;
       return AtExample(
           absl::DataLossError(absl::StrCat("the output of example ", example, " is not finite")),
           "NON_FINITE_OUTPUT", example);
     }
-    measurement_.outputs.push_back(output);
-    ++measurement_.example_count;
+    examples_[static_cast<size_t>(example)] = {output, true};
+    const double error = output - TargetOf(data_set_, example);
+    squared_error_sum_ += error * error;
   }
   return absl::OkStatus();
 }
 
+Score RegressionMetrics::BestReachable() const {
+  Score best;
+  best.example_count = data_set_.size();
+  best.squared_error_sum = SmallestSum(squared_error_sum_, data_set_.size());
+  best.pearson = best.spearman = kUnbounded;
+  return best;
+}
+
 Measurement RegressionMetrics::Finish() {
-  const std::vector<double> outputs(measurement_.outputs.begin(), measurement_.outputs.end());
-  const std::vector<double> targets =
-      data_set_.label_kind() == LabelKind::kNumbers
-          ? std::vector<double>(data_set_.targets().begin(), data_set_.targets().end())
-          : std::vector<double>(data_set_.labels().begin(), data_set_.labels().end());
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const double error = outputs[i] - targets[i];
-    measurement_.squared_error_sum += error * error;
+  Measurement found;
+  std::vector<double> outputs, targets;
+  for (size_t i = 0; i < examples_.size(); ++i) {
+    if (!examples_[i].added) continue;
+    const float output = examples_[i].output;
+    found.outputs.push_back(output);
+    outputs.push_back(output);
+    targets.push_back(TargetOf(data_set_, static_cast<int64_t>(i)));
+    const double error = outputs.back() - targets.back();
+    found.squared_error_sum += error * error;
   }
-  measurement_.pearson = PearsonCorrelation(outputs, targets);
-  measurement_.spearman = SpearmanCorrelation(outputs, targets);
-  return std::move(measurement_);
+  found.example_count = static_cast<int64_t>(outputs.size());
+  found.pearson = PearsonCorrelation(outputs, targets);
+  found.spearman = SpearmanCorrelation(outputs, targets);
+  return found;
 }
 
 }  // namespace stockpot

@@ -1,5 +1,6 @@
 // BatchNorm statistics of a TorchScript module, batch by batch.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -66,9 +67,11 @@ absl::StatusOr<std::vector<TensorValue>> TorchScriptRunner::GatherBatches(
   const int64_t examples = BatchNormExamples(data_set.size(), options.batch_size);
   const int64_t batch_size = std::min<int64_t>(options.batch_size, examples);
   BatchNormGatherer gatherer(std::move(layers));
+  std::vector<int64_t> batch(static_cast<size_t>(batch_size));
   for (int64_t first = 0; first < examples; first += batch_size) {
     gatherer.BeginBatch();
-    Arguments arguments = inputs.Batch(first, batch_size, batch_size);
+    std::iota(batch.begin(), batch.end(), first);
+    Arguments arguments = inputs.Batch(batch, batch_size);
     RETURN_IF_ERROR(Annotate(Guard("forward()",
                                    [&] {
                                      forward(std::move(arguments.positional), arguments.named);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -165,7 +166,9 @@ class LearningPass {
     RETURN_IF_ERROR(runner_.WriteBlend(ingredients_, coefficients, LearningDType));
     at::Tensor beta = torch::scalar_tensor(learner->inverse_temperature(), torch::kFloat64);
     beta.requires_grad_(true);
-    Arguments arguments = inputs.Batch(0, batch.size(), batch.size());
+    std::vector<int64_t> examples(static_cast<size_t>(batch.size()));
+    std::iota(examples.begin(), examples.end(), 0);
+    Arguments arguments = inputs.Batch(examples, batch.size());
     const c10::IValue output =
         runner_.module_.get_method("forward")(std::move(arguments.positional), arguments.named);
     ASSIGN_OR_RETURN(const at::Tensor logits,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -231,10 +232,18 @@ absl::Status TorchScriptRunner::RunBatches(const DataSet& data_set, const Measur
       const ModelInputs inputs,
       ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs, device_));
   ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
-  OutputBatch batch{.classes = 0, .values = {}};
-  for (int64_t first = 0; first < data_set.size(); first += options.batch_size) {
-    const int64_t count = std::min<int64_t>(options.batch_size, data_set.size() - first);
-    const auto logits = Forward(inputs.Batch(first, count, options.batch_size), options, mapping);
+  OutputBatch batch{.examples = {}, .classes = 0, .values = {}};
+  std::vector<int64_t> all;
+  if (options.order.empty()) {
+    all.resize(static_cast<size_t>(data_set.size()));
+    std::iota(all.begin(), all.end(), 0);
+  }
+  const absl::Span<const int64_t> order = options.order.empty() ? all : options.order;
+  const auto total = static_cast<int64_t>(order.size());
+  for (int64_t first = 0; first < total; first += options.batch_size) {
+    const int64_t count = std::min<int64_t>(options.batch_size, total - first);
+    batch.examples = order.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+    const auto logits = Forward(inputs.Batch(batch.examples, options.batch_size), options, mapping);
     if (!logits.ok()) {
       return Annotate(logits.status(),
                       absl::StrCat("model given ", inputs.Describe(options.batch_size)));

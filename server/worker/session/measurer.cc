@@ -8,6 +8,7 @@
 #include "server/worker/evaluation/ensemble.h"
 #include "server/worker/evaluation/gap.h"
 #include "server/worker/evaluation/metrics.h"
+#include "server/worker/evaluation/score_bar.h"
 #include "server/worker/evaluation/temperature.h"
 #include "server/worker/session/blend_source.h"
 #include "server/worker/session/classifier_source.h"
@@ -16,6 +17,8 @@
 
 namespace stockpot {
 namespace {
+
+constexpr uint64_t kMostMarginBytes = 1'000'000'000;
 
 // Of kept logits: a language model's would be larger than all else on the disk.
 absl::Status CheckKeeps(Problem problem) {
@@ -86,8 +89,14 @@ absl::StatusOr<LogitsCache> Measurer::OpenCache() const {
                              options_.fail_points);
 }
 
+absl::StatusOr<LogitsCache> Measurer::OpenMargins() const {
+  return LogitsCache::Create(options_.margins_folder, kMostMarginBytes, /*fail_points=*/nullptr,
+                             /*sync=*/false);
+}
+
 absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& blend, int batch_size,
-                               const OutputSink& sink, const Progress& progress) {
+                               const OutputSink& sink, const Progress& progress,
+                               absl::Span<const int64_t> order) {
   const Progress reading = [&](int64_t, int64_t) { return progress(0, 0); };
   ASSIGN_OR_RETURN(BlendSource source, OpenBlend(blend, sources_, reading));
   ASSIGN_OR_RETURN(Runner* const runner,
@@ -100,6 +109,7 @@ absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& bl
   options.inputs = ToInputBindings(opened.measure->inputs());
   options.outputs = opened.outputs;
   options.batch_size = batch_size;
+  options.order = order;
   options.progress = [&](int64_t done) { return progress(opened.gathered() + done, 0); };
   RETURN_IF_ERROR(progress(opened.gathered(), 0));
   return runner->Run(*opened.data_set, options, sink);
@@ -148,12 +158,73 @@ absl::StatusOr<TaskOutcome> Measurer::Measure(const std::string& key,
     RETURN_IF_ERROR(MeasureAndKeep(opened, key, task.blend(), task.batch_size(), cache,
                                    &measurement, passes.Running())
                         .status());
+  } else if (task.has_bar()) {
+    return MeasureAgainstBar(opened, key, task, passes.Running());
   } else {
     ASSIGN_OR_RETURN(measurement,
                      Score(opened, task.blend(), task.batch_size(), 1, nullptr, passes.Running()));
   }
+  KeepMargins(opened, key, task, measurement);
   TaskOutcome outcome;
   outcome.examples = EncodeMeasurement(measurement, outcome.result.mutable_measured());
+  return outcome;
+}
+
+std::vector<int64_t> Measurer::VisitingOrder(const Opened& opened,
+                                             const worker::v1::Measure& task) const {
+  const absl::StatusOr<LogitsCache> cache = OpenMargins();
+  std::vector<KeptLogits> kept;
+  std::vector<absl::Span<const float>> margins;
+  for (const std::string& key : task.visiting_order_keys()) {
+    if (!cache.ok()) break;
+    absl::StatusOr<KeptLogits> found = cache->Open(key, opened.data_set->size());
+    if (!found.ok() || found->classes != 1) continue;
+    margins.push_back(found->values);
+    kept.push_back(*std::move(found));
+  }
+  return HardestFirst(opened.data_set->size(), margins);
+}
+
+void Measurer::KeepMargins(const Opened& opened, const std::string& key,
+                           const worker::v1::Measure& task, const Measurement& measurement) const {
+  if (!task.keep_margins() || key.empty()) return;
+  const std::vector<float> margins =
+      MarginsOf(measurement, opened.outputs.problem, *opened.data_set);
+  if (margins.empty()) return;
+  const absl::StatusOr<LogitsCache> cache = OpenMargins();
+  if (cache.ok()) cache->Keep(key, /*classes=*/1, margins).IgnoreError();
+}
+
+absl::StatusOr<TaskOutcome> Measurer::MeasureAgainstBar(const Opened& opened,
+                                                        const std::string& key,
+                                                        const worker::v1::Measure& task,
+                                                        const Progress& progress) {
+  const Problem problem = opened.outputs.problem;
+  ASSIGN_OR_RETURN(const ScoreBar bar, ToScoreBar(task.bar()));
+  ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(problem, *opened.data_set));
+  std::vector<int64_t> order;
+  if (problem != Problem::kLanguageModel) order = VisitingOrder(opened, task);
+  int64_t examples = 0;
+  bool beyond_reach = false;
+  const auto sink = [&](const OutputBatch& batch) -> absl::Status {
+    RETURN_IF_ERROR(metrics->Add(batch));
+    examples += batch.count;
+    beyond_reach = !Clears(bar, metrics->BestReachable());
+    return beyond_reach ? absl::CancelledError("it cannot clear the bar") : absl::OkStatus();
+  };
+  const absl::Status ran = RunPass(opened, task.blend(), task.batch_size(), sink, progress, order);
+  TaskOutcome outcome;
+  if (!beyond_reach) {
+    RETURN_IF_ERROR(ran);
+    const Measurement measurement = metrics->Finish();
+    KeepMargins(opened, key, task, measurement);
+    if (Clears(bar, ScoreOf(measurement))) {
+      outcome.examples = EncodeMeasurement(measurement, outcome.result.mutable_measured());
+      return outcome;
+    }
+  }
+  outcome.result.mutable_not_better()->set_example_count(opened.data_set->size());
+  outcome.result.mutable_not_better()->set_examples_evaluated(examples);
   return outcome;
 }
 

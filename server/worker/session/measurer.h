@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "server/base/fail_point.h"
 #include "server/base/progress.h"
 #include "server/worker/evaluation/evaluator.h"
@@ -34,6 +35,7 @@ class Measurer {
   struct Options {
     std::string logits_folder;      // must be makeable
     uint64_t max_logits_bytes = 0;  // as LogitsCache::Create
+    std::string margins_folder;     // another one
     // May be null; must outlive this.
     const FailPoints* fail_points = nullptr;
   };
@@ -75,13 +77,23 @@ class Measurer {
 
   absl::StatusOr<Opened> Open(const worker::v1::Measure& measure, const Progress& reading);
   absl::StatusOr<LogitsCache> OpenCache() const;
-  // One pass of a blend's model.
+  // One pass of a blend's model, in this order (as MeasureOptions has it).
   absl::Status RunPass(const Opened& opened, const worker::v1::Blend& blend, int batch_size,
-                       const OutputSink& sink, const Progress& progress);
+                       const OutputSink& sink, const Progress& progress,
+                       absl::Span<const int64_t> order = {});
   // One pass, scored. `logits` (may be null) has all of them after.
   absl::StatusOr<Measurement> Score(const Opened& opened, const worker::v1::Blend& blend,
                                     int batch_size, double temperature, std::vector<float>* logits,
                                     const Progress& progress);
+  // One pass that may end early, with what is to be told of it.
+  absl::StatusOr<TaskOutcome> MeasureAgainstBar(const Opened& opened, const std::string& key,
+                                                const worker::v1::Measure& task,
+                                                const Progress& progress);
+  std::vector<int64_t> VisitingOrder(const Opened& opened, const worker::v1::Measure& task) const;
+  // They are worth nothing but time: that they cannot be kept is no error.
+  void KeepMargins(const Opened& opened, const std::string& key, const worker::v1::Measure& task,
+                   const Measurement& measurement) const;
+  absl::StatusOr<LogitsCache> OpenMargins() const;
   absl::StatusOr<KeptLogits> MeasureAndKeep(const Opened& opened, const std::string& key,
                                             const worker::v1::Blend& blend, int batch_size,
                                             const LogitsCache& cache, Measurement* measurement,

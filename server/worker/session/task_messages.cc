@@ -111,6 +111,15 @@ void AddSignatures(const std::vector<TensorInfo>& tensors,
   }
 }
 
+absl::StatusOr<ScoreBar> ToScoreBar(const worker::v1::Bar& bar) {
+  const auto metric = MetricOfName(v1::EvaluationPlan::Metric_Name(bar.metric()));
+  if (!metric.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown metric ", static_cast<int>(bar.metric())));
+  }
+  return ScoreBar{*metric, bar.number(), bar.ties_win()};
+}
+
 absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem) {
   switch (problem) {
     case v1::EvaluationPlan::PROBLEM_UNSPECIFIED:

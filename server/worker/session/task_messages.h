@@ -11,6 +11,7 @@
 #include "google/protobuf/repeated_ptr_field.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/gap.h"
+#include "server/worker/evaluation/score_bar.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
@@ -23,6 +24,9 @@ std::vector<InputBinding> ToInputBindings(
 
 // INVALID_ARGUMENT for a value this release does not know.
 absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem);
+
+// INVALID_ARGUMENT for a metric this release does not know.
+absl::StatusOr<ScoreBar> ToScoreBar(const worker::v1::Bar& bar);
 
 // Nothing: as stored. INVALID_ARGUMENT for a value this release does not know.
 absl::StatusOr<std::optional<DType>> ToDType(v1::Output::DType dtype);

@@ -19,6 +19,7 @@ TaskRunner::TaskRunner(Options options, AllowList allow_list)
       runners_(options_.kept_models),
       measurer_({.logits_folder = options_.sources.cache_folder + "/logits",
                  .max_logits_bytes = options_.sources.max_logits_bytes,
+                 .margins_folder = options_.sources.cache_folder + "/margins",
                  .fail_points = options_.fail_points},
                 &sources_, [this](const auto& uri, const auto& architecture, const auto& excluded) {
                   return Load(uri, architecture, excluded);

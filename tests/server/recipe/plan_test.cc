@@ -75,8 +75,8 @@ Course RunCourse(const Json& spec, unsigned seed, int speculation,
     for (size_t i = 0; i < batch; ++i) {
       const Task& task = decision.wanted[random() % decision.wanted.size()];
       Fact fact = make(task);
-      fact.key = task.key;
-      if (ledger.facts.emplace(task.key, fact).second) course.order.push_back(task.key);
+      fact.key = FactKey(task, fact.result);
+      if (ledger.facts.emplace(fact.key, fact).second) course.order.push_back(fact.key);
     }
   }
 }
@@ -98,6 +98,7 @@ const Case kCases[] = {
     {"Halved", Json::object()},
     {"Budget", {{"limits", {{"max_evaluations", "12"}}}}},
     {"SmallBudget", {{"limits", {{"max_evaluations", 4}}}}},
+    {"FullScores", {{"evaluation", {{"full_scores", true}}}}},
     {"MeasureAgain", {{"compute", {{"measure_again", true}}}}},
     {"AsGiven", {{"recipe", {{"greedy", {{"order", "AS_GIVEN"}}}}}}},
     {"RandomOrders",
@@ -157,16 +158,21 @@ const Case kCases[] = {
 
 class PlanCourse : public testing::TestWithParam<Case> {};
 
-TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
+Json SpecOf(const Case& test) {
   std::vector<std::string> uris = FakeUris(7);
-  if (std::string(GetParam().name) == "Skip") {
-    for (const char* uri : {"/bad-1", "/misfit-1", "/nan-1", "/nan-2"})
+  if (std::string(test.name) == "Skip") {
+    for (const char* uri : {"/bad-1", "/misfit-1", "/nan-1", "/nan-2"}) {
       uris.insert(uris.begin(), uri);
+    }
   }
-  if (std::string(GetParam().name) == "Halved") uris.insert(uris.begin() + 2, "/oom-1");
+  if (std::string(test.name) == "Halved") uris.insert(uris.begin() + 2, "/oom-1");
   uris.push_back("/same-1.a");
   uris.push_back("/same-1.b");
-  const Json spec = FakeSpec(uris, GetParam().extra);
+  return FakeSpec(uris, test.extra);
+}
+
+TEST_P(PlanCourse, AnyOrderAndSpeculationGivesTheSameReport) {
+  const Json spec = SpecOf(GetParam());
   const Course expected = RunCourse(spec, 0, 1);
   ASSERT_TRUE(expected.end.failure.ok()) << expected.end.failure;
   for (unsigned seed = 1; seed <= 12; ++seed) {
@@ -257,7 +263,7 @@ TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
     if (decision.finished) break;
     for (const Task& task : decision.wanted) {
       tasks[task.key] = task;
-      all.facts[task.key] = FakeResult(task);
+      all.Add(FakeResult(task));
     }
   }
   std::set<std::string> before;
@@ -282,7 +288,7 @@ TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
 TEST(Plan, LeavesOutMilestonesThatWereTold) {
   const Plan plan(Parse(FakeSpec(FakeUris(2))), Options());
   MapLedger ledger;
-  for (const Task& task : plan.Next(ledger).wanted) ledger.facts[task.key] = FakeResult(task);
+  for (const Task& task : plan.Next(ledger).wanted) ledger.Add(FakeResult(task));
   const PlanDecision all = plan.Next(ledger);
   ASSERT_EQ(all.milestones.size(), 4u);
   absl::flat_hash_set<std::string> told = {all.milestones[1].key};
@@ -424,7 +430,7 @@ TEST(Plan, MeasuresRunWhereTheirNumericsAre) {
   MapLedger ledger;
   for (const Task& task : plan.Next(ledger).wanted) {
     EXPECT_EQ(task.numerics, "");
-    ledger.facts[task.key] = FakeResult(task);
+    ledger.Add(FakeResult(task));
   }
   for (const Task& task : plan.Next(ledger).wanted) EXPECT_EQ(task.numerics, kFakeNumerics);
 }
@@ -443,7 +449,7 @@ TEST(Plan, WantsAreCutWhereTheyWouldBeMany) {
 // The engine asks after every fact: with hundreds of ingredients that all join the soup, whole
 // courses must stay cheap. Printed, not asserted: machines differ.
 TEST(Plan, CostOfADecisionWithManyIngredients) {
-  const Json spec = FakeSpec(FakeUris(300));
+  const Json spec = FakeSpec(FakeUris(300), {{"compute", {{"disable_early_stopping", true}}}});
   const Plan plan(Parse(spec), Options());
   int accepted = 0;
   auto make = [&](const Task& task) {
@@ -469,7 +475,7 @@ TEST(Plan, CostOfADecisionWithManyIngredients) {
     ++calls;
     for (const Milestone& milestone : decision.milestones) told.insert(milestone.key);
     if (decision.finished) break;
-    for (const Task& task : decision.wanted) ledger.facts[task.key] = make(task);
+    for (const Task& task : decision.wanted) ledger.Add(make(task));
   }
   accepted = static_cast<int>(plan.ReportResult(ledger)["blends"][2]["ingredients"].size());
   EXPECT_EQ(accepted, 300);
@@ -516,7 +522,7 @@ TEST(Plan, ABudgetOfTimeEndsWhereItsFactSays) {
   EXPECT_TRUE(decision.end_budget.key.empty()) << "at least one ingredient is measured";
   while (decision.evaluations < 7) {
     const Task task = decision.wanted.front();
-    ledger.facts[task.key] = FakeResult(task);
+    ledger.Add(FakeResult(task));
     decision = plan.Next(ledger);
     ASSERT_FALSE(decision.finished);
   }
@@ -526,13 +532,75 @@ TEST(Plan, ABudgetOfTimeEndsWhereItsFactSays) {
   end.result = EndBudgetResult(decision.evaluations);
   ledger.facts[end.key] = end;
   while (!(decision = plan.Next(ledger)).finished) {
-    for (const Task& task : decision.wanted) ledger.facts[task.key] = FakeResult(task);
+    for (const Task& task : decision.wanted) ledger.Add(FakeResult(task));
   }
   EXPECT_TRUE(decision.failure.ok());
   const Json report = plan.ReportResult(ledger);
   EXPECT_EQ(report["steps"].size(), 3u) << "five ingredients, two candidates";
   EXPECT_TRUE(absl::StartsWith(report["stopped_because"].get<std::string>(), "max_worker_time: "))
       << report["stopped_because"];
+}
+
+// A worker that proves that a candidate is not good enough, and one that measures it all.
+TEST_P(PlanCourse, EarlyStoppingChangesNoResult) {
+  const Json spec = SpecOf(GetParam());
+  Json plain = spec;
+  plain["compute"]["disable_early_stopping"] = true;
+  const Course whole = RunCourse(plain, 3, 1);
+  for (unsigned seed = 0; seed < 3; ++seed) {
+    const Course stopped = RunCourse(spec, seed, 1 + static_cast<int>(seed));
+    EXPECT_EQ(stopped.report, whole.report);
+    EXPECT_EQ(stopped.end.failure, whole.end.failure);
+  }
+}
+
+TEST(Plan, ARejectedCandidateIsToldByWhatItWasNotBetterThan) {
+  const Json report = Json::parse(RunCourse(FakeSpec(FakeUris(9)), 1, 1).report);
+  int rejected = 0;
+  Json soup;  // its score so far
+  for (const Json& step : report["steps"]) {
+    if (step["accepted"]) {
+      EXPECT_FALSE(step.contains("not_better_than"));
+      soup = step["score"];
+      continue;
+    }
+    ++rejected;
+    EXPECT_FALSE(step.contains("score"));
+    EXPECT_EQ(step["not_better_than"], soup);
+  }
+  EXPECT_GT(rejected, 0);
+
+  const Json full = Json::parse(
+      RunCourse(FakeSpec(FakeUris(9), {{"evaluation", {{"full_scores", true}}}}), 1, 1).report);
+  for (const Json& step : full["steps"]) {
+    EXPECT_TRUE(step.contains("score"));
+    EXPECT_FALSE(step.contains("not_better_than"));
+  }
+  EXPECT_EQ(full["soup_digest"], report["soup_digest"]);
+}
+
+TEST(Plan, CandidatesComeWithABarAndTheRestWithout) {
+  std::set<std::string> with_bar, without;
+  const Course course = RunCourse(FakeSpec(FakeUris(6)), 1, 1, [&](const Task& task) {
+    if (task.kind() != "measure") return FakeResult(task);
+    const Json& measure = task.body["measure"];
+    const bool on_held_out = absl::StrContains(task.description, "held_out");
+    EXPECT_EQ(measure.contains("keep_margins"), on_held_out) << task.description;
+    if (!measure.contains("bar")) {
+      without.insert(task.key);
+      EXPECT_TRUE(task.not_better_key.empty());
+      return FakeResult(task);
+    }
+    with_bar.insert(task.key);
+    EXPECT_TRUE(on_held_out);
+    EXPECT_GT(measure["blend"]["ingredients"].size(), 1u);
+    EXPECT_EQ(measure["bar"]["metric"], "TOP1");
+    EXPECT_GE(measure["visiting_order_keys"].size(), 6u);
+    return FakeResult(task);
+  });
+  EXPECT_TRUE(course.end.failure.ok());
+  EXPECT_EQ(with_bar.size(), 5u);
+  EXPECT_GE(without.size(), 6u);
 }
 
 TEST(Plan, MeasuresOfAJobThatMeasuresAgainAreItsOwn) {

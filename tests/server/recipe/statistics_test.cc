@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "server/recipe/class_scores.h"
+#include "server/base/class_scores.h"
 #include "server/recipe/paired_gain.h"
 
 namespace stockpot {

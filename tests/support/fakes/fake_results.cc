@@ -91,6 +91,13 @@ Fact Scored(const Task& task) {
   return fact;
 }
 
+bool Clears(const Json& bar, const Score& score) {
+  const Metric metric = *MetricOfName(bar["metric"].get<std::string>());
+  const int comparison =
+      CompareNumbers(metric, DecidingNumber(metric, score), bar["number"].get<double>());
+  return comparison > 0 || (comparison == 0 && bar["ties_win"].get<bool>());
+}
+
 Fact Measured(const Task& task) {
   const Json& measure = task.body["measure"];
   for (const Json& ingredient : measure["blend"]["ingredients"]) {
@@ -102,7 +109,14 @@ Fact Measured(const Task& task) {
       return Failed(WithReason(absl::ResourceExhaustedError("out of memory"), "OUT_OF_MEMORY"));
     }
   }
-  return Scored(task);
+  Fact fact = Scored(task);
+  if (measure.contains("bar") && !Clears(measure["bar"], *ReadScore(fact))) {
+    fact.result = {{"not_better",
+                    {{"example_count", kFakeExampleCount},
+                     {"examples_evaluated", 300 + Draw(task.key + "b", 700)}}}};
+    fact.examples.clear();
+  }
+  return fact;
 }
 
 double Fraction(const std::string& text) { return 0.001 * static_cast<double>(Draw(text, 1000)); }
@@ -195,7 +209,7 @@ Fact FakeResult(const Task& task) {
                                              {"size_bytes", "1000"},
                                              {"sha256", Sha256Hex(task.body.dump())}}})}}}};
   }
-  fact.key = task.key;
+  fact.key = FactKey(task, fact.result);
   return fact;
 }
 

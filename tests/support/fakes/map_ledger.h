@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "server/recipe/task.h"
 
@@ -19,6 +20,10 @@ class MapLedger final : public Ledger {
     auto found = facts.find(key);
     return found == facts.end() || found->second.examples.empty() ? nullptr
                                                                   : &found->second.examples;
+  }
+  void Add(Fact fact) {
+    std::string key = fact.key;
+    facts[std::move(key)] = std::move(fact);
   }
   std::map<std::string, Fact> facts;
 };

@@ -251,11 +251,12 @@ absl::Status MemoryStore::RenewLease(const std::string& key, int64_t fence,
   return absl::OkStatus();
 }
 
-absl::Status MemoryStore::FinishTask(int64_t fence, const Fact& fact, absl::Time now) {
+absl::Status MemoryStore::FinishTask(const std::string& task_key, int64_t fence, const Fact& fact,
+                                     absl::Time now) {
   absl::MutexLock hold(&mutex_);
   RETURN_IF_ERROR(write_error_);
-  RETURN_IF_ERROR(CheckFence(fact.key, fence));
-  tasks_[fact.key].running = false;
+  RETURN_IF_ERROR(CheckFence(task_key, fence));
+  tasks_[task_key].running = false;
   if (fact.status.ok()) {
     facts_.emplace(std::pair(fact.key, ""), StoredFact{fact, now});
   } else {

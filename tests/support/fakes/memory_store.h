@@ -39,7 +39,8 @@ class MemoryStore final : public Store {
                                       const std::string& owner, absl::Time now,
                                       absl::Time lease_until) override;
   absl::Status RenewLease(const std::string& key, int64_t fence, absl::Time lease_until) override;
-  absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) override;
+  absl::Status FinishTask(const std::string& task_key, int64_t fence, const Fact& fact,
+                          absl::Time now) override;
   absl::Status ReleaseTask(const std::string& key, int64_t fence) override;
   absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,
                                               const std::vector<std::string>& keys) override;

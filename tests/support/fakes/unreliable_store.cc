@@ -83,9 +83,10 @@ absl::Status UnreliableStore::RenewLease(const std::string& key, int64_t fence,
   return Pass(kWrite, [&] { return store_->RenewLease(key, fence, lease_until); });
 }
 
-absl::Status UnreliableStore::FinishTask(int64_t fence, const Fact& fact, absl::Time now) {
+absl::Status UnreliableStore::FinishTask(const std::string& task_key, int64_t fence,
+                                         const Fact& fact, absl::Time now) {
   return Pass(kWrite, [&] {
-    absl::Status status = store_->FinishTask(fence, fact, now);
+    absl::Status status = store_->FinishTask(task_key, fence, fact, now);
     if (status.ok() && fact.status.ok() && !witness_->finished.insert(fact.key).second) {
       witness_->violations.push_back(absl::StrCat("finished twice: ", fact.result.dump()));
     }

@@ -260,10 +260,11 @@ class SqliteStore final : public Store {
     return CheckFence(connection_->changes());
   }
 
-  absl::Status FinishTask(int64_t fence, const Fact& fact, absl::Time now) override {
+  absl::Status FinishTask(const std::string& task_key, int64_t fence, const Fact& fact,
+                          absl::Time now) override {
     absl::MutexLock hold(&mutex_);
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(connection_.get()));
-    RETURN_IF_ERROR(EndClaim(fact.key, fence));
+    RETURN_IF_ERROR(EndClaim(task_key, fence));
     {
       // A fact is never replaced; a failure may be, by the same job's next attempt.
       ASSIGN_OR_RETURN(
@@ -272,7 +273,7 @@ class SqliteStore final : public Store {
               "INSERT OR ", fact.status.ok() ? "IGNORE" : "REPLACE",
               " INTO facts (key, scope, job, kind, status, result, examples, seconds, "
               "found_time) VALUES "
-              "(?1, ?2, ?3, (SELECT kind FROM tasks WHERE key = ?1), ?4, ?5, ?6, ?7, ?8)")));
+              "(?1, ?2, ?3, (SELECT kind FROM tasks WHERE key = ?9), ?4, ?5, ?6, ?7, ?8)")));
       insert.Bind(1, fact.key);
       insert.Bind(2, fact.status.ok() ? "" : fact.job);
       insert.Bind(3, fact.job);
@@ -281,6 +282,7 @@ class SqliteStore final : public Store {
       insert.BindBlob(6, fact.examples);
       insert.Bind(7, fact.seconds);
       insert.Bind(8, absl::ToUnixMicros(now));
+      insert.Bind(9, task_key);
       RETURN_IF_ERROR(insert.Run());
     }
     return transaction.Commit();

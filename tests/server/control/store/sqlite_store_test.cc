@@ -33,7 +33,7 @@ TEST(SqliteStore, WhatWasStoredIsThereAfterReopening) {
     auto store = *OpenSqliteStore(folder / "data");
     ASSERT_TRUE(store->CreateJob(MakeJob(), {"made", kNow, "{}"}).ok());
     const TaskClaim claim = *store->ClaimTask("jobs/a", task, "o", kNow, kNow + absl::Hours(1));
-    ASSERT_TRUE(store->FinishTask(claim.fence, FakeResult(task), kNow).ok());
+    ASSERT_TRUE(store->FinishTask(task.key, claim.fence, FakeResult(task), kNow).ok());
   }
   auto store = *OpenSqliteStore(folder / "data");
   EXPECT_EQ(store->ListUnfinishedJobs()->size(), 1u);

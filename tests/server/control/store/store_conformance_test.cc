@@ -263,9 +263,10 @@ TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
 TEST_P(StoreConformance, ForgetsOldMeasuresOfJobsThatAreGone) {
   Create(MakeJob("jobs/a"));
   const Task old_task = Measure("old"), new_task = Measure("new");
-  ASSERT_TRUE(store_->FinishTask(Claim(old_task).fence, FactOf(old_task), kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(old_task.key, Claim(old_task).fence, FactOf(old_task), kNow).ok());
   const absl::Time later = kNow + absl::Hours(1);
-  ASSERT_TRUE(store_->FinishTask(Claim(new_task).fence, FactOf(new_task), later).ok());
+  ASSERT_TRUE(
+      store_->FinishTask(new_task.key, Claim(new_task).fence, FactOf(new_task), later).ok());
   EXPECT_EQ(*store_->ForgetMeasures(later), 0) << "their job is still there";
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
   EXPECT_EQ(*store_->ForgetMeasures(kNow), 0);
@@ -299,14 +300,15 @@ TEST_P(StoreConformance, WritesWithAnOldFenceChangeNothing) {
   EXPECT_GT(now.fence, old.fence);
   for (const absl::Status& status :
        {store_->RenewLease(task_.key, old.fence, kNow + absl::Hours(1)),
-        store_->FinishTask(old.fence, FactOf(task_), kNow),
+        store_->FinishTask(task_.key, old.fence, FactOf(task_), kNow),
         store_->ReleaseTask(task_.key, old.fence)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
     EXPECT_EQ(ReasonOf(status), "STALE_FENCE");
   }
   EXPECT_TRUE(store_->FindFacts("jobs/a", {task_.key})->empty());
-  EXPECT_TRUE(store_->FinishTask(now.fence, FactOf(task_), kNow).ok());
-  EXPECT_EQ(store_->FinishTask(now.fence, FactOf(task_), kNow).code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(store_->FinishTask(task_.key, now.fence, FactOf(task_), kNow).ok());
+  EXPECT_EQ(store_->FinishTask(task_.key, now.fence, FactOf(task_), kNow).code(),
+            absl::StatusCode::kAborted);
 }
 
 TEST_P(StoreConformance, FencesGrowEvenAfterTheJobIsDeleted) {
@@ -316,7 +318,8 @@ TEST_P(StoreConformance, FencesGrowEvenAfterTheJobIsDeleted) {
   const TaskClaim now = Claim(task_);
   EXPECT_GT(now.fence, old.fence);
   EXPECT_EQ(now.attempt, 1);
-  EXPECT_EQ(store_->FinishTask(old.fence, FactOf(task_), kNow).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->FinishTask(task_.key, old.fence, FactOf(task_), kNow).code(),
+            absl::StatusCode::kAborted);
 }
 
 TEST_P(StoreConformance, KeepsAFactAsItWas) {
@@ -325,7 +328,7 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
   fact.examples = std::string("\0\xff binary", 9);
   fact.seconds = 1.0 / 3;
   fact.result["measured"]["cross_entropy_sum"] = 0.1 + 0.2;
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kNow).ok());
   const std::vector<Fact> found = *store_->FindFacts("jobs/z", {"unknown", task.key});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].key, task.key);
@@ -341,10 +344,10 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
 TEST_P(StoreConformance, AFactIsNeverReplaced) {
   const Task task = Measure("d");
   Fact fact = FactOf(task);
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, fact, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kNow).ok());
   Fact other = fact;
   other.result["measured"]["top1_correct"] = 1;
-  ASSERT_TRUE(store_->FinishTask(Claim(task).fence, other, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, other, kNow).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task.key})->front().result, fact.result);
 }
 
@@ -354,10 +357,12 @@ TEST_P(StoreConformance, AFailureBelongsToItsJobAndIsForgottenOnRetry) {
   failure.key = task_.key;
   failure.job = "jobs/a";
   failure.status = WithReason(absl::DataLossError("truncated"), "CHECKPOINT_TRUNCATED");
-  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, failure, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, failure, kNow).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task_.key})->front().status, failure.status);
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->empty());
-  ASSERT_TRUE(store_->FinishTask(Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b"), kNow).ok());
+  ASSERT_TRUE(
+      store_->FinishTask(task_.key, Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b"), kNow)
+          .ok());
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->front().status.ok());
   // What a job decided on stays what it sees.
   EXPECT_EQ(store_->FindFacts("jobs/a", {task_.key})->front().status, failure.status);
@@ -378,8 +383,8 @@ TEST_P(StoreConformance, ForgettingFailuresForgetsAttempts) {
 TEST_P(StoreConformance, DeletingAJobKeepsWhatOthersMayUse) {
   Create(MakeJob("jobs/a"));
   const Task measure = Measure("d");
-  ASSERT_TRUE(store_->FinishTask(Claim(measure).fence, FactOf(measure), kNow).ok());
-  ASSERT_TRUE(store_->FinishTask(Claim(task_).fence, FactOf(task_), kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(measure.key, Claim(measure).fence, FactOf(measure), kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, FactOf(task_), kNow).ok());
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
   EXPECT_FALSE(store_->GetJob("jobs/a").ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {measure.key, task_.key})->size(), 1u);

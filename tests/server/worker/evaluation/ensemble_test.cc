@@ -87,8 +87,13 @@ void ExpectSame(const Measurement& a, const Measurement& b) {
 
 Measurement Scores(const std::vector<float>& logits, const DataSet& data_set, double temperature) {
   auto metrics = Metrics::Create(Problem::kClassification, data_set, temperature);
-  EXPECT_TRUE(
-      (*metrics)->Add({.first = 0, .count = data_set.size(), .classes = 3, .values = logits}).ok());
+  EXPECT_TRUE((*metrics)
+                  ->Add({.first = 0,
+                         .count = data_set.size(),
+                         .examples = {},
+                         .classes = 3,
+                         .values = logits})
+                  .ok());
   return (*metrics)->Finish();
 }
 

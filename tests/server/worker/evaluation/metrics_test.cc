@@ -19,6 +19,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 OutputBatch Batch(absl::Span<const float> logits, int64_t classes, int64_t first = 0) {
   return {.first = first,
           .count = static_cast<int64_t>(logits.size()) / classes,
+          .examples = {},
           .classes = classes,
           .values = logits};
 }
@@ -201,6 +202,7 @@ TEST(Metrics, LanguageModelsCountTheTokensThatCount) {
         metrics
             ->Add({.first = i,
                    .count = 1,
+                   .examples = {},
                    .length = 2,
                    .classes = 2,
                    .values = absl::MakeConstSpan(logits).subspan(static_cast<size_t>(i) * 4, 4)})
@@ -220,8 +222,8 @@ TEST(Metrics, LanguageModelsWhoseLengthIsAnotherAreRefused) {
   const auto data_set = MemoryDataSet::OfTokens(1, {1, 0});
   const auto metrics = *Metrics::Create(Problem::kLanguageModel, data_set);
   const std::vector<float> logits(6, 0.0f);
-  const absl::Status status =
-      metrics->Add({.first = 0, .count = 1, .length = 3, .classes = 2, .values = logits});
+  const absl::Status status = metrics->Add(
+      {.first = 0, .count = 1, .examples = {}, .length = 3, .classes = 2, .values = logits});
   EXPECT_EQ(GetErrorFacts(status).reason, "MODEL_OUTPUT_MISMATCH") << status;
 }
 

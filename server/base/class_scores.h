@@ -2,8 +2,8 @@
 // Source: mean per class: its recall_score(average="macro") over the classes that have examples;
 // F1: f1_score(zero_division=0); Matthews: Gorodkin 2004, "Comparing two K-category assignments by
 // a K-category correlation coefficient". Thread safety: thread-safe.
-#ifndef STOCKPOT_SERVER_RECIPE_CLASS_SCORES_H_
-#define STOCKPOT_SERVER_RECIPE_CLASS_SCORES_H_
+#ifndef STOCKPOT_SERVER_BASE_CLASS_SCORES_H_
+#define STOCKPOT_SERVER_BASE_CLASS_SCORES_H_
 
 #include <cstdint>
 
@@ -24,4 +24,4 @@ ClassScores ScoreClasses(absl::Span<const int64_t> labels, absl::Span<const int6
 
 }  // namespace stockpot
 
-#endif  // STOCKPOT_SERVER_RECIPE_CLASS_SCORES_H_
+#endif  // STOCKPOT_SERVER_BASE_CLASS_SCORES_H_

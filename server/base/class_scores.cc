@@ -1,4 +1,4 @@
-#include "server/recipe/class_scores.h"
+#include "server/base/class_scores.h"
 
 #include <cmath>
 #include <cstddef>
