@@ -98,7 +98,7 @@ std::vector<PlanState::CurvePoint> PlanState::WiseFtCurve(const Run& run) const 
   return curve;
 }
 
-std::vector<std::pair<int, Blend>> PlanState::FindReportMeasures() const {
+std::vector<std::pair<int, Blend>> PlanState::FindReportMeasures() {
   std::vector<std::pair<int, Blend>> measures;
   absl::flat_hash_set<std::string> seen;
   const auto add = [&](int data_set, const Blend& blend) {
@@ -124,6 +124,7 @@ std::vector<std::pair<int, Blend>> PlanState::FindReportMeasures() const {
     if (!spec_.report_every_ingredient) continue;
     for (int ingredient : usable_) add(data_set, Blend{{ingredient}, {}});
   }
+  first_of_analyses_ = measures.size();
   for (const auto& [data_set, blend] : AnalysisMeasures(*this)) add(data_set, blend);
   return measures;
 }

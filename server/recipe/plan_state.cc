@@ -40,6 +40,12 @@ std::vector<int> GroupsOf(const JobSpec& spec) {
   return numbers.empty() ? std::vector<int>() : groups;
 }
 
+// Far from the ingredients a model may give no numbers (a BatchNorm variance below 0): that point
+// is left out of the report.
+bool IsNoNumber(const absl::Status& status) {
+  return GetErrorFacts(status).reason == "NON_FINITE_OUTPUT";
+}
+
 bool UsesBaseWeights(const JobSpec& spec) {
   const auto mixes = [](const RecipeSpec& recipe) { return recipe.wise_ft.has_value(); };
   const auto& landscape = spec.analysis.landscape;
@@ -62,6 +68,7 @@ PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int specul
       classifiers_(spec.data_sets.size()) {
   Inspect();
   InspectOthers();
+  if (inspected()) CheckMetric();
   if (!inspected() || !failure_.ok()) return;
   JudgeIngredients();
   if (usable_.empty() || !failure_.ok()) return;
@@ -70,6 +77,17 @@ PlanState::PlanState(const JobSpec& spec, const PlanOptions& options, int specul
   if (decision().done) write_task_ = MakeWriteTask();
   if (all_done()) analysis_tasks_ = AnalysisTasks(*this);
   FindFailure();
+}
+
+void PlanState::CheckMetric() {
+  const bool binary =
+      spec_.metric == Metric::kF1Binary || spec_.metric == Metric::kMeanOfAccuracyAndF1;
+  if (!binary || data_sets_[0] == nullptr || data_sets_[0]->class_count <= 2) return;
+  FailAtField(WithReason(absl::InvalidArgumentError(absl::StrCat(
+                             MetricName(spec_.metric), " is of two classes, but there are ",
+                             data_sets_[0]->class_count, ": F1_MACRO takes any number")),
+                         "INVALID_FIELD"),
+              absl::StrCat("data set ", spec_.data_sets[0].name), "spec.evaluation.metric");
 }
 
 void PlanState::FailAtField(const absl::Status& status, const std::string& context,
@@ -222,14 +240,17 @@ void PlanState::FindFailure() {
     if (!FindFailureOf(run)) return;
     if (&run == &runs_[0] && !run.decision.done) return;
   }
-  for (const auto& [data_set, blend] : ReportMeasures()) {
+  for (size_t i = 0; i < report_measures_.size(); ++i) {
+    const auto& [data_set, blend] = report_measures_[i];
+    if (i >= first_of_analyses_ && IsNoNumber(MeasureFailure(data_set, blend))) continue;
     if (!Check(data_set, blend)) return;
   }
   if (!all_done()) return;
   for (const AnalysisTask& task : analysis_tasks_) {
     const Fact* fact = ledger_.Find(task.key);
     if (fact == nullptr) return;
-    if (!fact->status.ok()) return Fail(Annotate(fact->status, task.what));
+    if (fact->status.ok() || IsNoNumber(fact->status)) continue;
+    return Fail(Annotate(fact->status, task.what));
   }
   if (const Fact* write = written()) {
     failure_ = Annotate(ReadSoupFound(*write).status(), "writing the soup");

@@ -173,7 +173,9 @@ class PlanState final : public HeldOutScores {
                    const std::string& field);
   void StartRuns(int speculation);
   void NameRuns();
-  std::vector<std::pair<int, Blend>> FindReportMeasures() const;
+  std::vector<std::pair<int, Blend>> FindReportMeasures();
+  // The metric is one of the held-out set's classes.
+  void CheckMetric();
   Task MakeWriteTask() const;
   void FindFailure();
   // Why the first of what `run` needs failed. False: something before it is not known.
@@ -222,6 +224,7 @@ class PlanState final : public HeldOutScores {
   std::vector<int> usable_;
   std::vector<Run> runs_;
   std::vector<std::pair<int, Blend>> report_measures_;
+  size_t first_of_analyses_ = 0;  // of report_measures_: those that only analyses want follow
   std::vector<AnalysisTask> analysis_tasks_;  // they refer to this state
   Task write_task_;
 };

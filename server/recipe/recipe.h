@@ -98,7 +98,7 @@ struct RecipeStep {
   // Of the soup with the candidate. None when it was passed over, or rejected without full scores.
   std::optional<Score> score;
   int soup_size = 0;
-  bool passed_over = false;              // its group is in the soup already
+  bool passed_over = false;                   // its group is in the soup already
   std::optional<Score> not_better_than = {};  // rejected without full scores: of the soup so far
 };
 

@@ -603,6 +603,46 @@ TEST(Plan, CandidatesComeWithABarAndTheRestWithout) {
   EXPECT_GE(without.size(), 6u);
 }
 
+// Beyond the ingredients' hull a BatchNorm variance may be negative, and the outputs no numbers.
+TEST(Plan, PointsOfAnalysesWithoutNumbersAreLeftOut) {
+  const auto no_number_outside = [](const Task& task) {
+    Fact fact = FakeResult(task);
+    if (task.kind() != "measure" || !task.body["measure"]["blend"].contains("coefficients")) {
+      return fact;
+    }
+    for (const Json& coefficient : task.body["measure"]["blend"]["coefficients"]) {
+      if (coefficient.get<double>() >= 0) continue;
+      Fact failed;
+      failed.status = WithReason(absl::DataLossError("NaN"), "NON_FINITE_OUTPUT");
+      return failed;
+    }
+    return fact;
+  };
+  const Json spec = FakeSpec(FakeUris(3), {{"analysis",
+                                            {{"pairs", {{"coefficients", {-0.25, 0.5}}}},
+                                             {"landscape",
+                                              {{"first", "m00.safetensors"},
+                                               {"second", "m01.safetensors"},
+                                               {"third", "m02.safetensors"},
+                                               {"points", 5}}}}}});
+  const Course course = RunCourse(spec, 1, 1, no_number_outside);
+  ASSERT_TRUE(course.end.failure.ok()) << course.end.failure;
+  const Json report = Json::parse(course.report);
+  EXPECT_GT(report["landscape"]["points"].size(), 3u);
+  EXPECT_LT(report["landscape"]["points"].size(), 25u);
+  for (const Json& pair : report["pairs"]["pairs"]) EXPECT_EQ(pair["points"].size(), 1u);
+}
+
+TEST(Plan, AMetricOfTwoClassesIsRefusedWhereThereAreMore) {
+  for (const char* metric : {"F1_BINARY", "MEAN_OF_ACCURACY_AND_F1"}) {
+    const Course course =
+        RunCourse(FakeSpec(FakeUris(2), {{"evaluation", {{"metric", metric}}}}), 1, 1);
+    EXPECT_EQ(course.end.failure.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_TRUE(absl::StrContains(course.end.failure.message(), "F1_MACRO takes any number"))
+        << course.end.failure;
+  }
+}
+
 TEST(Plan, MeasuresOfAJobThatMeasuresAgainAreItsOwn) {
   auto keys = [](const Json& extra) {
     const Course course = RunCourse(FakeSpec(FakeUris(2), extra), 1, 1);
