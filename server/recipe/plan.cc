@@ -102,7 +102,8 @@ class DecisionBuilder {
                                       ? nullptr
                                       : state_.FindNotBetter(blend, *bar);
     if (measure.score.has_value()) {
-      TellMeasured(data_set, blend, measure);
+      // A rejected candidate's score may be known by chance: that is not told.
+      if (bar == nullptr) TellMeasured(data_set, blend, measure);
     } else if (rejection == nullptr) {
       if (!want || measure.known || key.empty()) return;
       Want(key, [&] { return state_.MeasureTaskFor(data_set, blend, bar); });

@@ -9,6 +9,11 @@
 namespace stockpot {
 namespace {
 
+// What other jobs may use too.
+bool IsMeasured(const Fact& fact) {
+  return fact.result.contains("measured") || fact.result.contains("not_better");
+}
+
 absl::Status JobNotFound(const std::string& name) {
   return WithReason(absl::NotFoundError(absl::StrCat("no job '", name, "'")), "JOB_NOT_FOUND");
 }
@@ -199,8 +204,7 @@ absl::Status MemoryStore::DeleteJob(const std::string& name) {
   if (jobs_.erase(name) == 0) return JobNotFound(name);
   for (auto fact = facts_.begin(); fact != facts_.end();) {
     const Fact& found = fact->second.fact;
-    const bool own =
-        found.job == name && (!fact->first.second.empty() || !found.result.contains("measured"));
+    const bool own = found.job == name && (!fact->first.second.empty() || !IsMeasured(found));
     fact = own ? facts_.erase(fact) : std::next(fact);
   }
   for (auto task = tasks_.begin(); task != tasks_.end();) {
@@ -312,8 +316,7 @@ absl::StatusOr<int64_t> MemoryStore::ForgetMeasures(absl::Time found_before) {
   int64_t count = 0;
   for (auto entry = facts_.begin(); entry != facts_.end();) {
     const auto& [fact, found] = entry->second;
-    const bool forgotten =
-        fact.result.contains("measured") && found < found_before && jobs_.count(fact.job) == 0;
+    const bool forgotten = IsMeasured(fact) && found < found_before && jobs_.count(fact.job) == 0;
     count += forgotten ? 1 : 0;
     entry = forgotten ? facts_.erase(entry) : std::next(entry);
   }

@@ -56,7 +56,9 @@ TEST_F(EngineJobs, ThreeMoreIngredientsCostTheirOwnMeasuresAlone) {
   run("four", FakeSpec(FakeUris(4)));
   const Json seven = run("seven", FakeSpec(FakeUris(7)));
   EXPECT_GE(seven["cost"]["evaluations_reused"].get<int>(), 4) << "the four, measured alone";
-  EXPECT_EQ(seven["cost"]["examples_reused"].get<int64_t>(),
+  // All of those that were measured to the end, and what the proofs of the others took.
+  EXPECT_GE(seven["cost"]["examples_reused"].get<int64_t>(), 4 * kFakeExampleCount);
+  EXPECT_LE(seven["cost"]["examples_reused"].get<int64_t>(),
             seven["cost"]["evaluations_reused"].get<int64_t>() * kFakeExampleCount);
   EXPECT_GT(seven["cost"]["worker_seconds_reused"].get<double>(), 0);
 

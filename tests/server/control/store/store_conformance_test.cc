@@ -392,6 +392,23 @@ TEST_P(StoreConformance, DeletingAJobKeepsWhatOthersMayUse) {
   EXPECT_EQ(store_->ReadEvents("jobs/a", 0, 10)->size(), 1u);
 }
 
+// What does not clear a bar is a fact under another key than its task's.
+TEST_P(StoreConformance, AFactUnderAnotherKeyEndsItsTaskAndOutlivesItsJob) {
+  Create(MakeJob("jobs/a"));
+  const Task measure = Measure("d");
+  Fact fact = FactOf(measure);
+  fact.key = "not better";
+  const TaskClaim claim = Claim(measure);
+  ASSERT_TRUE(store_->FinishTask(measure.key, claim.fence, fact, kNow).ok());
+  EXPECT_EQ(store_->FinishTask(measure.key, claim.fence, fact, kNow).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_EQ(Claim(measure).attempt, 2) << "the task itself has no fact yet";
+  ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
+  const auto found = store_->FindFacts("jobs/b", {measure.key, "not better"});
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().key, "not better");
+}
+
 const Kind kKinds[] = {
     {"Memory", [](const std::string&) { return std::make_unique<MemoryStore>(); }},
     {"Sqlite", [](const std::string& folder) { return *OpenSqliteStore(folder); }},
