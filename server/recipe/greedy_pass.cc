@@ -74,7 +74,7 @@ class Pass {
       pass_.score = *trial->score;
     }
     step.soup_size = Size();
-    pass_.steps.push_back(std::move(step));
+    pass_.steps.push_back(step);
   }
 
   // The candidate at `position`, and the next ones as if the earlier were rejected.
