@@ -194,7 +194,7 @@ class Unreadable final : public StateDict {
 
  private:
   const std::vector<TensorInfo> tensors_ = Tensors();
-  const std::vector<std::string> notes_;
+  const std::vector<std::string> notes_ = {};
 };
 
 TEST(BlendStream, NamesTheTensorThatCannotBeRead) {
