@@ -251,8 +251,8 @@ TEST(Plan, AtMostOneOfAGroupIsInASoup) {
   EXPECT_TRUE(passed_over);
 }
 
-TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
-  const Json spec = FakeSpec(FakeUris(6));
+TEST_P(PlanCourse, AnyPrefixOfTheFactsGivesAConsistentDecision) {
+  const Json spec = SpecOf(GetParam());
   const Course course = RunCourse(spec, 5, 2);
   // One plan sees the ledger shrink to every prefix; a fresh plan sees only that prefix.
   const Plan used(Parse(spec), Options());
@@ -266,6 +266,7 @@ TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
       all.Add(FakeResult(task));
     }
   }
+  EXPECT_EQ(Plan(Parse(spec), Options()).ReportResult(all).dump(), course.report);
   std::set<std::string> before;
   MapLedger prefix;
   for (const std::string& key : course.order) {
@@ -276,6 +277,9 @@ TEST(Plan, AnyPrefixOfTheFactsGivesAConsistentDecision) {
     std::set<std::string> told;
     for (const Milestone& milestone : from_used.milestones) told.insert(milestone.key);
     EXPECT_TRUE(std::includes(told.begin(), told.end(), before.begin(), before.end()));
+    for (const Task& task : from_fresh.wanted) {
+      EXPECT_EQ(prefix.Find(task.key), nullptr) << task.description << " is known";
+    }
     ASSERT_EQ(from_used.wanted.size(), from_fresh.wanted.size());
     for (size_t i = 0; i < from_used.wanted.size(); ++i) {
       EXPECT_EQ(from_used.wanted[i].key, from_fresh.wanted[i].key);
