@@ -110,4 +110,9 @@ int CompareScores(Metric metric, const Score& a, const Score& b) {
   return CompareNumbers(metric, DecidingNumber(metric, a), DecidingNumber(metric, b));
 }
 
+bool ClearsBar(Metric metric, double number, double bar, bool ties_win) {
+  const int comparison = CompareNumbers(metric, number, bar);
+  return comparison > 0 || (comparison == 0 && ties_win);
+}
+
 }  // namespace stockpot

@@ -60,6 +60,8 @@ double DecidingNumber(Metric metric, const Score& score);
 // Negative: `a` is worse than `b`; zero: they tie; positive: better. The first as deciding numbers.
 int CompareNumbers(Metric metric, double a, double b);
 int CompareScores(Metric metric, const Score& a, const Score& b);
+// Whether a deciding number is better than the bar, or, when ties win, as good.
+bool ClearsBar(Metric metric, double number, double bar, bool ties_win);
 
 }  // namespace stockpot
 

@@ -53,8 +53,8 @@ class Pass {
 
   bool IsAccepted(const Trial& trial) const {
     if (!trial.score.has_value()) return false;
-    const int comparison = CompareScores(options_.metric, *trial.score, pass_.score);
-    return strict() ? comparison > 0 : comparison >= 0;
+    return ClearsBar(options_.metric, DecidingNumber(options_.metric, *trial.score),
+                     DecidingNumber(options_.metric, pass_.score), !strict());
   }
 
   void Try(size_t position) {

@@ -9,8 +9,6 @@
 namespace stockpot {
 namespace {
 
-// Above any correlation: no bar is out of its reach.
-constexpr double kUnbounded = 2;
 // What a square root and a quotient of counts may be off by.
 constexpr double kRounding = 1e-12;
 

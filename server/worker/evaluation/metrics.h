@@ -58,6 +58,9 @@ inline double SmallestSum(double sum, int64_t count) {
   return sum * (1 - 2 * static_cast<double>(count) * std::numeric_limits<double>::epsilon());
 }
 
+// Above any correlation: what BestReachable() has of one that it cannot bound.
+inline constexpr double kUnbounded = 2;
+
 // The check of Metrics::Create alone: whether the labels are such as `problem` has.
 absl::Status CheckProblem(Problem problem, const DataSet& data_set);
 

@@ -9,12 +9,6 @@
 #include "server/worker/evaluation/logit_scores.h"
 
 namespace stockpot {
-namespace {
-
-// Above any correlation: no bar is out of its reach.
-constexpr double kUnbounded = 2;
-
-}  // namespace
 
 double TargetOf(const DataSet& data_set, int64_t example) {
   const auto index = static_cast<size_t>(example);

@@ -10,8 +10,7 @@
 namespace stockpot {
 
 bool Clears(const ScoreBar& bar, const Score& score) {
-  const int comparison = CompareNumbers(bar.metric, DecidingNumber(bar.metric, score), bar.number);
-  return comparison > 0 || (comparison == 0 && bar.ties_win);
+  return ClearsBar(bar.metric, DecidingNumber(bar.metric, score), bar.number, bar.ties_win);
 }
 
 Score ScoreOf(const Measurement& measurement) {

@@ -93,9 +93,8 @@ Fact Scored(const Task& task) {
 
 bool Clears(const Json& bar, const Score& score) {
   const Metric metric = *MetricOfName(bar["metric"].get<std::string>());
-  const int comparison =
-      CompareNumbers(metric, DecidingNumber(metric, score), bar["number"].get<double>());
-  return comparison > 0 || (comparison == 0 && bar["ties_win"].get<bool>());
+  return ClearsBar(metric, DecidingNumber(metric, score), bar["number"].get<double>(),
+                   bar["ties_win"].get<bool>());
 }
 
 Fact Measured(const Task& task) {
