@@ -9,6 +9,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(STOCKPOT_BUILD_TESTS "Build the tests" ON)
+option(STOCKPOT_UNITY "Compile the sources of a target together" ON)
 option(STOCKPOT_WITH_TORCH "Build stockpot-worker and all else that needs LibTorch" ON)
 set(STOCKPOT_SANITIZE "" CACHE STRING "Sanitizers for every target, such as address,undefined or thread")
 set(STOCKPOT_ONLY "" CACHE STRING "Only these folders below server/, client/, deploy/ and tests/ (default: all)")
@@ -25,6 +26,8 @@ if(STOCKPOT_LLD)
   add_link_options(-fuse-ld=lld)
 endif()
 
+# -O3 is for the folders whose loops over numbers need it.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(STOCKPOT_SANITIZE)
   # What costs is compiling: AddressSanitizer with -O1 takes twice as long as with -O0, ThreadSanitizer hardly longer.

@@ -31,15 +31,15 @@ bool AllUsable(const PlanState& state) {
                      [&](int model) { return IsUsable(state, model); });
 }
 
-CompareInputs InputsFor(const PlanState& state) {
+CompareInputs LandscapeInputs(const PlanState& state) {
   const auto& models = state.spec().analysis.landscape->models;
   return {{state.ReferenceOf(models[1]), state.ReferenceOf(models[2])},
           state.ReferenceOf(models[0]),
           state.Selection()};
 }
 
-const std::string& KeyFor(const PlanState& state) {
-  return state.cache().Key("landscape", [&] { return CompareKey(InputsFor(state)); });
+const std::string& LandscapeKey(const PlanState& state) {
+  return state.cache().Key("landscape", [&] { return CompareKey(LandscapeInputs(state)); });
 }
 
 }  // namespace
@@ -54,8 +54,8 @@ void AddLandscapeMeasures(const PlanState& state, Measures* measures) {
 
 void AddLandscapeTask(const PlanState& state, Tasks* tasks) {
   if (!AllUsable(state)) return;
-  tasks->push_back({KeyFor(state), "the plane of the landscape", 0,
-                    [&state] { return CompareTask(InputsFor(state)); }});
+  tasks->push_back({LandscapeKey(state), "the plane of the landscape", 0,
+                    [&state] { return CompareTask(LandscapeInputs(state)); }});
 }
 
 Json LandscapeReport(const PlanState& state) {
@@ -71,7 +71,7 @@ Json LandscapeReport(const PlanState& state) {
         {{"x", point.x}, {"y", point.y}, {"score", ScoreJson(*score, state.spec().problem)}});
   }
   report["points"] = std::move(points);
-  const Fact* fact = state.FindFact(KeyFor(state));
+  const Fact* fact = state.FindFact(LandscapeKey(state));
   if (fact == nullptr) return report;
   const auto products = ReadInnerProducts(*fact, 2);
   if (!products.ok()) return report;

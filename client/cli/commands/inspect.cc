@@ -16,7 +16,7 @@ namespace stockpot::cli {
 namespace {
 
 // The server's workers answer after the tasks that run.
-constexpr absl::Duration kTimeout = absl::Minutes(10);
+constexpr absl::Duration kInspectTimeout = absl::Minutes(10);
 
 struct InspectFlags {
   std::string path;
@@ -83,7 +83,7 @@ v1::InspectSourceRequest MakeRequest(const InspectFlags& flags) {
 
 absl::StatusOr<int> Inspect(const InspectFlags& flags, CommandContext& context) {
   const auto response = context.connection.Call(&v1::SoupService::StubInterface::InspectSource,
-                                                MakeRequest(flags), kTimeout);
+                                                MakeRequest(flags), kInspectTimeout);
   if (!response.ok()) return response.status();
   std::ostream& out = context.environment.out;
   const Style style(context.environment.colour);

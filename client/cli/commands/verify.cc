@@ -15,7 +15,7 @@ namespace stockpot::cli {
 namespace {
 
 // The server's workers answer after the tasks that run; a large soup takes minutes itself.
-constexpr absl::Duration kTimeout = absl::Hours(1);
+constexpr absl::Duration kVerifyTimeout = absl::Hours(1);
 constexpr uintmax_t kMaxManifestMebibytes = 64;
 
 absl::StatusOr<v1::VerifySoupRequest> MakeRequest(const std::string& what) {
@@ -60,8 +60,8 @@ std::string Describe(const v1::VerifySoupResponse& response, const Style& style)
 absl::StatusOr<int> Verify(const std::string& what, CommandContext& context) {
   const absl::StatusOr<v1::VerifySoupRequest> request = MakeRequest(what);
   if (!request.ok()) return request.status();
-  const auto response =
-      context.connection.Call(&v1::SoupService::StubInterface::VerifySoup, *request, kTimeout);
+  const auto response = context.connection.Call(&v1::SoupService::StubInterface::VerifySoup,
+                                                *request, kVerifyTimeout);
   if (!response.ok()) return response.status();
   if (context.flags.json) {
     context.environment.out << ToJson(*response) << std::endl;

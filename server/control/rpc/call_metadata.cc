@@ -10,7 +10,7 @@ namespace stockpot {
 namespace {
 
 constexpr size_t kMaxClient = 63;
-constexpr size_t kMaxRequestId = 128;
+constexpr size_t kMaxCallId = 128;
 
 std::string Joined(const CallMetadata& metadata, const char* key) {
   std::string text;
@@ -35,7 +35,7 @@ bool IsClient(absl::string_view client) {
 
 std::string RequestIdOf(const CallMetadata& metadata) {
   const std::string given = Joined(metadata, kRequestIdMetadata);
-  const bool usable = !given.empty() && given.size() <= kMaxRequestId &&
+  const bool usable = !given.empty() && given.size() <= kMaxCallId &&
                       std::all_of(given.begin(), given.end(),
                                   [](unsigned char c) { return absl::ascii_isprint(c); });
   return usable ? given : RandomId();

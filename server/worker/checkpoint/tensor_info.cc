@@ -30,15 +30,15 @@ constexpr DTypeRow kDTypes[] = {
     {DType::kFloat64, "F64", 8, true},
 };
 
-const DTypeRow& Row(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
+const DTypeRow& RowOfDType(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
 
 }  // namespace
 
-size_t DTypeSize(DType dtype) { return Row(dtype).size; }
+size_t DTypeSize(DType dtype) { return RowOfDType(dtype).size; }
 
-absl::string_view DTypeName(DType dtype) { return Row(dtype).name; }
+absl::string_view DTypeName(DType dtype) { return RowOfDType(dtype).name; }
 
-bool IsFloatingPoint(DType dtype) { return Row(dtype).floating_point; }
+bool IsFloatingPoint(DType dtype) { return RowOfDType(dtype).floating_point; }
 
 absl::StatusOr<DType> ParseDType(absl::string_view safetensors_name) {
   for (const DTypeRow& row : kDTypes) {

@@ -29,7 +29,7 @@ constexpr TypeRow kTypes[] = {
 };
 
 // Every dtype has a row, before the one of UntypedStorage.
-const TypeRow& Row(DType dtype) {
+const TypeRow& TypeRowOf(DType dtype) {
   const TypeRow* row = kTypes;
   while (row->dtype != dtype) ++row;
   return *row;
@@ -51,8 +51,8 @@ std::optional<DType> DTypeOfTorchName(absl::string_view dtype_name) {
   return std::nullopt;
 }
 
-absl::string_view TorchStorageOfDType(DType dtype) { return Row(dtype).storage_type; }
+absl::string_view TorchStorageOfDType(DType dtype) { return TypeRowOf(dtype).storage_type; }
 
-absl::string_view TorchNameOfDType(DType dtype) { return Row(dtype).dtype_name; }
+absl::string_view TorchNameOfDType(DType dtype) { return TypeRowOf(dtype).dtype_name; }
 
 }  // namespace stockpot

@@ -68,7 +68,7 @@ std::string Expected(Problem problem, int64_t batch_size) {
   return absl::StrCat("logits: float [", batch_size, ", classes]");
 }
 
-absl::Status Mismatch(absl::string_view found, absl::string_view expected) {
+absl::Status OutputMismatch(absl::string_view found, absl::string_view expected) {
   return WithReason(
       absl::InvalidArgumentError(absl::StrCat("the model gives ", found, "; expected ", expected)),
       "MODEL_OUTPUT_MISMATCH");
@@ -97,10 +97,11 @@ absl::StatusOr<at::Tensor> FindOutputs(const c10::IValue& output, int64_t batch_
   const at::Tensor found = FindTensor(output);
   const std::string expected = absl::StrCat("a floating-point tensor [", batch_size, ", …]");
   if (!found.defined()) {
-    return Mismatch(absl::StrCat("no tensor but a ", output.type()->annotation_str()), expected);
+    return OutputMismatch(absl::StrCat("no tensor but a ", output.type()->annotation_str()),
+                          expected);
   }
   if (found.dim() == 0 || found.size(0) != batch_size || !found.is_floating_point()) {
-    return Mismatch(Describe(found), expected);
+    return OutputMismatch(Describe(found), expected);
   }
   return found;
 }
@@ -109,7 +110,8 @@ absl::StatusOr<at::Tensor> FindLogits(const c10::IValue& output, int64_t batch_s
                                       Problem problem, const OutputMapping& mapping) {
   ASSIGN_OR_RETURN(const at::Tensor outputs, FindOutputs(output, batch_size));
   ASSIGN_OR_RETURN(const at::Tensor logits, ToLogits(outputs, mapping));
-  if (!Fits(logits, problem)) return Mismatch(Describe(logits), Expected(problem, batch_size));
+  if (!Fits(logits, problem))
+    return OutputMismatch(Describe(logits), Expected(problem, batch_size));
   return problem == Problem::kRegression ? logits.reshape({batch_size, 1}) : logits;
 }
 

@@ -16,7 +16,7 @@ namespace stockpot {
 namespace {
 
 template <typename... Parts>
-absl::Status Mismatch(const Parts&... parts) {
+absl::Status InputMismatch(const Parts&... parts) {
   return WithReason(absl::InvalidArgumentError(absl::StrCat(parts...)), "MODEL_INPUT_MISMATCH");
 }
 
@@ -56,9 +56,9 @@ absl::StatusOr<ModelInputs> ModelInputs::Create(const c10::FunctionSchema& forwa
                                                 c10::Device device) {
   if (bindings.empty()) {
     if (data_set.inputs().size() != 1) {
-      return Mismatch("the data set has ", data_set.inputs().size(), " inputs (",
-                      NamesOf(data_set.inputs()),
-                      "): name in model.inputs which argument each becomes");
+      return InputMismatch("the data set has ", data_set.inputs().size(), " inputs (",
+                           NamesOf(data_set.inputs()),
+                           "): name in model.inputs which argument each becomes");
     }
     const InputInfo& only = data_set.inputs()[0];
     bindings.push_back({.data_set_input = only.name,
@@ -80,8 +80,8 @@ absl::Status ModelInputs::Bind(const InputBinding& binding) {
     ++bound.input;
   }
   if (bound.input == inputs.size()) {
-    return Mismatch("the data set has no input '", binding.data_set_input,
-                    "'; it has: ", NamesOf(inputs));
+    return InputMismatch("the data set has no input '", binding.data_set_input,
+                         "'; it has: ", NamesOf(inputs));
   }
   const InputInfo& input = inputs[bound.input];
   bound.argument = binding.argument;
@@ -94,12 +94,12 @@ absl::Status ModelInputs::Bind(const InputBinding& binding) {
   if (normalise) {
     const size_t count = binding.mean.size();
     if (count != binding.std.size()) {
-      return Mismatch("input '", input.name, "': ", count, " means, but ", binding.std.size(),
-                      " standard deviations");
+      return InputMismatch("input '", input.name, "': ", count, " means, but ", binding.std.size(),
+                           " standard deviations");
     }
     if (input.shape.empty() || (count != 1 && static_cast<int64_t>(count) != input.shape[0])) {
-      return Mismatch("input '", input.name, "' is ", TypeAndShape(input.dtype, input.shape),
-                      " per example: ", count, " means do not fit its channels");
+      return InputMismatch("input '", input.name, "' is ", TypeAndShape(input.dtype, input.shape),
+                           " per example: ", count, " means do not fit its channels");
     }
     bound.mean = PerChannel(binding.mean, input.shape.size(), device_);
     bound.std = PerChannel(binding.std, input.shape.size(), device_);
@@ -116,24 +116,25 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
     std::string name = bound.argument;
     if (name.empty()) {
       if (position == arguments.size()) {
-        return Mismatch("more inputs are bound than forward() has arguments: ", NamesOf(arguments));
+        return InputMismatch("more inputs are bound than forward() has arguments: ",
+                             NamesOf(arguments));
       }
       name = arguments[position++].name();
     }
     bool known = false;
     for (const c10::Argument& argument : arguments) known = known || argument.name() == name;
     if (!known) {
-      return Mismatch("forward() has no argument '", name, "'; it has: ", NamesOf(arguments));
+      return InputMismatch("forward() has no argument '", name, "'; it has: ", NamesOf(arguments));
     }
     if (!given.insert(name).second) {
-      return Mismatch("argument '", name, "' of forward() is bound twice");
+      return InputMismatch("argument '", name, "' of forward() is bound twice");
     }
   }
   for (const c10::Argument& argument : arguments) {
     if (argument.default_value().has_value() || given.contains(argument.name())) continue;
-    return Mismatch("no input is bound to argument '", argument.name(),
-                    "' of forward(); its arguments: ", NamesOf(arguments),
-                    "; the data set's inputs: ", NamesOf(data_set_->inputs()));
+    return InputMismatch("no input is bound to argument '", argument.name(),
+                         "' of forward(); its arguments: ", NamesOf(arguments),
+                         "; the data set's inputs: ", NamesOf(data_set_->inputs()));
   }
   return absl::OkStatus();
 }

@@ -36,7 +36,7 @@ absl::StatusOr<at::Tensor> ReadFloats(const StateDict& tensors, size_t index, c1
   return stored.to(device, torch::kFloat32);
 }
 
-absl::Status Mismatch(const at::Tensor& outputs, absl::string_view expected) {
+absl::Status MappingMismatch(const at::Tensor& outputs, absl::string_view expected) {
   return WithReason(
       absl::InvalidArgumentError(absl::StrCat(
           "the model gives [", absl::StrJoin(outputs.sizes(), ", "), "], but ", expected)),
@@ -71,8 +71,8 @@ absl::StatusOr<at::Tensor> ToLogits(const at::Tensor& outputs, const OutputMappi
   const int64_t last = logits.dim() == 0 ? 0 : logits.size(-1);
   if (mapping.weight.defined()) {
     if (last != mapping.weight.size(1)) {
-      return Mismatch(outputs, absl::StrCat("the classifier takes ", mapping.weight.size(1),
-                                            " features of each example"));
+      return MappingMismatch(outputs, absl::StrCat("the classifier takes ", mapping.weight.size(1),
+                                                   " features of each example"));
     }
     if (mapping.normalize_features) logits = logits / logits.norm(2, -1, /*keepdim=*/true);
     if (mapping.scale != 1) logits = logits * mapping.scale;
@@ -80,8 +80,8 @@ absl::StatusOr<at::Tensor> ToLogits(const at::Tensor& outputs, const OutputMappi
   }
   if (mapping.class_subset.defined()) {
     if (logits.dim() == 0 || mapping.largest_index >= logits.size(-1)) {
-      return Mismatch(logits, absl::StrCat("class_subset names logit ", mapping.largest_index,
-                                           ", counted from 0"));
+      return MappingMismatch(logits, absl::StrCat("class_subset names logit ",
+                                                  mapping.largest_index, ", counted from 0"));
     }
     logits = logits.index_select(-1, mapping.class_subset);
   }

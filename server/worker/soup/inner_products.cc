@@ -11,7 +11,7 @@
 namespace stockpot {
 namespace {
 
-constexpr size_t kBlockElements = 4096;
+constexpr size_t kBlockProducts = 4096;
 constexpr size_t kLanes = 8;
 
 // The moves of all ingredients in one block, and what they add to the Gram matrix.
@@ -19,8 +19,8 @@ class MovesOfTensor {
  public:
   MovesOfTensor(size_t ingredient_count, std::vector<double>* products)
       : count_(ingredient_count),
-        moves_(ingredient_count, std::vector<double>(kBlockElements)),
-        origin_(kBlockElements),
+        moves_(ingredient_count, std::vector<double>(kBlockProducts)),
+        origin_(kBlockProducts),
         products_(*products) {}
 
   absl::Status Add(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
@@ -37,9 +37,9 @@ class MovesOfTensor {
       inputs.push_back(input);
     }
     const auto elements = static_cast<size_t>(info.element_count());
-    for (size_t begin = 0; begin < elements; begin += kBlockElements) {
+    for (size_t begin = 0; begin < elements; begin += kBlockProducts) {
       RETURN_IF_ERROR(keep_going());
-      AddBlock(info.dtype, origin, inputs, begin, std::min(kBlockElements, elements - begin));
+      AddBlock(info.dtype, origin, inputs, begin, std::min(kBlockProducts, elements - begin));
     }
     return absl::OkStatus();
   }
@@ -86,10 +86,10 @@ absl::StatusOr<double> InnerProduct(const StateDict& state_dict, size_t index,
   std::vector<char> scratch;
   ASSIGN_OR_RETURN(const absl::Span<const char> elements, state_dict.Read(index, &scratch));
   const DType dtype = state_dict.tensors()[index].dtype;
-  std::array<double, kBlockElements> weights, slopes;
+  std::array<double, kBlockProducts> weights, slopes;
   double sum = 0;
-  for (size_t begin = 0; begin < gradient.size(); begin += kBlockElements) {
-    const size_t count = std::min(kBlockElements, gradient.size() - begin);
+  for (size_t begin = 0; begin < gradient.size(); begin += kBlockProducts) {
+    const size_t count = std::min(kBlockProducts, gradient.size() - begin);
     LoadElements(dtype, elements, begin, absl::MakeSpan(weights.data(), count));
     std::copy_n(gradient.begin() + static_cast<ptrdiff_t>(begin), count, slopes.begin());
     sum += InnerProduct(absl::MakeConstSpan(weights.data(), count),

@@ -28,13 +28,13 @@ namespace {
 constexpr char kFolder[] = "tests/server/recipe/golden";
 constexpr int kSpeculation = 2;
 
-struct Case {
+struct GoldenCase {
   const char* name;
   std::vector<std::string> uris;
   Json extra;
 };
 
-std::vector<Case> Cases() {
+std::vector<GoldenCase> Cases() {
   const std::vector<std::string> uris = FakeUris(6);
   std::vector<std::string> bad = FakeUris(3);
   bad.insert(bad.begin() + 1, {"/bad-1", "/misfit-1", "/nan-1"});
@@ -122,7 +122,7 @@ class Follower {
 };
 
 // Facts come in an order that no recipe asked for, some ahead of their turn.
-Json MakeUp(const Case& course) {
+Json MakeUp(const GoldenCase& course) {
   Json golden = {{"spec", FakeSpec(course.uris, course.extra)},
                  {"job", "jobs/golden"},
                  {"scope", "jobs/golden@1"},
@@ -181,7 +181,7 @@ class GoldenLedgers : public testing::Test {
  protected:
   void SetUp() override {
     if (std::getenv("STOCKPOT_WRITE_GOLDEN") == nullptr) return;
-    for (const Case& course : Cases()) {
+    for (const GoldenCase& course : Cases()) {
       Write(std::filesystem::path(kFolder) / absl::StrCat(course.name, ".json"), MakeUp(course));
     }
     for (const auto& path : GoldenFiles()) Write(path, ReadGolden(path));

@@ -43,7 +43,7 @@ TEST(JobSpec, ReadsTheJsonMappingsSpellings) {
   EXPECT_EQ(spec->speculation, 3);
 }
 
-struct Case {
+struct SpecCase {
   const char* field;
   Json extra;  // merged into a good spec; null removes
 };
@@ -55,7 +55,7 @@ TEST(JobSpec, NamesTheFieldAtFault) {
     return Json{{"evaluation", {{"held_out", data_set}}}};
   };
   auto inputs = [](Json binding) { return Json{{"model", {{"inputs", Json::array({binding})}}}}; };
-  const Case cases[] = {
+  const SpecCase cases[] = {
       {"spec.model.architecture_uri", {{"model", nullptr}}},
       {"spec.model.architecture_uri", {{"model", {{"architecture_uri", 7}}}}},
       {"spec.model.architecture_uri", {{"model", {{"architecture_uri", std::string(5000, 'a')}}}}},
@@ -135,7 +135,7 @@ TEST(JobSpec, NamesTheFieldAtFault) {
       {"spec.compute.speculation", {{"compute", {{"speculation", -1}}}}},
       {"spec.on_bad_ingredient", {{"on_bad_ingredient", "IGNORE"}}},
   };
-  for (const Case& c : cases) {
+  for (const SpecCase& c : cases) {
     const absl::Status status = ParseJobSpec(FakeSpec({"/m"}, c.extra), "spec", {}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.field << c.extra;
     const ErrorFacts facts = GetErrorFacts(status);

@@ -11,7 +11,7 @@
 namespace stockpot {
 namespace {
 
-std::string ReasonOf(const absl::Status& status) { return GetErrorFacts(status).reason; }
+std::string RefusalOf(const absl::Status& status) { return GetErrorFacts(status).reason; }
 
 class EngineLimitsTest : public EngineTest {
  protected:
@@ -62,7 +62,7 @@ TEST_F(EngineLimitsTest, EachLimitRefusesWithItsReasonAndWhenToComeBack) {
     ASSERT_TRUE(server.engine->CreateJob(first).ok());
     const absl::Status refused = server.engine->CreateJob(JobOf("second", "me", 3)).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-    EXPECT_EQ(ReasonOf(refused), test.reason);
+    EXPECT_EQ(RefusalOf(refused), test.reason);
     EXPECT_GT(GetErrorFacts(refused).retry_after, absl::ZeroDuration());
     EXPECT_EQ(server.engine->CreateJob(JobOf("third", "you", 3)).ok(), !test.refuses_others);
     EXPECT_TRUE(server.engine->CreateJob(first).ok()) << "the same request again is no new job";
@@ -77,7 +77,7 @@ TEST_F(EngineLimitsTest, StoredBytesRefuseNewJobsUntilSomeAreDeleted) {
   auto server = Start(1, options);
   EndJob(server.get(), JobOf("a", "me"));
   const absl::Status refused = server->engine->CreateJob(JobOf("b", "me")).status();
-  EXPECT_EQ(ReasonOf(refused), "TOO_MANY_BYTES");
+  EXPECT_EQ(RefusalOf(refused), "TOO_MANY_BYTES");
   EXPECT_TRUE(server->engine->CreateJob(JobOf("c", "you")).ok());
   ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());
   EXPECT_TRUE(server->engine->CreateJob(JobOf("b", "me")).ok());
@@ -92,7 +92,7 @@ TEST_F(EngineLimitsTest, AJobEndsAtItsTimeoutAndRetryGoesOn) {
   ASSERT_TRUE(ReachesState(server.get(), "jobs/a", JobState::kFailed));
   const JobRecord failed = *store_.GetJob("jobs/a");
   EXPECT_EQ(failed.error.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(ReasonOf(failed.error), "JOB_TIMEOUT");
+  EXPECT_EQ(RefusalOf(failed.error), "JOB_TIMEOUT");
   EXPECT_EQ(Report("jobs/a")["result"]["ingredients"].size(), 3u) << "the partial report";
   ASSERT_TRUE(server->pool->Connect("w1").ok());  // a minute of silence was too long for w0
   ASSERT_TRUE(server->engine->RetryJob("jobs/a").ok());
@@ -250,11 +250,11 @@ TEST_F(EngineLimitsTest, AnOutputFolderIsFilledOnceAndLeftAlone) {
   ASSERT_TRUE(server->engine->CreateJob(job).ok());
   NewJob other = MakeJob("b", FakeSpec(FakeUris(2)));
   other.output_folder = job.output_folder;
-  EXPECT_EQ(ReasonOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
+  EXPECT_EQ(RefusalOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
   ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
   ASSERT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
   EXPECT_EQ(store_.GetJob("jobs/a")->artifact_bytes, 0) << "they are the client's";
-  EXPECT_EQ(ReasonOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
+  EXPECT_EQ(RefusalOf(server->engine->CreateJob(other).status()), "OUTPUT_EXISTS");
   ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());
   const absl::StatusOr<std::string> text = ReadSmallFile(folder_ / "out/manifest.json", 1 << 20);
   ASSERT_TRUE(text.ok()) << text.status();
@@ -313,7 +313,7 @@ TEST(Manifest, RefusesWhatNoJobWrote) {
     spoilt[Json::json_pointer(where)] = value;
     const absl::Status status = ReadManifest(spoilt).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << where << " " << value;
-    EXPECT_EQ(ReasonOf(status), "MANIFEST_INVALID") << where << " " << value;
+    EXPECT_EQ(RefusalOf(status), "MANIFEST_INVALID") << where << " " << value;
   }
   EXPECT_FALSE(ReadManifest(Json::array()).ok());
 }

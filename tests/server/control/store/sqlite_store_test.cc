@@ -17,12 +17,12 @@
 namespace stockpot {
 namespace {
 
-const absl::Time kNow = absl::FromUnixSeconds(1700000000);
+const absl::Time kMakeTime = absl::FromUnixSeconds(1700000000);
 
 JobRecord MakeJob() {
   JobRecord job;
   job.name = "jobs/a";
-  job.create_time = kNow;
+  job.create_time = kMakeTime;
   return job;
 }
 
@@ -31,9 +31,10 @@ TEST(SqliteStore, WhatWasStoredIsThereAfterReopening) {
   const Task task = InspectCheckpointTask("s", "/m");
   {
     auto store = *OpenSqliteStore(folder / "data");
-    ASSERT_TRUE(store->CreateJob(MakeJob(), {"made", kNow, "{}"}).ok());
-    const TaskClaim claim = *store->ClaimTask("jobs/a", task, "o", kNow, kNow + absl::Hours(1));
-    ASSERT_TRUE(store->FinishTask(task.key, claim.fence, FakeResult(task), kNow).ok());
+    ASSERT_TRUE(store->CreateJob(MakeJob(), {"made", kMakeTime, "{}"}).ok());
+    const TaskClaim claim =
+        *store->ClaimTask("jobs/a", task, "o", kMakeTime, kMakeTime + absl::Hours(1));
+    ASSERT_TRUE(store->FinishTask(task.key, claim.fence, FakeResult(task), kMakeTime).ok());
   }
   auto store = *OpenSqliteStore(folder / "data");
   EXPECT_EQ(store->ListUnfinishedJobs()->size(), 1u);
@@ -47,11 +48,11 @@ TEST(SqliteStore, OpeningEndsTheClaimsOfTheDead) {
   TaskClaim old;
   {
     auto store = *OpenSqliteStore(folder.path());
-    old = *store->ClaimTask("jobs/a", task, "dead", kNow, kNow + absl::Hours(1));
+    old = *store->ClaimTask("jobs/a", task, "dead", kMakeTime, kMakeTime + absl::Hours(1));
   }
   auto store = *OpenSqliteStore(folder.path());
   const absl::StatusOr<TaskClaim> claim =
-      store->ClaimTask("jobs/a", task, "alive", kNow, kNow + absl::Hours(1));
+      store->ClaimTask("jobs/a", task, "alive", kMakeTime, kMakeTime + absl::Hours(1));
   ASSERT_TRUE(claim.ok()) << claim.status();
   EXPECT_GT(claim->fence, old.fence);
   EXPECT_EQ(claim->attempt, 2);
@@ -96,10 +97,10 @@ TEST(SqliteStore, NothingThatReturnedOkIsLostByKill) {
     if (child == 0) {
       auto store = *OpenSqliteStore(folder.path());
       JobRecord job = MakeJob();
-      store->CreateJob(job, {"made", kNow, "{}"}).status().IgnoreError();
+      store->CreateJob(job, {"made", kMakeTime, "{}"}).status().IgnoreError();
       for (int i = 0;; ++i) {
-        absl::StatusOr<int64_t> last =
-            store->UpdateJob(job, {{absl::StrCat(round, "/", i), kNow, std::string(500, 'x')}});
+        absl::StatusOr<int64_t> last = store->UpdateJob(
+            job, {{absl::StrCat(round, "/", i), kMakeTime, std::string(500, 'x')}});
         if (!last.ok() || write(ends[1], &*last, sizeof(*last)) != sizeof(*last)) _exit(1);
       }
     }

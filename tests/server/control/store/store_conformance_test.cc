@@ -16,7 +16,7 @@
 namespace stockpot {
 namespace {
 
-const absl::Time kNow = absl::FromUnixMicros(1700000000123456);
+const absl::Time kStart = absl::FromUnixMicros(1700000000123456);
 
 JobRecord MakeJob(const std::string& name, absl::Duration age = absl::ZeroDuration()) {
   JobRecord job;
@@ -28,12 +28,12 @@ JobRecord MakeJob(const std::string& name, absl::Duration age = absl::ZeroDurati
   job.client = "me";
   job.request_digest = "d";
   job.recipe_version = "greedy/1";
-  job.create_time = kNow - age;
+  job.create_time = kStart - age;
   return job;
 }
 
 NewEvent Event(const std::string& key) {
-  return {key, kNow, absl::StrCat("{\"of\":\"", key, "\"}")};
+  return {key, kStart, absl::StrCat("{\"of\":\"", key, "\"}")};
 }
 
 std::string ReasonOf(const absl::Status& status) { return GetErrorFacts(status).reason; }
@@ -49,7 +49,7 @@ class StoreConformance : public testing::TestWithParam<Kind> {
 
   TaskClaim Claim(const Task& task, const std::string& job = "jobs/a") {
     absl::StatusOr<TaskClaim> claim =
-        store_->ClaimTask(job, task, "owner", kNow, kNow + absl::Seconds(30));
+        store_->ClaimTask(job, task, "owner", kStart, kStart + absl::Seconds(30));
     EXPECT_TRUE(claim.ok()) << claim.status();
     return claim.value_or(TaskClaim());
   }
@@ -78,8 +78,8 @@ TEST_P(StoreConformance, KeepsEveryFieldOfAJob) {
   job.state = JobState::kFailed;
   job.suspend_reason = "DISK_FULL";
   job.error = WithMetadata(WithReason(absl::InvalidArgumentError("no"), "BAD"), "tensor", "fc");
-  job.start_time = kNow + absl::Seconds(1);
-  job.end_time = kNow + absl::Seconds(2);
+  job.start_time = kStart + absl::Seconds(1);
+  job.end_time = kStart + absl::Seconds(2);
   job.cancel_requested = true;
   job.report = R"({"result":1})";
   job.artifacts = "[]";
@@ -156,7 +156,7 @@ TEST_P(StoreConformance, SequencesHaveNoGapsAndKeysAreUnique) {
   std::vector<std::string> keys;
   for (const EventRecord& event : events) {
     EXPECT_EQ(event.sequence, static_cast<int64_t>(keys.size()) + 1);
-    EXPECT_EQ(event.time, kNow);
+    EXPECT_EQ(event.time, kStart);
     EXPECT_EQ(event.body, Event(event.key).body);
     keys.push_back(event.key);
   }
@@ -190,7 +190,7 @@ TEST_P(StoreConformance, ListsNewestFirstByPageStateAndLabel) {
   JobQuery query;
   EXPECT_EQ(names(query), (Names{"jobs/new", "jobs/a", "jobs/b", "jobs/old"}));
   query.limit = 2;
-  query.after = {kNow - absl::Hours(1), "jobs/a"};
+  query.after = {kStart - absl::Hours(1), "jobs/a"};
   EXPECT_EQ(names(query), (Names{"jobs/b", "jobs/old"}));
   query = JobQuery();
   query.state = JobState::kSucceeded;
@@ -243,7 +243,7 @@ TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
     Create(job);
     if (i == 3) continue;
     job.state = JobState::kSucceeded;
-    job.end_time = kNow - absl::Hours(i);
+    job.end_time = kStart - absl::Hours(i);
     job.artifact_bytes = 100 + i;
     ASSERT_TRUE(store_->UpdateJob(job, {}).ok());
   }
@@ -255,7 +255,7 @@ TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
   };
   EXPECT_EQ(names(absl::InfiniteFuture(), 10), "210");
   EXPECT_EQ(names(absl::InfiniteFuture(), 2), "21");
-  EXPECT_EQ(names(kNow, 10), "21");
+  EXPECT_EQ(names(kStart, 10), "21");
   EXPECT_EQ(names(absl::InfiniteFuture(), 10, 102), "2");
   EXPECT_EQ(*store_->ArtifactBytes(), (std::map<std::string, int64_t>{{"x", 201}, {"y", 102}}));
 }
@@ -263,13 +263,14 @@ TEST_P(StoreConformance, ListsWhatHasEndedLongestFirstAndSumsItsBytes) {
 TEST_P(StoreConformance, ForgetsOldMeasuresOfJobsThatAreGone) {
   Create(MakeJob("jobs/a"));
   const Task old_task = Measure("old"), new_task = Measure("new");
-  ASSERT_TRUE(store_->FinishTask(old_task.key, Claim(old_task).fence, FactOf(old_task), kNow).ok());
-  const absl::Time later = kNow + absl::Hours(1);
+  ASSERT_TRUE(
+      store_->FinishTask(old_task.key, Claim(old_task).fence, FactOf(old_task), kStart).ok());
+  const absl::Time later = kStart + absl::Hours(1);
   ASSERT_TRUE(
       store_->FinishTask(new_task.key, Claim(new_task).fence, FactOf(new_task), later).ok());
   EXPECT_EQ(*store_->ForgetMeasures(later), 0) << "their job is still there";
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
-  EXPECT_EQ(*store_->ForgetMeasures(kNow), 0);
+  EXPECT_EQ(*store_->ForgetMeasures(kStart), 0);
   EXPECT_EQ(*store_->ForgetMeasures(later), 1);
   const std::vector<Fact> left = *store_->FindFacts("jobs/b", {old_task.key, new_task.key});
   ASSERT_EQ(left.size(), 1u);
@@ -280,11 +281,11 @@ TEST_P(StoreConformance, AClaimExcludesOthersUntilItsLeaseEnds) {
   const TaskClaim first = Claim(task_);
   EXPECT_EQ(first.attempt, 1);
   const absl::Status taken =
-      store_->ClaimTask("jobs/b", task_, "other", kNow, kNow + absl::Seconds(60)).status();
+      store_->ClaimTask("jobs/b", task_, "other", kStart, kStart + absl::Seconds(60)).status();
   EXPECT_EQ(taken.code(), absl::StatusCode::kAborted);
   EXPECT_EQ(ReasonOf(taken), "TASK_CLAIMED");
-  ASSERT_TRUE(store_->RenewLease(task_.key, first.fence, kNow + absl::Seconds(90)).ok());
-  const absl::Time later = kNow + absl::Seconds(90);
+  ASSERT_TRUE(store_->RenewLease(task_.key, first.fence, kStart + absl::Seconds(90)).ok());
+  const absl::Time later = kStart + absl::Seconds(90);
   EXPECT_FALSE(store_->ClaimTask("jobs/b", task_, "other", later - absl::Seconds(1), later).ok());
   absl::StatusOr<TaskClaim> second =
       store_->ClaimTask("jobs/b", task_, "other", later, later + absl::Seconds(30));
@@ -299,15 +300,15 @@ TEST_P(StoreConformance, WritesWithAnOldFenceChangeNothing) {
   const TaskClaim now = Claim(task_);
   EXPECT_GT(now.fence, old.fence);
   for (const absl::Status& status :
-       {store_->RenewLease(task_.key, old.fence, kNow + absl::Hours(1)),
-        store_->FinishTask(task_.key, old.fence, FactOf(task_), kNow),
+       {store_->RenewLease(task_.key, old.fence, kStart + absl::Hours(1)),
+        store_->FinishTask(task_.key, old.fence, FactOf(task_), kStart),
         store_->ReleaseTask(task_.key, old.fence)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
     EXPECT_EQ(ReasonOf(status), "STALE_FENCE");
   }
   EXPECT_TRUE(store_->FindFacts("jobs/a", {task_.key})->empty());
-  EXPECT_TRUE(store_->FinishTask(task_.key, now.fence, FactOf(task_), kNow).ok());
-  EXPECT_EQ(store_->FinishTask(task_.key, now.fence, FactOf(task_), kNow).code(),
+  EXPECT_TRUE(store_->FinishTask(task_.key, now.fence, FactOf(task_), kStart).ok());
+  EXPECT_EQ(store_->FinishTask(task_.key, now.fence, FactOf(task_), kStart).code(),
             absl::StatusCode::kAborted);
 }
 
@@ -318,7 +319,7 @@ TEST_P(StoreConformance, FencesGrowEvenAfterTheJobIsDeleted) {
   const TaskClaim now = Claim(task_);
   EXPECT_GT(now.fence, old.fence);
   EXPECT_EQ(now.attempt, 1);
-  EXPECT_EQ(store_->FinishTask(task_.key, old.fence, FactOf(task_), kNow).code(),
+  EXPECT_EQ(store_->FinishTask(task_.key, old.fence, FactOf(task_), kStart).code(),
             absl::StatusCode::kAborted);
 }
 
@@ -328,7 +329,7 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
   fact.examples = std::string("\0\xff binary", 9);
   fact.seconds = 1.0 / 3;
   fact.result["measured"]["cross_entropy_sum"] = 0.1 + 0.2;
-  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kStart).ok());
   const std::vector<Fact> found = *store_->FindFacts("jobs/z", {"unknown", task.key});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].key, task.key);
@@ -344,10 +345,10 @@ TEST_P(StoreConformance, KeepsAFactAsItWas) {
 TEST_P(StoreConformance, AFactIsNeverReplaced) {
   const Task task = Measure("d");
   Fact fact = FactOf(task);
-  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kStart).ok());
   Fact other = fact;
   other.result["measured"]["top1_correct"] = 1;
-  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, other, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, other, kStart).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task.key})->front().result, fact.result);
 }
 
@@ -357,11 +358,11 @@ TEST_P(StoreConformance, AFailureBelongsToItsJobAndIsForgottenOnRetry) {
   failure.key = task_.key;
   failure.job = "jobs/a";
   failure.status = WithReason(absl::DataLossError("truncated"), "CHECKPOINT_TRUNCATED");
-  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, failure, kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, failure, kStart).ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {task_.key})->front().status, failure.status);
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->empty());
   ASSERT_TRUE(
-      store_->FinishTask(task_.key, Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b"), kNow)
+      store_->FinishTask(task_.key, Claim(task_, "jobs/b").fence, FactOf(task_, "jobs/b"), kStart)
           .ok());
   EXPECT_TRUE(store_->FindFacts("jobs/b", {task_.key})->front().status.ok());
   // What a job decided on stays what it sees.
@@ -383,8 +384,8 @@ TEST_P(StoreConformance, ForgettingFailuresForgetsAttempts) {
 TEST_P(StoreConformance, DeletingAJobKeepsWhatOthersMayUse) {
   Create(MakeJob("jobs/a"));
   const Task measure = Measure("d");
-  ASSERT_TRUE(store_->FinishTask(measure.key, Claim(measure).fence, FactOf(measure), kNow).ok());
-  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, FactOf(task_), kNow).ok());
+  ASSERT_TRUE(store_->FinishTask(measure.key, Claim(measure).fence, FactOf(measure), kStart).ok());
+  ASSERT_TRUE(store_->FinishTask(task_.key, Claim(task_).fence, FactOf(task_), kStart).ok());
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
   EXPECT_FALSE(store_->GetJob("jobs/a").ok());
   EXPECT_EQ(store_->FindFacts("jobs/a", {measure.key, task_.key})->size(), 1u);
@@ -399,8 +400,8 @@ TEST_P(StoreConformance, AFactUnderAnotherKeyEndsItsTaskAndOutlivesItsJob) {
   Fact fact = FactOf(measure);
   fact.key = "not better";
   const TaskClaim claim = Claim(measure);
-  ASSERT_TRUE(store_->FinishTask(measure.key, claim.fence, fact, kNow).ok());
-  EXPECT_EQ(store_->FinishTask(measure.key, claim.fence, fact, kNow).code(),
+  ASSERT_TRUE(store_->FinishTask(measure.key, claim.fence, fact, kStart).ok());
+  EXPECT_EQ(store_->FinishTask(measure.key, claim.fence, fact, kStart).code(),
             absl::StatusCode::kAborted);
   EXPECT_EQ(Claim(measure).attempt, 2) << "the task itself has no fact yet";
   ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());

@@ -53,7 +53,7 @@ std::string FileError(const std::string& pickle) {
 }
 std::string TensorError(const std::string& tensor) { return FileError(StateDictOf(tensor)); }
 
-std::string Error(const std::string& opcodes, CheckpointLimits limits = {}) {
+std::string PickleError(const std::string& opcodes, CheckpointLimits limits = {}) {
   const std::string pickle = absl::StrCat(kStart, opcodes);
   return Says(ReadPickle(pickle, limits).status());
 }
@@ -142,11 +142,11 @@ TEST(PickleReader, RefusesRebuildsOfWrongTypes) {
     EXPECT_THAT(TensorError(absl::StrCat(v2, Tuple(arguments), "R")),
                 AllOf(StartsWith("INVALID_ARGUMENT"), HasSubstr("wrong types")));
   }
-  EXPECT_THAT(Error(absl::StrCat(Global("torch._utils", "_rebuild_parameter"),
-                                 Tuple(absl::StrCat(Int(1), Int(1), Int(1))), "R.")),
+  EXPECT_THAT(PickleError(absl::StrCat(Global("torch._utils", "_rebuild_parameter"),
+                                       Tuple(absl::StrCat(Int(1), Int(1), Int(1))), "R.")),
               HasSubstr("wrong types"));
-  EXPECT_THAT(Error(absl::StrCat(Int(1), "Q.")), HasSubstr("persistent id"));
-  EXPECT_THAT(Error(absl::StrCat(Tuple(absl::StrCat(Text("module"), Int(1))), "Q.")),
+  EXPECT_THAT(PickleError(absl::StrCat(Int(1), "Q.")), HasSubstr("persistent id"));
+  EXPECT_THAT(PickleError(absl::StrCat(Tuple(absl::StrCat(Text("module"), Int(1))), "Q.")),
               HasSubstr("persistent id"));
 }
 
@@ -185,8 +185,8 @@ TEST(PickleReader, TypeChecksEveryOpcode) {
       {"protocol", "\x80\x09N.", "protocol 9"},
   };
   for (const Case& c : cases) {
-    EXPECT_THAT(Error(c.opcodes), AllOf(StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"),
-                                        HasSubstr("data.pkl"), HasSubstr(c.message)))
+    EXPECT_THAT(PickleError(c.opcodes), AllOf(StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"),
+                                              HasSubstr("data.pkl"), HasSubstr(c.message)))
         << c.what;
   }
 }
@@ -196,15 +196,15 @@ TEST(PickleReader, SaysWhenThePickleEndsEarly) {
        {std::string(), std::string("N"), std::string("J\1\2", 3),
         absl::StrCat("X", std::string("\xff\0\0\0", 4)), std::string("cos\nsys"),
         absl::StrCat("\x8e", std::string(8, '\xff'))}) {
-    EXPECT_THAT(Error(opcodes), StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));
+    EXPECT_THAT(PickleError(opcodes), StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));
   }
 }
 
 TEST(PickleReader, BoundsDepthAndCounts) {
-  EXPECT_THAT(Error(std::string(1000, '(')), HasSubstr("nested over 64 deep"));
+  EXPECT_THAT(PickleError(std::string(1000, '(')), HasSubstr("nested over 64 deep"));
   CheckpointLimits few;
   few.max_tensors = 10;
-  EXPECT_THAT(Error(std::string(1000, '}'), few), HasSubstr("more than 80 values"));
+  EXPECT_THAT(PickleError(std::string(1000, '}'), few), HasSubstr("more than 80 values"));
 }
 
 TEST(PickleReader, CyclesAreHarmless) {

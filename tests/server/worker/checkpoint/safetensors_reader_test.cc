@@ -20,7 +20,7 @@ std::string File(const std::string& header, size_t data_size) {
          std::string(data_size, '\0');
 }
 
-std::string Error(const std::string& header, size_t data_size, CheckpointLimits limits = {}) {
+std::string HeaderError(const std::string& header, size_t data_size, CheckpointLimits limits = {}) {
   return Says(OpenBytes(File(header, data_size), limits).status());
 }
 
@@ -45,13 +45,15 @@ TEST(SafetensorsReader, ViewsTensorsInPlace) {
 }
 
 TEST(SafetensorsReader, AcceptsLeadingWhiteSpaceAndEmptyTensors) {
-  EXPECT_THAT(Error(absl::StrCat(" \n {", Entry("a", "[1]", 0, 4), "}"), 4), StartsWith("OK"));
-  EXPECT_THAT(Error(absl::StrCat("{", Entry("a", "[1]", 0, 4), ",", Entry("e", "[0,3]", 0, 0), ",",
-                                 Entry("f", "[2,0]", 4, 4), "}"),
-                    4),
+  EXPECT_THAT(HeaderError(absl::StrCat(" \n {", Entry("a", "[1]", 0, 4), "}"), 4),
+              StartsWith("OK"));
+  EXPECT_THAT(HeaderError(absl::StrCat("{", Entry("a", "[1]", 0, 4), ",", Entry("e", "[0,3]", 0, 0),
+                                       ",", Entry("f", "[2,0]", 4, 4), "}"),
+                          4),
               StartsWith("OK"));
   EXPECT_THAT(
-      Error(absl::StrCat("{\"__metadata__\":{\"k\":\"v\"},", Entry("a", "[1]", 0, 4), "}"), 4),
+      HeaderError(absl::StrCat("{\"__metadata__\":{\"k\":\"v\"},", Entry("a", "[1]", 0, 4), "}"),
+                  4),
       StartsWith("OK"));
 }
 
@@ -59,7 +61,7 @@ TEST(SafetensorsReader, AcceptsLeadingWhiteSpaceAndEmptyTensors) {
 TEST(SafetensorsReader, IsNotTakenForAPickle) {
   std::string header = absl::StrCat("{", Entry("a", "[1]", 0, 4), "}");
   header.resize(0x80, ' ');
-  EXPECT_THAT(Error(header, 4), StartsWith("OK"));
+  EXPECT_THAT(HeaderError(header, 4), StartsWith("OK"));
 }
 
 TEST(SafetensorsReader, KnowsEveryDType) {
@@ -68,8 +70,9 @@ TEST(SafetensorsReader, KnowsEveryDType) {
     EXPECT_EQ(*ParseDType(DTypeName(dtype)), dtype);
     const auto size = static_cast<int>(DTypeSize(dtype));
     EXPECT_THAT(
-        Error(absl::StrCat("{", Entry("a", "[3]", 0, 3 * size, std::string(DTypeName(dtype))), "}"),
-              static_cast<size_t>(3 * size)),
+        HeaderError(
+            absl::StrCat("{", Entry("a", "[3]", 0, 3 * size, std::string(DTypeName(dtype))), "}"),
+            static_cast<size_t>(3 * size)),
         StartsWith("OK"));
   }
 }
@@ -152,7 +155,7 @@ TEST(SafetensorsReader, RefusesOneCauseAtATimeNamingTheTensor) {
        "longer than 1024"},
   };
   for (const Case& c : cases) {
-    EXPECT_THAT(Error(c.header, c.data_size),
+    EXPECT_THAT(HeaderError(c.header, c.data_size),
                 AllOf(StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"), HasSubstr(c.message)))
         << c.what;
   }
@@ -161,13 +164,14 @@ TEST(SafetensorsReader, RefusesOneCauseAtATimeNamingTheTensor) {
 TEST(SafetensorsReader, BoundsTheHeader) {
   CheckpointLimits limits;
   limits.max_header_bytes = 10;
-  EXPECT_THAT(Error(absl::StrCat("{", Entry("a", "[1]", 0, 4), "}"), 4, limits),
+  EXPECT_THAT(HeaderError(absl::StrCat("{", Entry("a", "[1]", 0, 4), "}"), 4, limits),
               HasSubstr("limit of 10"));
   limits = {};
   limits.max_tensors = 1;
-  EXPECT_THAT(Error(absl::StrCat("{", Entry("a", "[1]", 0, 4), ",", Entry("b", "[1]", 4, 8), "}"),
-                    8, limits),
-              HasSubstr("more than 1 tensors"));
+  EXPECT_THAT(
+      HeaderError(absl::StrCat("{", Entry("a", "[1]", 0, 4), ",", Entry("b", "[1]", 4, 8), "}"), 8,
+                  limits),
+      HasSubstr("more than 1 tensors"));
 }
 
 TEST(SafetensorsReader, SaysWhenTheFileWasCutShortAnywhere) {

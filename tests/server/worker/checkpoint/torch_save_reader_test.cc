@@ -29,7 +29,7 @@ std::string Digest(const std::string& name) {
   return summary.ok() ? summary->digest : "";
 }
 
-std::string Error(const std::string& name) {
+std::string FixtureError(const std::string& name) {
   return Says(OpenCheckpoint(Fixture(name), {}).status());
 }
 
@@ -81,39 +81,41 @@ TEST(TorchSaveReader, SaysHowItGotThere) {
 TEST(TorchSaveReader, NeverRunsWhatAPickleAsksFor) {
   EXPECT_THAT(Open("malicious_beside.pt")->notes(),
               Contains("ignored: 'extra' (an object of posix.system)"));
-  EXPECT_THAT(Error("malicious.pt"),
+  EXPECT_THAT(FixtureError("malicious.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"), HasSubstr("posix.system")));
   EXPECT_FALSE(std::filesystem::exists("stockpot-was-here"));
 }
 
 TEST(TorchSaveReader, RefusesWhatIsNoDenseTensorByName) {
-  EXPECT_THAT(Error("sparse.pt"),
+  EXPECT_THAT(FixtureError("sparse.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED tensor 'sparse'"),
                     HasSubstr("_rebuild_sparse_tensor")));
-  EXPECT_THAT(Error("quantized.pt"),
+  EXPECT_THAT(FixtureError("quantized.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED tensor 'q'"),
                     HasSubstr("_rebuild_qtensor")));
-  EXPECT_THAT(Error("complex.pt"),
+  EXPECT_THAT(FixtureError("complex.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED tensor 'c'"),
                     HasSubstr("ComplexFloatStorage")));
 }
 
 TEST(TorchSaveReader, SaysWhatToDoWithOtherFiles) {
-  EXPECT_THAT(Error("legacy.pt"), AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
-                                        HasSubstr("before PyTorch 1.6"), HasSubstr("python -c")));
-  EXPECT_THAT(Error("legacy.tar"),
+  EXPECT_THAT(FixtureError("legacy.pt"),
+              AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
+                    HasSubstr("before PyTorch 1.6"), HasSubstr("python -c")));
+  EXPECT_THAT(FixtureError("legacy.tar"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"), HasSubstr("python -c")));
-  EXPECT_THAT(Error("torchscript.pt"), AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
-                                             HasSubstr("TorchScript"), HasSubstr("state_dict()")));
-  EXPECT_THAT(Error("whole_module.pt"),
+  EXPECT_THAT(FixtureError("torchscript.pt"),
+              AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"), HasSubstr("TorchScript"),
+                    HasSubstr("state_dict()")));
+  EXPECT_THAT(FixtureError("whole_module.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
                     HasSubstr("torch.nn.modules.linear.Linear"), HasSubstr("state_dict()")));
-  EXPECT_THAT(Error("no_tensors.pt"),
+  EXPECT_THAT(FixtureError("no_tensors.pt"),
               AllOf(StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"), HasSubstr("'epoch'")));
 }
 
 TEST(OpenCheckpoint, TellsWhatIsNoCheckpoint) {
-  EXPECT_THAT(Error("absent.pt"), StartsWith("NOT_FOUND CHECKPOINT_NOT_FOUND"));
+  EXPECT_THAT(FixtureError("absent.pt"), StartsWith("NOT_FOUND CHECKPOINT_NOT_FOUND"));
   EXPECT_THAT(Says(OpenCheckpoint("tests", {}).status()),
               StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"));
   EXPECT_THAT(Says(OpenBytes("").status()), StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));

@@ -13,10 +13,12 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string Error(const std::string& bytes) { return Says(ZipArchive::Open(bytes, 10).status()); }
+std::string ZipError(const std::string& bytes) {
+  return Says(ZipArchive::Open(bytes, 10).status());
+}
 
 std::string ErrorWith(ZipFaults faults) {
-  return Error(ZipBuilder().Add("r/first", "abc").Add("r/bad", "defg", faults).Build());
+  return ZipError(ZipBuilder().Add("r/first", "abc").Add("r/bad", "defg", faults).Build());
 }
 
 TEST(ZipArchive, FindsEntries) {
@@ -60,7 +62,7 @@ TEST(ZipArchive, RefusesEntriesOutsideTheArchive) {
 }
 
 TEST(ZipArchive, RefusesDuplicateNames) {
-  EXPECT_THAT(Error(ZipBuilder().Add("r/a", "1").Add("r/a", "2").Build()),
+  EXPECT_THAT(ZipError(ZipBuilder().Add("r/a", "1").Add("r/a", "2").Build()),
               HasSubstr("'r/a' comes twice"));
 }
 
@@ -74,23 +76,23 @@ TEST(ZipArchive, RefusesOverlappingEntries) {
   const size_t second_central = bytes.rfind("PK\x01\x02");
   const std::string offset = ZipBuilder::Number(static_cast<uint32_t>(first_header));
   bytes.replace(second_central + 42, 4, offset);
-  EXPECT_THAT(Error(bytes), HasSubstr("'r/b' overlaps"));
+  EXPECT_THAT(ZipError(bytes), HasSubstr("'r/b' overlaps"));
 }
 
 TEST(ZipArchive, RefusesDirectoriesThatDoNotAddUp) {
   const ZipBuilder zip = ZipBuilder().Add("r/a", "1");
-  EXPECT_THAT(Error(zip.Build(1)), HasSubstr("malformed"));
-  EXPECT_THAT(Error(zip.Build(100)), HasSubstr("at most 10"));
+  EXPECT_THAT(ZipError(zip.Build(1)), HasSubstr("malformed"));
+  EXPECT_THAT(ZipError(zip.Build(100)), HasSubstr("at most 10"));
   std::string with_gap = zip.Build();
   with_gap.insert(with_gap.size() - 22, "gap");
-  EXPECT_THAT(Error(with_gap), HasSubstr("does not end at the zip end record"));
+  EXPECT_THAT(ZipError(with_gap), HasSubstr("does not end at the zip end record"));
 }
 
 TEST(ZipArchive, SaysWhenTheFileWasCutShort) {
   const std::string bytes = ZipBuilder().Add("r/a", "1").Build();
-  EXPECT_THAT(Error(bytes.substr(0, bytes.size() - 1)),
+  EXPECT_THAT(ZipError(bytes.substr(0, bytes.size() - 1)),
               StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));
-  EXPECT_THAT(Error(bytes + "trailing"), StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));
+  EXPECT_THAT(ZipError(bytes + "trailing"), StartsWith("DATA_LOSS CHECKPOINT_TRUNCATED"));
 }
 
 TEST(ZipArchive, NoticesDamage) {

@@ -156,7 +156,7 @@ TEST(ImageFolder, KeepsTheLimits) {
 
 // ---- Tensors ----
 
-TestTensor Labels(const std::vector<int64_t>& values) {
+TestTensor IntLabels(const std::vector<int64_t>& values) {
   return MakeTensor("labels", DType::kInt64, {static_cast<int64_t>(values.size())}, values);
 }
 
@@ -164,7 +164,7 @@ TEST(Tensors, AreMappedUnderTheirNames) {
   TemporaryFolder folder;
   DataSetSource source = WriteTensors(
       folder / "d",
-      {Labels({2, 0}), MakeTensor<float>("b", DType::kFloat32, {2, 3}, {1, 2, 3, 4, 5, 6}),
+      {IntLabels({2, 0}), MakeTensor<float>("b", DType::kFloat32, {2, 3}, {1, 2, 3, 4, 5, 6}),
        MakeTensor<int32_t>("a", DType::kInt32, {2}, {7, 8})});
   const auto data_set = OpenDataSet(source, folder / "cache", {});
   ASSERT_TRUE(data_set.ok()) << data_set.status();
@@ -192,7 +192,7 @@ TEST(Tensors, LabelsOfEveryIntegerTypeAreTheSameDataSet) {
   std::set<std::string> digests;
   int count = 0;
   for (const TestTensor& labels :
-       {Labels({1, 0, 100}), MakeTensor<int32_t>("labels", DType::kInt32, {3}, {1, 0, 100}),
+       {IntLabels({1, 0, 100}), MakeTensor<int32_t>("labels", DType::kInt32, {3}, {1, 0, 100}),
         MakeTensor<int16_t>("labels", DType::kInt16, {3}, {1, 0, 100}),
         MakeTensor<int8_t>("labels", DType::kInt8, {3}, {1, 0, 100}),
         MakeTensor<uint8_t>("labels", DType::kUint8, {3}, {1, 0, 100})}) {
@@ -213,15 +213,15 @@ TEST(Tensors, RefusesWhatIsNoDataSet) {
     std::string reason, message;
   } cases[] = {
       {{input}, "DATA_SET_INVALID", "no tensor 'labels'; there are: x"},
-      {{Labels({0, 1})}, "DATA_SET_INVALID", "no tensor besides the labels"},
-      {{Labels({0, 1, 2}), input}, "DATA_SET_INVALID", "tensor 'x' of shape [2, 1]"},
-      {{Labels({0, -1}), input}, "LABEL_OUT_OF_RANGE", "label of example 1 is -1"},
-      {{Labels({int64_t{1} << 40, 0}), input}, "LABEL_OUT_OF_RANGE", "label of example 0"},
-      {{Labels({}), MakeTensor<uint8_t>("x", DType::kUint8, {0, 1}, {})}, "DATA_SET_EMPTY", ""},
-      {{Labels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2, 0}, {})},
+      {{IntLabels({0, 1})}, "DATA_SET_INVALID", "no tensor besides the labels"},
+      {{IntLabels({0, 1, 2}), input}, "DATA_SET_INVALID", "tensor 'x' of shape [2, 1]"},
+      {{IntLabels({0, -1}), input}, "LABEL_OUT_OF_RANGE", "label of example 1 is -1"},
+      {{IntLabels({int64_t{1} << 40, 0}), input}, "LABEL_OUT_OF_RANGE", "label of example 0"},
+      {{IntLabels({}), MakeTensor<uint8_t>("x", DType::kUint8, {0, 1}, {})}, "DATA_SET_EMPTY", ""},
+      {{IntLabels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2, 0}, {})},
        "DATA_SET_INVALID",
        "'x' of shape [2, 0] is empty"},
-      {{Labels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {}, {1})},
+      {{IntLabels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {}, {1})},
        "DATA_SET_INVALID",
        "'x'"},
   };
@@ -236,7 +236,7 @@ TEST(Tensors, RefusesWhatIsNoDataSet) {
 TEST(Tensors, RefusesUnknownAndRepeatedInputs) {
   TemporaryFolder folder;
   DataSetSource source = WriteTensors(
-      folder / "d", {Labels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2}, {5, 6})});
+      folder / "d", {IntLabels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2}, {5, 6})});
   for (const std::vector<std::string>& inputs :
        {std::vector<std::string>{"y"}, std::vector<std::string>{"x", "x"}}) {
     source.inputs = inputs;
@@ -248,7 +248,7 @@ TEST(Tensors, RefusesUnknownAndRepeatedInputs) {
 TEST(Tensors, RefusesMissingAndDamagedFiles) {
   TemporaryFolder folder;
   DataSetSource source = WriteTensors(
-      folder / "d", {Labels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2}, {5, 6})});
+      folder / "d", {IntLabels({0, 1}), MakeTensor<uint8_t>("x", DType::kUint8, {2}, {5, 6})});
   std::filesystem::resize_file(source.path, std::filesystem::file_size(source.path) - 1);
   EXPECT_EQ(GetErrorFacts(OpenDataSet(source, folder / "cache", {}).status()).reason,
             "DATA_SET_INVALID");

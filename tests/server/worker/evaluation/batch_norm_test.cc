@@ -23,7 +23,7 @@ using testing::HasSubstr;
 
 constexpr int64_t kFeatures = 4;
 constexpr double kEpsilon = 1e-5;  // BatchNorm1d's own
-constexpr float kScale = 2, kShift = 0.5f;
+constexpr float kWeight = 2, kBias = 0.5f;
 
 // Row by row.
 using Rows = std::vector<std::vector<double>>;
@@ -46,19 +46,19 @@ Moments MomentsOf(const Rows& rows) {
   return moments;
 }
 
-// What a BatchNorm layer with weight kScale and bias kShift gives in training.
+// What a BatchNorm layer with weight kWeight and bias kBias gives in training.
 Rows Normalised(Rows rows) {
   const Moments moments = MomentsOf(rows);
   for (auto& row : rows) {
     for (size_t f = 0; f < kFeatures; ++f) {
       row[f] =
-          (row[f] - moments.mean[f]) / std::sqrt(moments.biased[f] + kEpsilon) * kScale + kShift;
+          (row[f] - moments.mean[f]) / std::sqrt(moments.biased[f] + kEpsilon) * kWeight + kBias;
     }
   }
   return rows;
 }
 
-Rows Data(int64_t count) {
+Rows RowsOf(int64_t count) {
   Rows rows;
   for (int64_t i = 0; i < count; ++i) {
     const auto x = static_cast<double>(i);
@@ -83,14 +83,14 @@ class BatchNormTest : public testing::Test {
     return *std::move(runner);
   }
 
-  // Every norm has weight kScale and bias kShift; buffers are the architecture's own.
+  // Every norm has weight kWeight and bias kBias; buffers are the architecture's own.
   static void SetWeights(Runner* runner) {
     std::vector<TensorValue> tensors;
     for (const TensorInfo& info : runner->tensors()) {
       if (std::count(runner->buffers().begin(), runner->buffers().end(), info.name) > 0) continue;
       const bool bias = info.name.find("bias") != std::string::npos;
       const std::vector<float> elements(static_cast<size_t>(info.element_count()),
-                                        bias ? kShift : kScale);
+                                        bias ? kBias : kWeight);
       const auto* bytes = reinterpret_cast<const char*>(elements.data());
       tensors.push_back({info, {bytes, bytes + info.byte_count()}});
     }
@@ -143,7 +143,7 @@ TEST_F(BatchNormTest, ListsTheLayersThatCanGather) {
 
 TEST_F(BatchNormTest, IsTheMeanOverWholeBatchesOfTheirStatistics) {
   const auto runner = Load("batch_norms.pt");
-  const Rows rows = Data(14);
+  const Rows rows = RowsOf(14);
   auto found = Gather(runner.get(), DataSetOf(rows), Options(6));
   std::vector<double> mean(kFeatures), variance(kFeatures), next_mean(kFeatures),
       next_variance(kFeatures);
@@ -170,7 +170,7 @@ TEST_F(BatchNormTest, IsTheMeanOverWholeBatchesOfTheirStatistics) {
 
 TEST_F(BatchNormTest, LessThanABatchIsOneBatch) {
   const auto runner = Load("batch_norm.pt");
-  const Rows rows = Data(5);
+  const Rows rows = RowsOf(5);
   auto found = Gather(runner.get(), DataSetOf(rows), Options(8));
   ExpectNear(found["norm.running_mean"], MomentsOf(rows).mean);
   ExpectNear(found["norm.running_var"], MomentsOf(rows).unbiased);
@@ -184,7 +184,7 @@ TEST_F(BatchNormTest, LayersOfKeptTensorsGatherNothing) {
   const auto runner = Load("batch_norms.pt");
   BatchNormOptions options = Options(6);
   options.kept = {"second.running_v*"};
-  const auto found = Gather(runner.get(), DataSetOf(Data(12)), options);
+  const auto found = Gather(runner.get(), DataSetOf(RowsOf(12)), options);
   EXPECT_EQ(found.count("second.running_mean"), 0u);
   EXPECT_EQ(found.count("first.running_mean"), 1u);
 }
@@ -207,7 +207,7 @@ TEST_F(BatchNormTest, IsRoundedToTheDTypeAskedFor) {
 
 TEST_F(BatchNormTest, TheModelIsInEvalModeAgainAndItsWeightsCanBeSet) {
   const auto runner = Load("batch_norms.pt");
-  const MemoryDataSet data = DataSetOf(Data(12));
+  const MemoryDataSet data = DataSetOf(RowsOf(12));
   MeasureOptions measure;
   measure.batch_size = 4;
   SetWeights(runner.get());
@@ -221,7 +221,7 @@ TEST_F(BatchNormTest, TheModelIsInEvalModeAgainAndItsWeightsCanBeSet) {
 TEST_F(BatchNormTest, ALayerThatRunsTwiceIsRefused) {
   const auto runner = Load("batch_norm_twice.pt");
   SetWeights(runner.get());
-  const auto found = runner->GatherBatchNorm(DataSetOf(Data(12)), Options(6));
+  const auto found = runner->GatherBatchNorm(DataSetOf(RowsOf(12)), Options(6));
   EXPECT_EQ(found.status().code(), absl::StatusCode::kUnimplemented) << found.status();
   EXPECT_THAT(std::string(found.status().message()), HasSubstr("'first' runs 2 times"));
 }
@@ -229,7 +229,7 @@ TEST_F(BatchNormTest, ALayerThatRunsTwiceIsRefused) {
 TEST_F(BatchNormTest, WhatIsNotFiniteIsAnError) {
   const auto runner = Load("batch_norm.pt");
   SetWeights(runner.get());
-  Rows rows = Data(6);
+  Rows rows = RowsOf(6);
   rows[3][1] = INFINITY;
   const auto found = runner->GatherBatchNorm(DataSetOf(rows), Options(6));
   EXPECT_EQ(GetErrorFacts(found.status()).reason, "NON_FINITE_OUTPUT") << found.status();
@@ -244,7 +244,7 @@ TEST_F(BatchNormTest, ProgressCanEndIt) {
     seen.push_back(done);
     return done < 8 ? absl::OkStatus() : absl::CancelledError("enough");
   };
-  EXPECT_EQ(runner->GatherBatchNorm(DataSetOf(Data(14)), options).status().code(),
+  EXPECT_EQ(runner->GatherBatchNorm(DataSetOf(RowsOf(14)), options).status().code(),
             absl::StatusCode::kCancelled);
   EXPECT_THAT(seen, ElementsAre(4, 8));
 }

@@ -16,16 +16,17 @@
 namespace stockpot {
 namespace {
 
-constexpr int64_t kManyExamples = 3000, kFeatures = 64;
+constexpr int64_t kManyExamples = 3000, kManyFeatures = 64;
 
 MemoryDataSet ManyExamples() {
   std::vector<float> x;
   std::vector<int64_t> labels;
-  for (int64_t i = 0; i < kManyExamples * kFeatures; ++i) {
+  for (int64_t i = 0; i < kManyExamples * kManyFeatures; ++i) {
     x.push_back(static_cast<float>(std::sin(0.37 * static_cast<double>(i % 9973))));
   }
   for (int64_t i = 0; i < kManyExamples; ++i) labels.push_back(i * 7 % 3);
-  return MemoryDataSet({MakeTensor("x", DType::kFloat32, {kManyExamples, kFeatures}, x)}, labels);
+  return MemoryDataSet({MakeTensor("x", DType::kFloat32, {kManyExamples, kManyFeatures}, x)},
+                       labels);
 }
 
 Ingredients NormModels() {

@@ -138,24 +138,26 @@ TEST_F(TaskRunnerTest, SourcesThatChangedAreNoticed) {
 }
 
 TEST_F(TaskRunnerTest, BadSourcesHaveTheirReason) {
-  using Code = absl::StatusCode;
   std::ofstream(sweep_ / "models/text.pt") << "no architecture";
   const struct {
     worker::v1::Task task;
-    Code code;
+    absl::StatusCode code;
     std::string reason;
   } cases[] = {
-      {InspectCheckpointTaskOf(sweep_ / "none"), Code::kNotFound, "CHECKPOINT_NOT_FOUND"},
-      {InspectCheckpointTaskOf("/etc/passwd"), Code::kPermissionDenied, "PATH_NOT_ALLOWED"},
-      {InspectArchitectureTaskOf(sweep_ / "models/none.pt"), Code::kNotFound,
+      {InspectCheckpointTaskOf(sweep_ / "none"), absl::StatusCode::kNotFound,
+       "CHECKPOINT_NOT_FOUND"},
+      {InspectCheckpointTaskOf("/etc/passwd"), absl::StatusCode::kPermissionDenied,
+       "PATH_NOT_ALLOWED"},
+      {InspectArchitectureTaskOf(sweep_ / "models/none.pt"), absl::StatusCode::kNotFound,
        "ARCHITECTURE_INVALID"},
-      {InspectArchitectureTaskOf(sweep_ / "models/text.pt"), Code::kInvalidArgument,
+      {InspectArchitectureTaskOf(sweep_ / "models/text.pt"), absl::StatusCode::kInvalidArgument,
        "ARCHITECTURE_INVALID"},
-      {InspectArchitectureTaskOf(sweep_ / "good_0.safetensors"), Code::kPermissionDenied,
-       "ARCHITECTURE_NOT_ALLOWED"},
-      {InspectDataSetTaskOf(sweep_ / "none"), Code::kNotFound, "DATA_SET_NOT_FOUND"},
-      {MeasureTaskOf(sweep_, runner_.get(), {0}, "throws.pt"), Code::kInternal, "MODEL_FAILED"},
-      {worker::v1::Task(), Code::kInvalidArgument, ""},
+      {InspectArchitectureTaskOf(sweep_ / "good_0.safetensors"),
+       absl::StatusCode::kPermissionDenied, "ARCHITECTURE_NOT_ALLOWED"},
+      {InspectDataSetTaskOf(sweep_ / "none"), absl::StatusCode::kNotFound, "DATA_SET_NOT_FOUND"},
+      {MeasureTaskOf(sweep_, runner_.get(), {0}, "throws.pt"), absl::StatusCode::kInternal,
+       "MODEL_FAILED"},
+      {worker::v1::Task(), absl::StatusCode::kInvalidArgument, ""},
   };
   for (const auto& bad : cases) {
     EXPECT_EQ(ReasonOf(bad.task, bad.code), bad.reason) << bad.task.ShortDebugString();

@@ -53,8 +53,8 @@ std::shared_ptr<const StateDict> Model(DType dtype, const std::vector<Number>& n
       dtype, std::vector<int64_t>{static_cast<int64_t>(numbers.size())}, Bytes(numbers));
 }
 
-std::string Blend(const Ingredients& ingredients, const std::vector<double>& coefficients,
-                  std::optional<DType> requested = std::nullopt) {
+std::string BlendOf(const Ingredients& ingredients, const std::vector<double>& coefficients,
+                    std::optional<DType> requested = std::nullopt) {
   const TensorInfo& info = ingredients[0]->tensors()[0];
   std::string out(
       static_cast<size_t>(info.element_count()) * DTypeSize(BlendDType(info.dtype, requested)),
@@ -93,7 +93,7 @@ TEST(BlendTensor, UniformIsARunningSumScaledOnce) {
     sum = sum + models[2][i];
     expected[i] = sum * (1.0F / 3.0F);
   }
-  EXPECT_EQ(Blend(FloatModels(models), {}), Bytes(expected));
+  EXPECT_EQ(BlendOf(FloatModels(models), {}), Bytes(expected));
 }
 
 TEST(BlendTensor, CoefficientsRoundEachProductAndThenTheSum) {
@@ -108,16 +108,16 @@ TEST(BlendTensor, CoefficientsRoundEachProductAndThenTheSum) {
     }
     expected[i] = sum;
   }
-  EXPECT_EQ(Blend(FloatModels(models), c), Bytes(expected));
+  EXPECT_EQ(BlendOf(FloatModels(models), c), Bytes(expected));
 }
 
 TEST(BlendTensor, DoublesAreSummedInDouble) {
   const Ingredients models = {Model<double>(DType::kFloat64, {1.0, 0.1}),
                               Model<double>(DType::kFloat64, {0x1p-50, 0.2}),
                               Model<double>(DType::kFloat64, {0.0, 0.3})};
-  EXPECT_EQ(Numbers<double>(Blend(models, {})),
+  EXPECT_EQ(Numbers<double>(BlendOf(models, {})),
             (std::vector<double>{(1.0 + 0x1p-50) * (1.0 / 3), (0.1 + 0.2 + 0.3) * (1.0 / 3)}));
-  EXPECT_EQ(Numbers<double>(Blend(models, {1, 2, 3})),
+  EXPECT_EQ(Numbers<double>(BlendOf(models, {1, 2, 3})),
             (std::vector<double>{1.0 + 0x1p-49, 0.1 + 0.4 + 3 * 0.3}));
 }
 
@@ -130,14 +130,15 @@ TEST(BlendTensor, OneIngredientIsItselfBitForBit) {
     const auto count = static_cast<int64_t>(every.size() * 2 / DTypeSize(dtype));
     const auto model =
         std::make_shared<MemoryStateDict>(dtype, std::vector<int64_t>{count}, Bytes(every));
-    EXPECT_EQ(Blend({model}, {}), Bytes(every)) << DTypeName(dtype);
-    EXPECT_EQ(Blend({model}, {1.0}), Bytes(every)) << DTypeName(dtype);
+    EXPECT_EQ(BlendOf({model}, {}), Bytes(every)) << DTypeName(dtype);
+    EXPECT_EQ(BlendOf({model}, {1.0}), Bytes(every)) << DTypeName(dtype);
   }
 }
 
 TEST(BlendTensor, EqualIngredientsOfAPowerOfTwoGiveThemselves) {
   const auto models = RandomModels(1);
-  EXPECT_EQ(Blend(FloatModels({models[0], models[0], models[0], models[0]}), {}), Bytes(models[0]));
+  EXPECT_EQ(BlendOf(FloatModels({models[0], models[0], models[0], models[0]}), {}),
+            Bytes(models[0]));
 }
 
 TEST(BlendTensor, SmallFormatsAreSummedInFloatAndRoundedOnce) {
@@ -146,23 +147,23 @@ TEST(BlendTensor, SmallFormatsAreSummedInFloatAndRoundedOnce) {
   const Ingredients models = {Model<uint16_t>(DType::kFloat16, {one}),
                               Model<uint16_t>(DType::kFloat16, {step}),
                               Model<uint16_t>(DType::kFloat16, {step})};
-  EXPECT_EQ(Numbers<uint16_t>(Blend(models, {1, 1, 1}))[0], Float16::Encode(1.0F + 0x1p-10F));
-  EXPECT_EQ(Numbers<float>(Blend(models, {1, 1, 0}, DType::kFloat32))[0], 1.0F + 0x1p-11F);
+  EXPECT_EQ(Numbers<uint16_t>(BlendOf(models, {1, 1, 1}))[0], Float16::Encode(1.0F + 0x1p-10F));
+  EXPECT_EQ(Numbers<float>(BlendOf(models, {1, 1, 0}, DType::kFloat32))[0], 1.0F + 0x1p-11F);
 
   const Ingredients brains = {Model<uint16_t>(DType::kBFloat16, {BFloat16::Encode(3.0F)}),
                               Model<uint16_t>(DType::kBFloat16, {BFloat16::Encode(5.0F)})};
-  EXPECT_EQ(Numbers<uint16_t>(Blend(brains, {}))[0], BFloat16::Encode(4.0F));
+  EXPECT_EQ(Numbers<uint16_t>(BlendOf(brains, {}))[0], BFloat16::Encode(4.0F));
   const Ingredients bytes = {Model<uint8_t>(DType::kFloat8E4M3, {Float8E4M3::Encode(3.0F)}),
                              Model<uint8_t>(DType::kFloat8E4M3, {Float8E4M3::Encode(5.0F)})};
-  EXPECT_EQ(Numbers<uint8_t>(Blend(bytes, {}))[0], Float8E4M3::Encode(4.0F));
+  EXPECT_EQ(Numbers<uint8_t>(BlendOf(bytes, {}))[0], Float8E4M3::Encode(4.0F));
   const Ingredients others = {Model<uint8_t>(DType::kFloat8E5M2, {Float8E5M2::Encode(3.0F)}),
                               Model<uint8_t>(DType::kFloat8E5M2, {Float8E5M2::Encode(5.0F)})};
-  EXPECT_EQ(Numbers<uint8_t>(Blend(others, {}))[0], Float8E5M2::Encode(4.0F));
+  EXPECT_EQ(Numbers<uint8_t>(BlendOf(others, {}))[0], Float8E5M2::Encode(4.0F));
 }
 
 TEST(BlendTensor, ConvertsToTheOutputDType) {
   const auto models = RandomModels(2);
-  const std::vector<float> soup = Numbers<float>(Blend(FloatModels(models), {}));
+  const std::vector<float> soup = Numbers<float>(BlendOf(FloatModels(models), {}));
   std::vector<uint16_t> halves, brains;
   std::vector<double> doubles;
   for (float weight : soup) {
@@ -170,29 +171,30 @@ TEST(BlendTensor, ConvertsToTheOutputDType) {
     brains.push_back(BFloat16::Encode(weight));
     doubles.push_back(weight);
   }
-  EXPECT_EQ(Blend(FloatModels(models), {}, DType::kFloat16), Bytes(halves));
-  EXPECT_EQ(Blend(FloatModels(models), {}, DType::kBFloat16), Bytes(brains));
-  EXPECT_EQ(Blend(FloatModels(models), {}, DType::kFloat64), Bytes(doubles));
+  EXPECT_EQ(BlendOf(FloatModels(models), {}, DType::kFloat16), Bytes(halves));
+  EXPECT_EQ(BlendOf(FloatModels(models), {}, DType::kBFloat16), Bytes(brains));
+  EXPECT_EQ(BlendOf(FloatModels(models), {}, DType::kFloat64), Bytes(doubles));
 }
 
 TEST(BlendTensor, ADoubleIsRoundedOnceToAHalf) {
   // Just above the middle of two halves; by way of a float it would tie and fall.
   const double number = 1.0 + 0x1p-11 + 0x1p-40;
   const Ingredients models = {Model<double>(DType::kFloat64, {number})};
-  EXPECT_EQ(Numbers<uint16_t>(Blend(models, {}, DType::kFloat16))[0],
+  EXPECT_EQ(Numbers<uint16_t>(BlendOf(models, {}, DType::kFloat16))[0],
             Float16::Encode(1.0F + 0x1p-10F));
 }
 
 TEST(BlendTensor, IntegersComeFromTheFirstIngredient) {
   const Ingredients models = {Model<int64_t>(DType::kInt64, {7, -1}),
                               Model<int64_t>(DType::kInt64, {100, 100})};
-  EXPECT_EQ(Numbers<int64_t>(Blend(models, {})), (std::vector<int64_t>{7, -1}));
-  EXPECT_EQ(Numbers<int64_t>(Blend(models, {0.0, 1.0}, DType::kFloat16)),
+  EXPECT_EQ(Numbers<int64_t>(BlendOf(models, {})), (std::vector<int64_t>{7, -1}));
+  EXPECT_EQ(Numbers<int64_t>(BlendOf(models, {0.0, 1.0}, DType::kFloat16)),
             (std::vector<int64_t>{7, -1}));
 }
 
 TEST(BlendTensor, AnEmptyTensorIsFine) {
-  EXPECT_EQ(Blend({Model<float>(DType::kFloat32, {}), Model<float>(DType::kFloat32, {})}, {}), "");
+  EXPECT_EQ(BlendOf({Model<float>(DType::kFloat32, {}), Model<float>(DType::kFloat32, {})}, {}),
+            "");
 }
 
 TEST(BlendTensor, RefusesWhatDoesNotFit) {

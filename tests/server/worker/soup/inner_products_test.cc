@@ -23,12 +23,12 @@ TensorValue Tensor(const std::string& name, DType dtype, const std::vector<Numbe
 }
 
 // Over several blocks, with a last one that is neither full nor a multiple of the lanes.
-constexpr size_t kCount = 2 * 4096 + 21;
+constexpr size_t kNumbers = 2 * 4096 + 21;
 
 std::vector<float> Random(unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
-  std::vector<float> numbers(kCount);
+  std::vector<float> numbers(kNumbers);
   for (float& number : numbers) number = normal(random);
   return numbers;
 }
@@ -38,7 +38,7 @@ TEST(InnerProduct, CoversEveryElementOfEveryDType) {
   std::vector<float> weights = Random(2);
   for (float& weight : weights) weight = BFloat16::Decode(BFloat16::Encode(weight));
   double expected = 0;
-  for (size_t i = 0; i < kCount; ++i) expected += double{weights[i]} * double{gradient[i]};
+  for (size_t i = 0; i < kNumbers; ++i) expected += double{weights[i]} * double{gradient[i]};
   std::vector<uint16_t> halves;
   for (const float weight : weights) halves.push_back(BFloat16::Encode(weight));
   const std::vector<double> doubles(weights.begin(), weights.end());
@@ -76,7 +76,7 @@ TEST(InnerProductsOfMoves, AreSumsOverBlocks) {
   for (size_t a = 0; a < 3; ++a) {
     for (size_t b = 0; b < 3; ++b) {
       double expected = 0;
-      for (size_t i = 0; i < kCount; ++i) {
+      for (size_t i = 0; i < kNumbers; ++i) {
         expected += (double{weights[a][i]} - double{weights[2][i]}) *
                     (double{weights[b][i]} - double{weights[2][i]});
       }
