@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_join.h"
 #include "tests/server/control/fail_call/small_job.h"
+#include "tests/support/thinning.h"
 
 namespace stockpot {
 namespace {
@@ -38,7 +39,7 @@ TEST_P(FailCall, EndsInTheRightResult) {
   const char* alone = std::getenv("STOCKPOT_FAIL_CALL");
   int failures = 0, suspensions = 0, runs = 0;
   int64_t n = alone == nullptr ? 1 : std::atoll(alone);
-  for (bool reached = true; reached && !HasFailure(); n += GetParam().step) {
+  for (bool reached = true; reached && !HasFailure(); n += GetParam().step * Thinning()) {
     FailingCalls::Options options = GetParam().options;
     options.first = n;
     SmallJob job(options);
