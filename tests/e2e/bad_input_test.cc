@@ -39,13 +39,13 @@ class BadInputTest : public testing::Test {
   }
 
   static void WriteBadFiles() {
-    const auto write = [](const char* name, const std::vector<NamedTensor>& tensors) {
+    const auto write = [](const char* name, const std::vector<MadeTensor>& tensors) {
       WriteSafetensors(*sweep_ / name, tensors);
     };
     const std::vector<float> ones(12, 1.0f);
     std::vector<float> nan = ones;
     nan[5] = std::nanf("");
-    std::vector<NamedTensor> extra = TinySweep::Checkpoint(ones, {3, 4});
+    std::vector<MadeTensor> extra = TinySweep::Checkpoint(ones, {3, 4});
     extra.push_back(MakeTensor("head", DType::kFloat32, {1}, std::vector<float>{1.0f}));
     write("shape.safetensors", TinySweep::Checkpoint(ones, {4, 3}));
     write("missing.safetensors", {TinySweep::Checkpoint(ones, {3, 4})[1]});

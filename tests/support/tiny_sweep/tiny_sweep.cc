@@ -17,12 +17,12 @@ void Check(const absl::Status& status) {
 
 }  // namespace
 
-void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors) {
+void WriteSafetensors(const std::string& path, const std::vector<MadeTensor>& tensors) {
   std::vector<TensorInfo> infos;
-  for (const NamedTensor& tensor : tensors) infos.push_back(tensor.info);
+  for (const MadeTensor& tensor : tensors) infos.push_back(tensor.info);
   auto writer = SafetensorsWriter::Create(path, infos, {});
   Check(writer.status());
-  for (const NamedTensor& tensor : tensors) Check((*writer)->Append(tensor.bytes));
+  for (const MadeTensor& tensor : tensors) Check((*writer)->Append(tensor.bytes));
   Check((*writer)->Finish().status());
 }
 
@@ -57,8 +57,8 @@ v1::JobSpec TinySweep::Spec(const std::string& model) const {
   return spec;
 }
 
-std::vector<NamedTensor> TinySweep::Checkpoint(const std::vector<float>& weight,
-                                               std::vector<int64_t> shape) {
+std::vector<MadeTensor> TinySweep::Checkpoint(const std::vector<float>& weight,
+                                              std::vector<int64_t> shape) {
   return {MakeTensor("bias", DType::kFloat32, {3}, std::vector<float>(3, 0.0f)),
           MakeTensor("weight", DType::kFloat32, std::move(shape), weight)};
 }

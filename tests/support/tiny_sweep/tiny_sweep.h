@@ -13,20 +13,20 @@
 
 namespace stockpot {
 
-struct NamedTensor {
+struct MadeTensor {
   TensorInfo info;
   std::string bytes;
 };
 
 template <typename T>
-NamedTensor MakeTensor(const std::string& name, DType dtype, std::vector<int64_t> shape,
-                       const std::vector<T>& values) {
+MadeTensor MakeTensor(const std::string& name, DType dtype, std::vector<int64_t> shape,
+                      const std::vector<T>& values) {
   return {{name, dtype, std::move(shape)},
           std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T))};
 }
 
 // Ends the test program when it cannot be written.
-void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors);
+void WriteSafetensors(const std::string& path, const std::vector<MadeTensor>& tensors);
 
 class TinySweep {
  public:
@@ -43,8 +43,8 @@ class TinySweep {
   v1::JobSpec Spec(const std::string& model = "linear.pt") const;
 
   // The tensors of a checkpoint, with these weights.
-  static std::vector<NamedTensor> Checkpoint(const std::vector<float>& weight,
-                                             std::vector<int64_t> shape);
+  static std::vector<MadeTensor> Checkpoint(const std::vector<float>& weight,
+                                            std::vector<int64_t> shape);
 
  private:
   const int ingredients_;

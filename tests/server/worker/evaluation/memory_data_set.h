@@ -15,12 +15,12 @@ namespace stockpot {
 class MemoryDataSet final : public DataSet {
  public:
   // Of classes.
-  MemoryDataSet(std::vector<NamedTensor> tensors, std::vector<int64_t> labels)
+  MemoryDataSet(std::vector<MadeTensor> tensors, std::vector<int64_t> labels)
       : MemoryDataSet(std::move(tensors), Classes(std::move(labels))) {}
 
-  MemoryDataSet(std::vector<NamedTensor> tensors, Labels labels)
+  MemoryDataSet(std::vector<MadeTensor> tensors, Labels labels)
       : tensors_(std::move(tensors)), labels_(std::move(labels)) {
-    for (const NamedTensor& tensor : tensors_) {
+    for (const MadeTensor& tensor : tensors_) {
       const std::vector<int64_t>& shape = tensor.info.shape;
       inputs_.push_back({tensor.info.name,
                          tensor.info.dtype,
@@ -69,7 +69,7 @@ class MemoryDataSet final : public DataSet {
     return labels;
   }
 
-  const std::vector<NamedTensor> tensors_;
+  const std::vector<MadeTensor> tensors_;
   const Labels labels_;
   std::vector<InputInfo> inputs_;
   const std::vector<std::string> empty_;

@@ -27,7 +27,7 @@ class RunnerTest : public testing::Test {
     return *std::move(runner);
   }
 
-  std::shared_ptr<const StateDict> Checkpoint(const std::vector<NamedTensor>& tensors) {
+  std::shared_ptr<const StateDict> Checkpoint(const std::vector<MadeTensor>& tensors) {
     const std::string path = folder_ / (std::to_string(++files_) + ".safetensors");
     WriteSafetensors(path, tensors);
     auto opened = OpenCheckpoint(path, {});
@@ -150,7 +150,7 @@ TEST_F(RunnerTest, ExamplesDoNotDependOnHowManyThereAre) {
 TEST_F(RunnerTest, BuffersLeftOutAreTheArchitecturesOwn) {
   const auto runner = Load("batch_norm.pt");
   const std::vector<float> ones(4, 1.0f), zeros(4, 0.0f), nines(4, 9.0f);
-  std::vector<NamedTensor> tensors = {
+  std::vector<MadeTensor> tensors = {
       MakeTensor("head.bias", DType::kFloat32, {3}, std::vector<float>(3, 0.0f)),
       MakeTensor("head.weight", DType::kFloat32, {3, 4}, std::vector<float>(12, 0.5f)),
       MakeTensor("norm.bias", DType::kFloat32, {4}, zeros),
@@ -175,7 +175,7 @@ TEST_F(RunnerTest, RefusesWeightsThatDoNotFit) {
   const auto turned = MakeTensor("weight", DType::kFloat32, {4, 3}, std::vector<float>(12, 0.0f));
   const auto extra = MakeTensor("head", DType::kFloat32, {1}, std::vector<float>(1, 0.0f));
   const struct {
-    std::vector<NamedTensor> tensors;
+    std::vector<MadeTensor> tensors;
     std::string tensor, says;
   } cases[] = {{{bias}, "weight", "missing"},
                {{bias, turned}, "weight", "F32 [4, 3], but the architecture expects F32 [3, 4]"},

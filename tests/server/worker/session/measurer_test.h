@@ -37,7 +37,7 @@ class MeasurerTest : public testing::Test {
 
   // Measures on `name` beside the sweep, which is written unless it is there.
   void UseData(worker::v1::Task* task, const std::string& name,
-               const std::vector<NamedTensor>& tensors) {
+               const std::vector<MadeTensor>& tensors) {
     if (!std::filesystem::exists(sweep_ / name)) WriteSafetensors(sweep_ / name, tensors);
     worker::v1::Measure* measure = task->mutable_measure();
     measure->mutable_data_set()->set_uri(sweep_ / name);
@@ -47,7 +47,7 @@ class MeasurerTest : public testing::Test {
 
   // Measures the checkpoint of `tensors` alone.
   void UseWeights(worker::v1::Task* task, const std::string& name,
-                  const std::vector<NamedTensor>& tensors) {
+                  const std::vector<MadeTensor>& tensors) {
     WriteSafetensors(sweep_ / name, tensors);
     worker::v1::Blend* blend = task->mutable_measure()->mutable_blend();
     blend->Clear();

@@ -50,7 +50,7 @@ class WeightTasksTest : public testing::Test {
   }
 
   worker::v1::CheckpointReference Write(const std::string& name,
-                                        const std::vector<NamedTensor>& tensors) {
+                                        const std::vector<MadeTensor>& tensors) {
     std::filesystem::remove(sweep_ / name);
     WriteSafetensors(sweep_ / name, tensors);
     return Reference(name);
@@ -106,7 +106,7 @@ class WeightTasksTest : public testing::Test {
     const std::vector<float> four(4, number);
     std::vector<float> head;
     for (int i = 0; i < 12; ++i) head.push_back(number * static_cast<float>(i % 5));
-    std::vector<NamedTensor> tensors = {
+    std::vector<MadeTensor> tensors = {
         MakeTensor("head.bias", DType::kFloat32, {3}, std::vector<float>{number, 0, 1}),
         MakeTensor("head.weight", DType::kFloat32, {3, 4}, head),
         MakeTensor("norm.bias", DType::kFloat32, {4}, four)};

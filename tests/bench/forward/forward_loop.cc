@@ -1,0 +1,137 @@
+// Evaluation throughput against a bare LibTorch loop over the same batches, side by side in one
+// run.
+//
+//   forward_loop ARCHITECTURE CHECKPOINT DATA_SET [--threads N] [--batch_size N] [--rounds N]
+//
+// DATA_SET is a safetensors file with images [N, C, H, W] of uint8 and labels. "bare" only runs
+// forward() on float batches that are made before the clock starts: no reading, no conversion, no
+// scores. "evaluation" is all that Runner::Measure does: bytes to floats, forward, exact metrics.
+// Prints a line of JSON a round: examples per second of each and their ratio.
+#include <ATen/Parallel.h>
+#include <torch/script.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "server/worker/checkpoint/state_dict.h"
+#include "server/worker/evaluation/evaluator.h"
+
+namespace stockpot {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Flags {
+  std::string architecture, checkpoint, data_set;
+  int threads = 0, batch_size = 250, rounds = 5;
+  int64_t examples = 0;
+  std::string cache = "/tmp/stockpot-forward-loop";
+};
+
+template <typename Value>
+Value OrDie(absl::StatusOr<Value> value) {
+  if (value.ok()) return *std::move(value);
+  std::cerr << value.status() << "\n";
+  std::exit(1);
+}
+
+double SecondsOf(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// The module with the checkpoint's weights, as a user of LibTorch would load them.
+torch::jit::Module LoadBare(const Flags& flags, const StateDict& weights) {
+  torch::jit::Module module = torch::jit::load(flags.architecture);
+  module.eval();
+  const torch::NoGradGuard no_grad;
+  for (const auto& parameter : module.named_parameters()) {
+    const auto index = FindTensor(weights.tensors(), parameter.name);
+    if (!index.has_value()) continue;
+    std::vector<char> scratch;
+    const auto bytes = OrDie(weights.Read(*index, &scratch));
+    at::Tensor target = parameter.value;
+    target.copy_(torch::from_blob(const_cast<char*>(bytes.data()), target.sizes(), torch::kFloat));
+  }
+  return module;
+}
+
+std::vector<at::Tensor> MakeBatches(const DataSet& data_set, const MeasureOptions& options) {
+  const InputInfo& info = data_set.inputs()[0];
+  const InputBinding& binding = options.inputs[0];
+  const auto constant = [](const std::vector<float>& values) {
+    return torch::tensor(values).view({1, -1, 1, 1});
+  };
+  std::vector<at::Tensor> batches;
+  for (int64_t first = 0; first < data_set.size(); first += options.batch_size) {
+    std::vector<int64_t> shape = info.shape;
+    shape.insert(shape.begin(), std::min<int64_t>(options.batch_size, data_set.size() - first));
+    auto* bytes = const_cast<char*>(data_set.example(0, first));
+    const at::Tensor images = torch::from_blob(bytes, shape, torch::kUInt8).to(torch::kFloat32);
+    batches.push_back((images / 255 - constant(binding.mean)) / constant(binding.std));
+  }
+  return batches;
+}
+
+int Run(const Flags& flags) {
+  SetComputeThreads(flags.threads);
+  const auto weights = OrDie(OpenCheckpoint(flags.checkpoint, {}));
+  DataSetSource source;
+  source.kind = DataSetSource::Kind::kTensors;
+  source.path = flags.data_set;
+  const auto data_set = OrDie(OpenDataSet(source, flags.cache, {}));
+  MeasureOptions options;
+  options.batch_size = flags.batch_size;
+  options.inputs = {{.data_set_input = "images",
+                     .argument = "",
+                     .scale_to_unit = true,
+                     .mean = {0.4914f, 0.4822f, 0.4465f},
+                     .std = {0.2470f, 0.2435f, 0.2616f}}};
+
+  const auto runner = OrDie(Runner::Load(flags.architecture, "cpu"));
+  const std::shared_ptr<const StateDict> ingredients[] = {weights};
+  if (!runner->SetWeights(ingredients, {}, std::nullopt).ok()) return 1;
+  torch::jit::Module bare = LoadBare(flags, *weights);
+  const c10::InferenceMode inference;
+  const std::vector<at::Tensor> batches = MakeBatches(*data_set, options);
+  const auto run_bare = [&] {
+    for (const at::Tensor& batch : batches) bare.forward({batch});
+  };
+  const auto evaluate = [&] { OrDie(runner->Measure(*data_set, options)); };
+  run_bare();  // warm, and profiled by TorchScript's executor
+  run_bare();
+  evaluate();
+  evaluate();
+  const auto examples = static_cast<double>(data_set->size());
+  for (int round = 1; round <= flags.rounds; ++round) {
+    const double ours = examples / SecondsOf(evaluate), theirs = examples / SecondsOf(run_bare);
+    std::cout << Json({{"round", round},
+                       {"evaluation_examples_per_second", std::round(ours)},
+                       {"bare_examples_per_second", std::round(theirs)},
+                       {"ratio", std::round(ours / theirs * 1000) / 1000},
+                       {"threads", at::get_num_threads()},
+                       {"batch_size", flags.batch_size}})
+                     .dump()
+              << std::endl;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace stockpot
+
+int main(int argc, char** argv) {
+  stockpot::Flags flags;
+  CLI::App app("Evaluation throughput against a bare LibTorch loop");
+  app.add_option("architecture", flags.architecture)->required();
+  app.add_option("checkpoint", flags.checkpoint)->required();
+  app.add_option("data_set", flags.data_set)->required();
+  app.add_option("--threads", flags.threads, "0: one per core");
+  app.add_option("--batch_size", flags.batch_size)->check(CLI::PositiveNumber);
+  app.add_option("--rounds", flags.rounds);
+  CLI11_PARSE(app, argc, argv);
+  return stockpot::Run(flags);
+}
