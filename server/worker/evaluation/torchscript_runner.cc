@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
 #include "server/base/name_pattern.h"
@@ -33,6 +34,12 @@ absl::Status TensorMismatch(const std::string& tensor, absl::string_view what) {
       WithReason(absl::InvalidArgumentError(absl::StrCat("tensor '", tensor, "' ", what)),
                  "CHECKPOINT_MISMATCH"),
       "tensor", tensor);
+}
+
+// On every thread that LibTorch computes with.
+void InParallel(int64_t blocks, absl::FunctionRef<void(int64_t from, int64_t to)> work) {
+  constexpr int64_t kLeastBlocks = 16;  // what is worth the start of a thread
+  at::parallel_for(0, blocks, kLeastBlocks, work);
 }
 
 // The first `count` rows of `logits` [batch, classes] or [batch, length, classes].
@@ -181,6 +188,7 @@ absl::Status TorchScriptRunner::WriteBlend(Ingredients ingredients,
                                            const DTypeOf& dtype_of) {
   const c10::InferenceMode inference;
   const std::vector<TensorInfo>& given = ingredients[0]->tensors();
+  sums_.Begin(ingredients, coefficients);
   for (size_t i = 0; i < slots_.size(); ++i) {
     const std::optional<size_t> index = FindTensor(given, tensors_[i].name);
     if (!index.has_value()) {
@@ -194,12 +202,13 @@ absl::Status TorchScriptRunner::WriteBlend(Ingredients ingredients,
                        *index, dtype_of(given[*index].dtype), &slots_[i].tensor),
                  absl::StrCat("tensor '", given[*index].name, "'")));
   }
+  sums_.End();
   return absl::OkStatus();
 }
 
 absl::Status TorchScriptRunner::Write(Ingredients ingredients,
                                       absl::Span<const double> coefficients, size_t index,
-                                      std::optional<DType> dtype, at::Tensor* target) const {
+                                      std::optional<DType> dtype, at::Tensor* target) {
   const TensorInfo& stored = ingredients[0]->tensors()[index];
   const c10::ScalarType type = ToScalarType(BlendDType(stored.dtype, dtype));
   const bool direct = target->is_cpu() && target->scalar_type() == type && target->is_contiguous();
@@ -210,8 +219,11 @@ absl::Status TorchScriptRunner::Write(Ingredients ingredients,
                             torch::TensorOptions(type).pinned_memory(target->is_cuda()));
   auto* bytes = static_cast<char*>(blend.mutable_data_ptr());
   RETURN_IF_ERROR(BlendTensor(ingredients, coefficients, index, dtype,
-                              absl::MakeSpan(bytes, static_cast<size_t>(blend.nbytes()))));
-  if (!direct) target->copy_(blend);
+                              absl::MakeSpan(bytes, static_cast<size_t>(blend.nbytes())),
+                              sums_.Of(index), InParallel));
+  // The card's stream orders the copy before what runs next, and torch keeps the pinned memory
+  // until then.
+  if (!direct) target->copy_(blend, /*non_blocking=*/target->is_cuda());
   return absl::OkStatus();
 }
 

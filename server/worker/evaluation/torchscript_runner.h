@@ -14,6 +14,7 @@
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/model_inputs.h"
 #include "server/worker/evaluation/output_mapping.h"
+#include "server/worker/soup/running_sums.h"
 
 namespace stockpot {
 
@@ -64,7 +65,7 @@ class TorchScriptRunner final : public Runner {
   absl::Status WriteBlend(Ingredients ingredients, absl::Span<const double> coefficients,
                           const DTypeOf& dtype_of);
   absl::Status Write(Ingredients ingredients, absl::Span<const double> coefficients, size_t index,
-                     std::optional<DType> dtype, at::Tensor* target) const;
+                     std::optional<DType> dtype, at::Tensor* target);
   absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
                           const OutputSink& sink);
   // Logits as FindLogits() gives them, contiguous on the CPU.
@@ -80,6 +81,7 @@ class TorchScriptRunner final : public Runner {
   std::vector<std::string> buffers_;
   std::vector<std::string> batch_norms_;
   std::vector<Slot> slots_;  // of tensors_, in the same order
+  RunningSums sums_;         // of the tensors that the last checkpoints had
 };
 
 }  // namespace stockpot

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/status.h"
 #include "server/worker/soup/blend_kernel.h"
 
@@ -51,7 +52,8 @@ std::vector<TensorInfo> BlendedTensors(const WeightBlend& blend) {
 
 absl::StatusOr<OpenTensor> OpenTensor::Open(
     absl::Span<const std::shared_ptr<const StateDict>> ingredients,
-    absl::Span<const double> coefficients, size_t index, std::optional<DType> requested) {
+    absl::Span<const double> coefficients, size_t index, std::optional<DType> requested,
+    KeptSum kept) {
   RETURN_IF_ERROR(CheckArguments(ingredients, coefficients, index, requested));
   const TensorInfo& info = ingredients[0]->tensors()[index];
   const bool from_first = !IsFloatingPoint(info.dtype) || ingredients[0]->IsFixed(index);
@@ -64,8 +66,15 @@ absl::StatusOr<OpenTensor> OpenTensor::Open(
       from_first || (ingredients.size() == 1 && (coefficients.empty() || coefficients[0] == 1.0));
   if (!tensor.identity_) tensor.coefficients_.assign(coefficients.begin(), coefficients.end());
   const size_t used = from_first ? 1 : ingredients.size();
+  if (!tensor.identity_ && coefficients.empty() && kept.summed < used) tensor.kept_ = kept;
   tensor.copies_.resize(used);
   for (size_t k = 0; k < used; ++k) {
+    // What is summed already is not looked at.
+    if (k < tensor.kept_.summed) {
+      tensor.inputs_.push_back(nullptr);
+      tensor.ingredients_.push_back(nullptr);
+      continue;
+    }
     ASSIGN_OR_RETURN(const absl::Span<const char> elements,
                      ingredients[k]->Read(index, &tensor.copies_[k]));
     tensor.inputs_.push_back(elements.data());
@@ -78,6 +87,15 @@ size_t OpenTensor::SumBytes(size_t count) const {
   return identity_ && dtype_ == stored_ ? 0 : count * SumSize(stored_);
 }
 
+void OpenTensor::BeginWithKept(size_t begin, size_t count, char* sum) const {
+  char* kept = kept_.sum + begin * SumSize(stored_);
+  for (size_t k = kept_.summed; k + 1 < inputs_.size(); ++k) {
+    AddToSum(stored_, inputs_[k] + begin * DTypeSize(stored_), count, std::nullopt, /*add=*/k > 0,
+             kept, BestInstructionSet());
+  }
+  std::memcpy(sum, kept, count * SumSize(stored_));
+}
+
 absl::Status OpenTensor::Make(size_t begin, size_t count, char* sum, char* room, char* out) const {
   if (count == 0) return absl::OkStatus();
   const size_t from = begin * DTypeSize(stored_);
@@ -85,7 +103,12 @@ absl::Status OpenTensor::Make(size_t begin, size_t count, char* sum, char* room,
   const size_t used = identity_ ? 1 : inputs_.size();
   const InstructionSet instructions = BestInstructionSet();
   const bool summed = SumBytes(count) > 0;
-  for (size_t k = 0; k < used; ++k) {
+  size_t k = 0;
+  if (kept_.sum != nullptr) {
+    BeginWithKept(begin, count, sum);
+    k = used - 1;
+  }
+  for (; k < used; ++k) {
     const char* input = inputs_[k] + from;
     if (room != nullptr && ingredients_[k] != nullptr) {
       RETURN_IF_ERROR(ingredients_[k]->Copy(index_, from, {summed ? room : out, size}));
@@ -104,22 +127,34 @@ absl::Status OpenTensor::Make(size_t begin, size_t count, char* sum, char* room,
 
 absl::Status BlendTensor(absl::Span<const std::shared_ptr<const StateDict>> ingredients,
                          absl::Span<const double> coefficients, size_t index,
-                         std::optional<DType> requested, absl::Span<char> out) {
+                         std::optional<DType> requested, absl::Span<char> out, KeptSum kept,
+                         BlockRunner parallel) {
   ASSIGN_OR_RETURN(const OpenTensor tensor,
-                   OpenTensor::Open(ingredients, coefficients, index, requested));
-  const size_t size = tensor.element_count() * DTypeSize(tensor.dtype());
+                   OpenTensor::Open(ingredients, coefficients, index, requested, kept));
+  const size_t count = tensor.element_count();
+  const size_t size = count * DTypeSize(tensor.dtype());
   if (out.size() != size) {
     return absl::InvalidArgumentError(
         absl::StrCat("tensor '", ingredients[0]->tensors()[index].name, "' blends to ", size,
                      " bytes, room for ", out.size(), " was given"));
   }
-  alignas(double) std::array<char, kBlockElements * sizeof(double)> sum;
-  for (size_t begin = 0; begin < tensor.element_count(); begin += kBlockElements) {
-    RETURN_IF_ERROR(tensor.Make(begin, std::min(kBlockElements, tensor.element_count() - begin),
-                                sum.data(), /*room=*/nullptr,
-                                out.data() + begin * DTypeSize(tensor.dtype())));
-  }
-  return absl::OkStatus();
+  absl::Mutex mutex;
+  absl::Status status;  // the last error there was
+  const auto make = [&](int64_t from, int64_t to) {
+    alignas(double) std::array<char, kBlockElements * sizeof(double)> sum;
+    const size_t end = std::min(count, static_cast<size_t>(to) * kBlockElements);
+    for (size_t at = static_cast<size_t>(from) * kBlockElements; at < end; at += kBlockElements) {
+      absl::Status made =
+          tensor.Make(at, std::min(kBlockElements, end - at), sum.data(),
+                      /*room=*/nullptr, out.data() + at * DTypeSize(tensor.dtype()));
+      if (made.ok()) continue;
+      const absl::MutexLock lock(&mutex);
+      status = std::move(made);
+      return;
+    }
+  };
+  parallel(static_cast<int64_t>((count + kBlockElements - 1) / kBlockElements), make);
+  return status;
 }
 
 }  // namespace stockpot
