@@ -26,7 +26,6 @@ using Json = nlohmann::ordered_json;
 struct Flags {
   std::string architecture, checkpoint, data_set;
   int threads = 0, batch_size = 250, rounds = 5;
-  int64_t examples = 0;
   std::string cache = "/tmp/stockpot-forward-loop";
 };
 
@@ -107,11 +106,14 @@ int Run(const Flags& flags) {
   evaluate();
   const auto examples = static_cast<double>(data_set->size());
   for (int round = 1; round <= flags.rounds; ++round) {
-    const double ours = examples / SecondsOf(evaluate), theirs = examples / SecondsOf(run_bare);
+    // What the machine does otherwise grows and falls slowly: each is once before and once after.
+    double theirs = SecondsOf(run_bare);
+    const double ours = SecondsOf(evaluate) + SecondsOf(evaluate);
+    theirs += SecondsOf(run_bare);
     std::cout << Json({{"round", round},
-                       {"evaluation_examples_per_second", std::round(ours)},
-                       {"bare_examples_per_second", std::round(theirs)},
-                       {"ratio", std::round(ours / theirs * 1000) / 1000},
+                       {"evaluation_examples_per_second", std::round(2 * examples / ours)},
+                       {"bare_examples_per_second", std::round(2 * examples / theirs)},
+                       {"ratio", std::round(theirs / ours * 1000) / 1000},
                        {"threads", at::get_num_threads()},
                        {"batch_size", flags.batch_size}})
                      .dump()
