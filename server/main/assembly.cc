@@ -130,7 +130,7 @@ SocketFolder::~SocketFolder() { RemoveAll(path_).IgnoreError(); }
 absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
   auto server = std::make_unique<Server>();
   server->log = Log::ToStandardError("stockpotd", flags.verbose);
-  server->metrics = std::make_unique<Metrics>(STOCKPOT_VERSION, absl::Now());
+  server->metrics = std::make_unique<ServerMetrics>(STOCKPOT_VERSION, absl::Now());
   server->engine_observer = std::make_unique<MeteredEngine>(server->metrics.get());
   server->metered_calls = std::make_unique<MeteredCalls>(server->metrics.get());
   server->call_observer =

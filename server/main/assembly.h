@@ -46,7 +46,7 @@ struct Server {
   std::unique_ptr<Log> log;
   SystemClock clock;
   const FailPoints fail_points = FailPoints::FromEnvironment();
-  std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<MeteredEngine> engine_observer;
   std::unique_ptr<MeteredCalls> metered_calls;
   std::unique_ptr<LoggedCalls> call_observer;

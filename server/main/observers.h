@@ -1,4 +1,4 @@
-// What the engine and the RPC server tell their observers, in the terms of Metrics.
+// What the engine and the RPC server tell their observers, in the terms of ServerMetrics.
 // Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_MAIN_OBSERVERS_H_
 #define STOCKPOT_SERVER_MAIN_OBSERVERS_H_
@@ -14,7 +14,7 @@ namespace stockpot {
 class MeteredEngine final : public EngineObserver {
  public:
   // `metrics` must outlive the observer.
-  explicit MeteredEngine(Metrics* metrics) : metrics_(metrics) {}
+  explicit MeteredEngine(ServerMetrics* metrics) : metrics_(metrics) {}
 
   void JobEnded(JobState state) override {
     metrics_->CountJobEnded(std::string(JobStateName(state)));
@@ -27,13 +27,13 @@ class MeteredEngine final : public EngineObserver {
   void WorkerCount(int connected, int busy) override { metrics_->SetWorkers(connected, busy); }
 
  private:
-  Metrics* const metrics_;
+  ServerMetrics* const metrics_;
 };
 
 class MeteredCalls final : public CallObserver {
  public:
   // `metrics` must outlive the observer.
-  explicit MeteredCalls(Metrics* metrics) : metrics_(metrics) {}
+  explicit MeteredCalls(ServerMetrics* metrics) : metrics_(metrics) {}
 
   void CallStarted(const CallName& call) override {
     metrics_->CountCallStarted({call.type, call.service, call.method});
@@ -43,7 +43,7 @@ class MeteredCalls final : public CallObserver {
   }
 
  private:
-  Metrics* const metrics_;
+  ServerMetrics* const metrics_;
 };
 
 }  // namespace stockpot

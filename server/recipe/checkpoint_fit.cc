@@ -22,7 +22,7 @@ absl::Status Mismatch(const std::string& tensor, const std::string& message) {
 }  // namespace
 
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
-                       const CheckpointFound* first, const TensorSelection& selection) {
+                       const CheckpointFound* first, const TensorSelectionReference& selection) {
   const auto left_out = [&](const std::string& name) {
     return MatchesAny(selection.excluded, name) || MatchesAny(selection.from_base, name);
   };

@@ -78,7 +78,7 @@ void AddBar(const MeasureInputs& inputs, Json* body) {
   (*body)["visiting_order_keys"] = inputs.bar->visiting_order_keys;
 }
 
-Json KeptJson(const KeptLogits& kept) {
+Json KeptJson(const KeptLogitsReference& kept) {
   return {{"key", kept.key}, {"blend", BlendJson(kept.weights)}, {"batch_size", kept.batch_size}};
 }
 
@@ -134,7 +134,7 @@ Task MeasureTask(const MeasureInputs& inputs) {
 
 std::string EnsembleKey(const EnsembleInputs& inputs) {
   Json keys = Json::array();
-  for (const KeptLogits& member : inputs.members) keys.push_back(member.key);
+  for (const KeptLogitsReference& member : inputs.members) keys.push_back(member.key);
   return KeyOf("measure_ensemble", kEnsembleVersion,
                {{"members", keys},
                 {"coefficients", inputs.coefficients},
@@ -144,7 +144,7 @@ std::string EnsembleKey(const EnsembleInputs& inputs) {
 
 Task EnsembleTask(const EnsembleInputs& inputs) {
   Json members = Json::array();
-  for (const KeptLogits& member : inputs.members) members.push_back(KeptJson(member));
+  for (const KeptLogitsReference& member : inputs.members) members.push_back(KeptJson(member));
   Json body = {{"measure", ContextJson(inputs.measure)},
                {"members", members},
                {"coefficients", inputs.coefficients},

@@ -23,8 +23,8 @@ CheckpointReference PlanState::ReferenceOf(int ingredient) const {
   return {spec_.ingredients[index].uri, cache_->ingredients()[index].found.digest};
 }
 
-TensorSelection PlanState::Selection() const {
-  TensorSelection selection{spec_.excluded_tensors, spec_.tensors_from_base, {}};
+TensorSelectionReference PlanState::Selection() const {
+  TensorSelectionReference selection{spec_.excluded_tensors, spec_.tensors_from_base, {}};
   if (!selection.from_base.empty()) selection.base = ReferenceOf(kBase);
   return selection;
 }
@@ -81,8 +81,8 @@ bool PlanState::MembersAreKnown(int data_set, const Blend& ensemble) const {
   });
 }
 
-std::vector<KeptLogits> PlanState::KeptLogitsOf(int data_set, const Blend& blend) const {
-  std::vector<KeptLogits> kept;
+std::vector<KeptLogitsReference> PlanState::KeptLogitsOf(int data_set, const Blend& blend) const {
+  std::vector<KeptLogitsReference> kept;
   if (blend.ensemble) {
     for (const int member : blend.ingredients) {
       kept.push_back(KeptLogitsOf(data_set, Blend{{member}, {}}).front());

@@ -85,9 +85,9 @@ class PlanState final : public HeldOutScores {
   // No weights, no kept logits.
   MeasureInputs ContextOf(int data_set) const;
   // One for weights, one for each member of an ensemble.
-  std::vector<KeptLogits> KeptLogitsOf(int data_set, const Blend& blend) const;
+  std::vector<KeptLogitsReference> KeptLogitsOf(int data_set, const Blend& blend) const;
   CheckpointReference ReferenceOf(int ingredient) const;
-  TensorSelection Selection() const;
+  TensorSelectionReference Selection() const;
 
   // Every inspection is known, good or bad.
   bool inspected() const { return missing_inspections_.empty(); }

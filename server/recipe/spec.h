@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/json_reader.h"
+#include "server/base/problem.h"
 #include "server/base/score.h"
 
 namespace stockpot {
@@ -58,8 +59,6 @@ struct DataSetSpec {
   std::vector<int64_t> class_subset;
   std::optional<ClassifierSpec> classifier;
 };
-
-enum class Problem { kClassification, kRegression, kLanguageModel };
 
 enum class RecipeKind {
   kGreedy,

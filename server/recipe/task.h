@@ -60,7 +60,7 @@ Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set);
 Task InspectClassifierTask(const std::string& scope, const ClassifierSpec& classifier);
 
 // Which tensors take part: Model.excluded_tensors and so on.
-struct TensorSelection {
+struct TensorSelectionReference {
   std::vector<std::string> excluded, from_base;
   CheckpointReference base;  // looked at where from_base is not empty
 };
@@ -69,7 +69,7 @@ struct WeightsInputs {
   std::vector<CheckpointReference> ingredients;
   std::vector<double> coefficients;  // as Blend::coefficients
   std::string dtype;
-  TensorSelection selection;
+  TensorSelectionReference selection;
 };
 
 // What a measure has to be better than for its score to matter (worker.v1.Bar).
@@ -106,7 +106,7 @@ std::string NotBetterKey(const std::string& measure_key, const BarInputs& bar);
 Task MeasureTask(const MeasureInputs& inputs);
 
 // Logits of a measure with keep_logits.
-struct KeptLogits {
+struct KeptLogitsReference {
   std::string key;
   WeightsInputs weights;
   int batch_size = 0;
@@ -114,7 +114,7 @@ struct KeptLogits {
 
 struct EnsembleInputs {
   MeasureInputs measure;  // what the members have in common
-  std::vector<KeptLogits> members;
+  std::vector<KeptLogitsReference> members;
   double temperature = 1;
   bool fit_temperature = false;
   std::vector<double> coefficients;  // none: the mean
@@ -125,7 +125,7 @@ Task EnsembleTask(const EnsembleInputs& inputs);
 // The terms of the paper's equation 2.
 struct GapInputs {
   MeasureInputs measure;  // what all have in common
-  KeptLogits first, second;
+  KeptLogitsReference first, second;
   // Soups at coefficient - step, coefficient and coefficient + step.
   std::vector<WeightsInputs> soups;
   double coefficient = 0, step = 0;
@@ -137,7 +137,7 @@ Task GapTask(const GapInputs& inputs);
 struct CompareInputs {
   std::vector<CheckpointReference> ingredients;
   CheckpointReference base;  // an empty URI: moves from the first ingredient
-  TensorSelection selection;
+  TensorSelectionReference selection;
 };
 std::string CompareKey(const CompareInputs& inputs);
 Task CompareTask(const CompareInputs& inputs);
@@ -258,7 +258,8 @@ absl::StatusOr<int64_t> ReadEndBudget(const Fact& fact);
 // are not looked at. `first` is the first usable checkpoint, or null. Code
 // INVALID_ARGUMENT, reason CHECKPOINT_MISMATCH or CHECKPOINT_NOT_FINITE, metadata "tensor".
 absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFound& architecture,
-                       const CheckpointFound* first, const TensorSelection& selection = {});
+                       const CheckpointFound* first,
+                       const TensorSelectionReference& selection = {});
 
 }  // namespace stockpot
 

@@ -5,7 +5,7 @@
 namespace stockpot {
 namespace {
 
-bool SelectsAll(const TensorSelection& selection) {
+bool SelectsAll(const TensorSelectionReference& selection) {
   return selection.excluded.empty() && selection.from_base.empty();
 }
 
@@ -33,7 +33,7 @@ Json ReferencesJson(const std::vector<CheckpointReference>& references) {
   return list;
 }
 
-void AddSelectionJson(const TensorSelection& selection, Json* body) {
+void AddSelectionJson(const TensorSelectionReference& selection, Json* body) {
   if (SelectsAll(selection)) return;
   Json& json = (*body)["selection"];
   json = {{"excluded", selection.excluded}, {"from_base", selection.from_base}};
@@ -48,7 +48,7 @@ Json BlendJson(const WeightsInputs& weights) {
   return json;
 }
 
-void AddSelection(const TensorSelection& selection, Json* determining) {
+void AddSelection(const TensorSelectionReference& selection, Json* determining) {
   if (SelectsAll(selection)) return;
   (*determining)["excluded"] = selection.excluded;
   (*determining)["from_base"] = selection.from_base;

@@ -18,14 +18,14 @@ Json ReferenceJson(const CheckpointReference& reference);
 Json ReferencesJson(const std::vector<CheckpointReference>& references);
 
 // worker.v1.TensorSelection and Blend; a selection of all tensors is left out.
-void AddSelectionJson(const TensorSelection& selection, Json* body);
+void AddSelectionJson(const TensorSelectionReference& selection, Json* body);
 Json BlendJson(const WeightsInputs& weights);
 
 // worker.v1.Measure.
 Json MeasureJson(const MeasureInputs& inputs);
 
 // What of them determines a result.
-void AddSelection(const TensorSelection& selection, Json* determining);
+void AddSelection(const TensorSelectionReference& selection, Json* determining);
 Json Determining(const WeightsInputs& weights);
 
 }  // namespace stockpot

@@ -1,4 +1,5 @@
-"""Arrows between folders point one way (DESIGN.md section 2), and every header compiles alone.
+"""Arrows between folders point one way (DESIGN.md section 2), every type has a name of its own, and every header
+compiles alone.
 
 Usage: layers_test.py SOURCE_FOLDER BUILD_FOLDER     (configured)
 
@@ -87,6 +88,27 @@ def check_arrows(files, allowed, headers):
                 failures.append(f"{file} sees {seen}: {folder} may not see headers like {pattern.pattern}")
 
 
+def types_of(file):
+    """Names of the types that a file defines for all to see: not nested, not in an unnamed namespace."""
+    hidden = False
+    for line in file.read_text().splitlines():
+        hidden = line == "namespace {" or hidden and line != "}  // namespace"
+        found = re.match(r"(?:struct|class|enum class) (?:ABSL_\w+ )?(?:\w+::)*(\w+)(?: final)?(?: :.*| \{.*)?$", line)
+        if found and "::" not in line.split(" : ")[0] and not hidden:
+            yield found.group(1)
+
+
+def check_types_have_names_of_their_own():
+    """Two types of one name in one program are one to the linker, which takes either's functions for both."""
+    defined = {}
+    for top in ("server", "tests/support"):  # client/ is a namespace of its own
+        for file in [*(source_folder / top).rglob("*.cc"), *(source_folder / top).rglob("*.h")]:
+            for name in types_of(file):
+                other = defined.setdefault(name, file)
+                if other != file:
+                    failures.append(f"{file} and {other} both define {name}")
+
+
 def check_every_folder_is_listed(allowed):
     for top in ("server", "client"):
         for file in (source_folder / top).rglob("*.cc"):
@@ -142,6 +164,7 @@ def main():
     files = read_includes()
     allowed, headers = read_table()
     check_every_folder_is_listed(allowed)
+    check_types_have_names_of_their_own()
     check_arrows(files, allowed, headers)
     compiled = check_headers_compile_alone(files)
     print("\n".join(failures))

@@ -26,8 +26,8 @@ CheckpointReference ReadReference(JsonReader& reader) {
   return reference;
 }
 
-TensorSelection ReadSelection(JsonReader reader) {
-  TensorSelection selection;
+TensorSelectionReference ReadSelection(JsonReader reader) {
+  TensorSelectionReference selection;
   reader.Read("excluded", &selection.excluded);
   reader.Read("from_base", &selection.from_base);
   if (selection.from_base.empty()) return selection;

@@ -31,13 +31,13 @@ const Histogram::BucketBoundaries& TaskBuckets() {
   return *buckets;
 }
 
-prometheus::Labels CallLabels(const Metrics::Call& call) {
+prometheus::Labels CallLabels(const ServerMetrics::Call& call) {
   return {{"grpc_type", call.type}, {"grpc_service", call.service}, {"grpc_method", call.method}};
 }
 
 }  // namespace
 
-struct Metrics::Families {
+struct ServerMetrics::Families {
   explicit Families(prometheus::Registry& registry)
       : jobs(prometheus::BuildGauge()
                  .Name("stockpot_jobs")
@@ -99,7 +99,7 @@ struct Metrics::Families {
   Family<Histogram>& call_seconds;
 };
 
-Metrics::Metrics(const std::string& version, absl::Time process_start)
+ServerMetrics::ServerMetrics(const std::string& version, absl::Time process_start)
     : registry_(std::make_shared<prometheus::Registry>()),
       families_(std::make_unique<Families>(*registry_)) {
   families_->build_info.Add({{"version", version}}).Set(1);
@@ -112,43 +112,44 @@ Metrics::Metrics(const std::string& version, absl::Time process_start)
   SetWorkers(0, 0);
 }
 
-Metrics::~Metrics() = default;
+ServerMetrics::~ServerMetrics() = default;
 
-void Metrics::SetJobs(int queued, int running) {
+void ServerMetrics::SetJobs(int queued, int running) {
   families_->jobs.Add({{"state", "queued"}}).Set(queued);
   families_->jobs.Add({{"state", "running"}}).Set(running);
 }
 
-void Metrics::CountJobEnded(const std::string& state) {
+void ServerMetrics::CountJobEnded(const std::string& state) {
   families_->jobs_ended.Add({{"state", absl::AsciiStrToLower(state)}}).Increment();
 }
 
-void Metrics::CountTaskEnded(const std::string& kind, const std::string& outcome, double seconds) {
+void ServerMetrics::CountTaskEnded(const std::string& kind, const std::string& outcome,
+                                   double seconds) {
   families_->tasks_ended.Add({{"kind", kind}, {"outcome", outcome}}).Increment();
   families_->task_seconds.Add({{"kind", kind}}, TaskBuckets()).Observe(seconds);
 }
 
-void Metrics::CountExamples(int64_t count) {
+void ServerMetrics::CountExamples(int64_t count) {
   families_->examples.Increment(static_cast<double>(std::max<int64_t>(count, 0)));
 }
 
-void Metrics::SetWorkers(int connected, int busy) {
+void ServerMetrics::SetWorkers(int connected, int busy) {
   families_->workers.Add({{"state", "idle"}}).Set(connected - busy);
   families_->workers.Add({{"state", "busy"}}).Set(busy);
 }
 
-void Metrics::CountCallStarted(const Call& call) {
+void ServerMetrics::CountCallStarted(const Call& call) {
   families_->calls_started.Add(CallLabels(call)).Increment();
 }
 
-void Metrics::CountCallEnded(const Call& call, const std::string& code, double seconds) {
+void ServerMetrics::CountCallEnded(const Call& call, const std::string& code, double seconds) {
   prometheus::Labels labels = CallLabels(call);
   families_->call_seconds.Add(labels, CallBuckets()).Observe(seconds);
   labels["grpc_code"] = code;
   families_->calls_handled.Add(labels).Increment();
 }
 
-std::string Metrics::Text() const {
+std::string ServerMetrics::Text() const {
   return prometheus::TextSerializer().Serialize(registry_->Collect());
 }
 

@@ -30,12 +30,12 @@ class Registry;
 
 namespace stockpot {
 
-class Metrics {
+class ServerMetrics {
  public:
-  Metrics(const std::string& version, absl::Time process_start);
-  ~Metrics();
-  Metrics(const Metrics&) = delete;
-  Metrics& operator=(const Metrics&) = delete;
+  ServerMetrics(const std::string& version, absl::Time process_start);
+  ~ServerMetrics();
+  ServerMetrics(const ServerMetrics&) = delete;
+  ServerMetrics& operator=(const ServerMetrics&) = delete;
 
   void SetJobs(int queued, int running);
   void CountJobEnded(const std::string& state);

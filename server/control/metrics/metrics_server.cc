@@ -54,7 +54,7 @@ void Knock(const std::string& host, int port) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::string& listen,
-                                                                    const Metrics& metrics) {
+                                                                    const ServerMetrics& metrics) {
   std::unique_ptr<MetricsServer> server;
   const absl::Status status = Guard([&] {
     auto exposer = std::make_unique<prometheus::Exposer>(listen);

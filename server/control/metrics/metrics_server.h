@@ -1,4 +1,4 @@
-// Serves Metrics over HTTP at /metrics (civetweb, behind prometheus-cpp's Exposer).
+// Serves ServerMetrics over HTTP at /metrics (civetweb, behind prometheus-cpp's Exposer).
 // Thread safety: thread-compatible.
 #ifndef STOCKPOT_SERVER_CONTROL_METRICS_METRICS_SERVER_H_
 #define STOCKPOT_SERVER_CONTROL_METRICS_METRICS_SERVER_H_
@@ -20,7 +20,7 @@ class MetricsServer {
   // `listen`: HOST:PORT, port 0 takes a free one. `metrics` must outlive the server.
   // Errors: UNAVAILABLE, the address cannot be had.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const std::string& listen,
-                                                              const Metrics& metrics);
+                                                              const ServerMetrics& metrics);
   ~MetricsServer();
 
   int port() const { return port_; }

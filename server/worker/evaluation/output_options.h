@@ -10,15 +10,10 @@
 #include <optional>
 #include <vector>
 
+#include "server/base/problem.h"
 #include "server/worker/checkpoint/state_dict.h"
 
 namespace stockpot {
-
-enum class Problem {
-  kClassification,  // logits [N, classes]
-  kRegression,      // [N] or [N, 1]
-  kLanguageModel,   // logits [N, length, vocabulary]
-};
 
 // A linear head on features: logits = scale · features · weightᵀ + bias, in float32.
 struct LinearClassifier {

@@ -17,8 +17,8 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(Metrics, CountsUnderTheDocumentedNames) {
-  Metrics metrics("1.2.3", absl::FromUnixSeconds(1000));
+TEST(ServerMetrics, CountsUnderTheDocumentedNames) {
+  ServerMetrics metrics("1.2.3", absl::FromUnixSeconds(1000));
   metrics.SetJobs(3, 2);
   metrics.CountJobEnded("SUCCEEDED");
   metrics.CountTaskEnded("measure", "ok", 2.5);
@@ -49,8 +49,8 @@ TEST(Metrics, CountsUnderTheDocumentedNames) {
 }
 
 // What Prometheus' own lint asks for: help, base units, _total on counters and only there.
-TEST(Metrics, NamesFollowTheConventions) {
-  Metrics metrics("1", absl::UnixEpoch());
+TEST(ServerMetrics, NamesFollowTheConventions) {
+  ServerMetrics metrics("1", absl::UnixEpoch());
   std::istringstream lines(metrics.Text());
   std::string line;
   std::smatch match;
@@ -68,7 +68,7 @@ TEST(Metrics, NamesFollowTheConventions) {
 }
 
 TEST(MetricsServer, ServesOnAFreePort) {
-  Metrics metrics("1", absl::UnixEpoch());
+  ServerMetrics metrics("1", absl::UnixEpoch());
   const auto server = MetricsServer::Start("127.0.0.1:0", metrics);
   ASSERT_TRUE(server.ok()) << server.status();
   const std::string response = HttpFetch((*server)->port(), "/metrics");
@@ -81,7 +81,7 @@ TEST(MetricsServer, ServesOnAFreePort) {
 TEST(MetricsServer, StopsAtOnce) {
   const absl::Time start = absl::Now();
   for (int i = 0; i < 10; ++i) {
-    Metrics metrics("1", absl::UnixEpoch());
+    ServerMetrics metrics("1", absl::UnixEpoch());
     const auto server = MetricsServer::Start("127.0.0.1:0", metrics);
     ASSERT_TRUE(server.ok()) << server.status();
   }
@@ -89,7 +89,7 @@ TEST(MetricsServer, StopsAtOnce) {
 }
 
 TEST(MetricsServer, SaysThatThePortIsTaken) {
-  Metrics metrics("1", absl::UnixEpoch());
+  ServerMetrics metrics("1", absl::UnixEpoch());
   const auto first = MetricsServer::Start("127.0.0.1:0", metrics);
   ASSERT_TRUE(first.ok()) << first.status();
   const auto second = MetricsServer::Start(absl::StrCat("127.0.0.1:", (*first)->port()), metrics);
@@ -98,7 +98,7 @@ TEST(MetricsServer, SaysThatThePortIsTaken) {
 }
 
 TEST(MetricsServer, RefusesNonsense) {
-  Metrics metrics("1", absl::UnixEpoch());
+  ServerMetrics metrics("1", absl::UnixEpoch());
   EXPECT_FALSE(MetricsServer::Start("nonsense", metrics).ok());
 }
 
