@@ -10,7 +10,10 @@
 #include <memory>
 #include <thread>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "server/base/status.h"
 #include "server/control/rpc/server.h"
 #include "server/main/config_file.h"
@@ -121,13 +124,26 @@ void AddLimitFlags(CLI::App& app, StockpotdFlags* flags) {
               "A worker that is silent for so long is taken for hung");
 }
 
+// NVIDIA's, by the driver's device files: the server has no libraries to ask.
+int CountCards() {
+  std::error_code error;
+  int count = 0;
+  for (const auto& file : std::filesystem::directory_iterator("/dev", error)) {
+    const std::string name = file.path().filename();
+    constexpr absl::string_view kPrefix = "nvidia";
+    count += name.size() > kPrefix.size() && absl::StartsWith(name, kPrefix) &&
+             std::all_of(name.begin() + kPrefix.size(), name.end(), absl::ascii_isdigit);
+  }
+  return count;
+}
+
 void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--data_folder", flags->data_folder,
                  "Jobs, facts, artifacts/ and cache/; made when missing")
       ->capture_default_str();
   app.add_option("--workers", flags->workers, "Worker processes; 0: none, jobs wait")
       ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      ->default_str("one for each card or, without cards, for each core up to 8");
   app.add_option("--device", flags->device,
                  "Where workers compute: auto (a card for each where cards are found, else the "
                  "CPU), cpu, cuda or cuda:N")
@@ -193,11 +209,19 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
     return kExitBadFlags;
   }
   if (IsOff(flags->metrics_listen)) flags->metrics_listen.clear();
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (flags->workers < 0) flags->workers = DefaultWorkers(flags->device, cores, CountCards());
   if (flags->threads_per_worker == 0) {
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
     flags->threads_per_worker = std::max(1, cores / std::max(1, flags->workers));
   }
   return std::nullopt;
+}
+
+int DefaultWorkers(const std::string& device, int cores, int cards) {
+  constexpr int kMostOnTheProcessor = 8;
+  if (device != "cpu" && device != "auto") return 1;
+  if (device == "auto" && cards > 0) return cards;
+  return std::min(cores, kMostOnTheProcessor);
 }
 
 absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {

@@ -30,7 +30,7 @@ struct StockpotdFlags {
   absl::Duration drain_timeout = absl::Seconds(10);
 
   std::string data_folder;
-  int workers = 1;
+  int workers = -1;  // until DefaultWorkers() is asked
   std::string device = "auto";
   int threads_per_worker = 0;
   std::string worker_binary;
@@ -52,6 +52,11 @@ struct StockpotdFlags {
 
 // Reads command line and file; prints help, the version or what is wrong. A value: exit with it.
 std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, StockpotdFlags* flags);
+
+// Without --workers: one for each card; without cards one for each core, each with the cores shared
+// out evenly, because small models gain more from examples side by side than from threads (1.2 to
+// 1.4 times on two cores). Not more than eight then, for each holds a model.
+int DefaultWorkers(const std::string& device, int cores, int cards);
 
 // What a flag alone cannot tell. Errors: INVALID_ARGUMENT or FAILED_PRECONDITION, naming the flag.
 absl::Status CheckStockpotdFlags(const StockpotdFlags& flags);

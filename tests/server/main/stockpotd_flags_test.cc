@@ -88,6 +88,18 @@ TEST_F(Flags, RefuseWhatIsNoDurationAndSayWhatIs) {
   EXPECT_EQ(Parse({"--max_artifact_bytes=-1"}), kExitBadFlags);
 }
 
+TEST(DefaultWorkers, OneForEachDeviceOrCore) {
+  const struct {
+    const char* device;
+    int cores, cards, workers;
+  } cases[] = {{"auto", 2, 0, 2}, {"auto", 64, 0, 8},   {"auto", 64, 4, 4},
+               {"cpu", 4, 4, 4},  {"cuda:1", 64, 4, 1}, {"auto", 1, 0, 1}};
+  for (const auto& entry : cases) {
+    EXPECT_EQ(DefaultWorkers(entry.device, entry.cores, entry.cards), entry.workers)
+        << entry.device << " " << entry.cores << " " << entry.cards;
+  }
+}
+
 TEST_F(Flags, ComeFromAFileUnderTheSameNames) {
   ASSERT_EQ(ParseFile("# comment\n"
                       "workers: 3\n"
