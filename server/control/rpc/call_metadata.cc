@@ -10,7 +10,6 @@ namespace stockpot {
 namespace {
 
 constexpr size_t kMaxClient = 63;
-constexpr size_t kMaxCallId = 128;
 
 std::string Joined(const CallMetadata& metadata, const char* key) {
   std::string text;
@@ -33,12 +32,15 @@ bool IsClient(absl::string_view client) {
          });
 }
 
+bool IsRequestId(absl::string_view request_id) {
+  return request_id.size() <= kMaxRequestId &&
+         std::all_of(request_id.begin(), request_id.end(),
+                     [](unsigned char c) { return absl::ascii_isprint(c); });
+}
+
 std::string RequestIdOf(const CallMetadata& metadata) {
   const std::string given = Joined(metadata, kRequestIdMetadata);
-  const bool usable = !given.empty() && given.size() <= kMaxCallId &&
-                      std::all_of(given.begin(), given.end(),
-                                  [](unsigned char c) { return absl::ascii_isprint(c); });
-  return usable ? given : RandomId();
+  return !given.empty() && IsRequestId(given) ? given : RandomId();
 }
 
 }  // namespace stockpot

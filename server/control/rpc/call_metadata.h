@@ -6,6 +6,7 @@
 
 #include <grpcpp/support/string_ref.h>
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -24,7 +25,11 @@ std::string ClientOf(const CallMetadata& metadata);
 // Up to 63 of A-Z, a-z, 0-9 and . _ @ -, or "".
 bool IsClient(absl::string_view client);
 
-// The one given when it is printable and at most 128 characters, else a fresh one.
+// Up to kMaxRequestId printable characters, or "": what x-request-id and a request_id may be.
+inline constexpr size_t kMaxRequestId = 128;
+bool IsRequestId(absl::string_view request_id);
+
+// The one given where IsRequestId() and not "", else a fresh one.
 std::string RequestIdOf(const CallMetadata& metadata);
 
 }  // namespace stockpot

@@ -13,7 +13,6 @@ namespace stockpot {
 namespace {
 
 constexpr size_t kMaxDisplayName = 200;
-constexpr size_t kMaxRequestId = 128;
 constexpr int kMaxLabels = 64;
 constexpr size_t kMaxLabel = 63;
 constexpr int kMaxPriority = 100;
@@ -45,10 +44,7 @@ std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& reque
   if (!request.job_id().empty() && !IsJobId(request.job_id())) {
     violations.push_back({"job_id", "must be 1 to 63 of a-z, 0-9 and '-'"});
   }
-  const std::string& request_id = request.request_id();
-  if (request_id.size() > kMaxRequestId ||
-      !std::all_of(request_id.begin(), request_id.end(),
-                   [](unsigned char c) { return absl::ascii_isprint(c); })) {
+  if (!IsRequestId(request.request_id())) {
     violations.push_back(
         {"request_id", absl::StrCat("must be at most ", kMaxRequestId, " printable characters")});
   }
