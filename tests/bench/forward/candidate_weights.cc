@@ -11,7 +11,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -21,6 +20,7 @@
 #include "server/worker/checkpoint/safetensors_writer.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "tests/bench/forward/bench.h"
 
 namespace stockpot {
 namespace {
@@ -34,18 +34,6 @@ struct Flags {
   std::string scratch;
   int tensors = 64, mib = 256, rounds = 5;
 };
-
-void Require(const absl::Status& status) {
-  if (status.ok()) return;
-  std::cerr << status << "\n";
-  std::exit(1);
-}
-
-template <typename Value>
-Value OrDie(absl::StatusOr<Value> value) {
-  Require(value.status());
-  return *std::move(value);
-}
 
 std::vector<TensorInfo> Tensors(const Flags& flags) {
   std::vector<TensorInfo> tensors;
@@ -82,13 +70,6 @@ std::unique_ptr<Runner> MakeRunner(const Flags& flags) {
   const std::string path = flags.scratch + "/architecture.pt";
   module.save(path);
   return OrDie(Runner::Load(path, "cpu"));
-}
-
-template <typename Work>
-double SecondsOf(Work work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 double Median(std::vector<double> values) {

@@ -11,12 +11,12 @@
 #include <torch/script.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "tests/bench/forward/bench.h"
 
 namespace stockpot {
 namespace {
@@ -28,19 +28,6 @@ struct Flags {
   int threads = 0, batch_size = 250, rounds = 5;
   std::string cache = "/tmp/stockpot-forward-loop";
 };
-
-template <typename Value>
-Value OrDie(absl::StatusOr<Value> value) {
-  if (value.ok()) return *std::move(value);
-  std::cerr << value.status() << "\n";
-  std::exit(1);
-}
-
-double SecondsOf(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 // The module with the checkpoint's weights, as a user of LibTorch would load them.
 torch::jit::Module LoadBare(const Flags& flags, const StateDict& weights) {
@@ -92,7 +79,7 @@ int Run(const Flags& flags) {
 
   const auto runner = OrDie(Runner::Load(flags.architecture, "cpu"));
   const std::shared_ptr<const StateDict> ingredients[] = {weights};
-  if (!runner->SetWeights(ingredients, {}, std::nullopt).ok()) return 1;
+  Require(runner->SetWeights(ingredients, {}, std::nullopt));
   torch::jit::Module bare = LoadBare(flags, *weights);
   const c10::InferenceMode inference;
   const std::vector<at::Tensor> batches = MakeBatches(*data_set, options);
