@@ -80,6 +80,9 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   command.add_flag("--angles", flags.angles, "Compare the moves of the fine-tunes from --base")
       ->group(job);
   add("--batch-size", flags.batch_size, "Examples per forward pass");
+  add("--precision", flags.precision,
+      "What models compute in when they are measured (default: float32)")
+      ->check(CLI::IsMember({"float32", "tf32", "bfloat16", "float16"}));
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");
   command
       .add_flag("--measure-again", flags.measure_again,

@@ -51,6 +51,7 @@ struct JobFlags {
   std::string on_bad_ingredient;  // fail | skip
   bool report_every_ingredient = false;
   std::optional<int32_t> batch_size;
+  std::string precision;
   std::optional<int32_t> speculation;
   bool measure_again = false;
 

@@ -42,13 +42,16 @@ Sha256& Sha256::UpdateFieldSize(uint64_t size) {
   return Update({encoded, sizeof(encoded)});
 }
 
-std::string Sha256::Finish() {
+std::string Sha256::Finish() { return absl::BytesToHexString(FinishAsBytes()); }
+
+std::string Sha256::FinishAsBytes() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   Check(EVP_DigestFinal_ex(context_.get(), digest, &size));
-  return absl::BytesToHexString({reinterpret_cast<const char*>(digest), size});
+  return {reinterpret_cast<const char*>(digest), size};
 }
 
 std::string Sha256Hex(absl::string_view bytes) { return Sha256().Update(bytes).Finish(); }
+std::string Sha256Bytes(absl::string_view bytes) { return Sha256().Update(bytes).FinishAsBytes(); }
 
 }  // namespace stockpot

@@ -29,6 +29,8 @@ class Sha256 {
   Sha256& UpdateFieldSize(uint64_t size);
   // 64 hexadecimal digits. The object may not be used after.
   std::string Finish();
+  // The same as 32 bytes.
+  std::string FinishAsBytes();
 
  private:
   struct Free {
@@ -38,6 +40,7 @@ class Sha256 {
 };
 
 std::string Sha256Hex(absl::string_view bytes);
+std::string Sha256Bytes(absl::string_view bytes);
 
 }  // namespace stockpot
 

@@ -59,6 +59,11 @@ Blend PlanState::SoupOf(const Run& run, bool mixed) const {
   return soup;
 }
 
+std::string PlanState::Numerics() const {
+  if (spec_.precision == Precision::kFloat32) return architecture_.numerics;
+  return absl::StrCat(architecture_.numerics, ", measured in ", PrecisionName(spec_.precision));
+}
+
 std::optional<Blend> PlanState::UniformSoup() const {
   const RecipeOptions& options = runs_[0].options;
   if (!options.groups.empty() && decision().order.empty()) return std::nullopt;
@@ -121,6 +126,11 @@ std::vector<std::pair<int, Blend>> PlanState::FindReportMeasures() {
       averaged.reestimated = false;
       add(data_set, averaged);
     }
+    if (decision().done && spec_.precision != Precision::kFloat32) {
+      Blend soup = SoupOf(runs_[0]);
+      soup.in_float32 = true;
+      add(data_set, soup);
+    }
     if (!spec_.report_every_ingredient) continue;
     for (int ingredient : usable_) add(data_set, Blend{{ingredient}, {}});
   }
@@ -163,7 +173,7 @@ Task PlanState::MakeWriteTask() const {
                     {"stockpot.recipe", recipe()->version()},
                     {"stockpot.ingredients", DumpJson(ingredients)},
                     {"stockpot.architecture", architecture_.digest},
-                    {"stockpot.numerics", architecture_.numerics},
+                    {"stockpot.numerics", Numerics()},
                     {"stockpot.data_sets", DumpJson(ScoresForMetadata())}};
   write.format = spec_.output_format;
   write.max_shard_bytes = spec_.max_shard_bytes;

@@ -50,6 +50,7 @@ MeasureInputs PlanState::ContextOf(int data_set) const {
   inputs.example_count = data_sets_[index]->example_count;
   if (classifiers_[index] != nullptr) inputs.classifier_digest = classifiers_[index]->digest;
   inputs.batch_size = spec_.batch_size;
+  inputs.precision = spec_.precision;
   inputs.numerics = architecture_.numerics;
   if (spec_.measure_again) inputs.scope = options_.scope;
   return inputs;
@@ -67,6 +68,7 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend, int batch_s
   MeasureInputs inputs = ContextOf(data_set);
   inputs.weights = WeightsOf(blend);
   inputs.batch_size = batch_size;
+  if (blend.in_float32) inputs.precision = Precision::kFloat32;
   inputs.keep_logits = KeepsLogits(blend);
   if (blend.reestimated) {
     inputs.batch_norm = spec_.batch_norm->data_set;
@@ -207,6 +209,7 @@ LearnInputs PlanState::LearnInputsFor(const LearnSpec& learn, const LearnEpoch& 
   inputs.measure = ContextOf(0);
   inputs.measure.weights = WeightsOf(Blend{epoch.ingredients, {}});
   inputs.measure.batch_size = learn.batch_size;
+  inputs.measure.precision = Precision::kFloat32;
   inputs.learn = learn;
   inputs.epoch = epoch.epoch;
   if (epoch.epoch > 0) {

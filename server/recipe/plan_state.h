@@ -141,6 +141,8 @@ class PlanState final : public HeldOutScores {
   // The mean of all usable ingredients, or of the best of each group; nothing while these are not
   // known.
   std::optional<Blend> UniformSoup() const;
+  // What scores depend on, in words.
+  std::string Numerics() const;
   // BatchNorm statistics are gathered anew: for every candidate, or at least for the soup.
   bool reestimates() const;
 

@@ -33,6 +33,8 @@ struct Blend {
   bool ensemble = false;
   // Its BatchNorm statistics are gathered anew.
   bool reestimated = false;
+  // Measured in FLOAT32, whatever the job's precision.
+  bool in_float32 = false;
 
   friend bool operator==(const Blend& a, const Blend& b) { return a.Members() == b.Members(); }
   template <typename H>
@@ -41,8 +43,9 @@ struct Blend {
   }
 
  private:
-  std::tuple<const std::vector<int>&, const std::vector<double>&, bool, bool> Members() const {
-    return {ingredients, coefficients, ensemble, reestimated};
+  std::tuple<const std::vector<int>&, const std::vector<double>&, bool, bool, bool> Members()
+      const {
+    return {ingredients, coefficients, ensemble, reestimated, in_float32};
   }
 };
 

@@ -230,13 +230,23 @@ Json BatchNorm(const JobSpec& spec, const PlanState& state) {
   return report;
 }
 
+Json PrecisionEffect(const JobSpec& spec, const PlanState& state) {
+  Json report = {{"precision", std::string(PrecisionName(spec.precision))}};
+  if (!state.decision().done) return report;
+  Blend soup = state.SoupOf(state.runs().front());
+  report["scores"] = Scores(spec, state, soup);
+  soup.in_float32 = true;
+  report["float32_scores"] = Scores(spec, state, soup);
+  return report;
+}
+
 Json Build(const JobSpec& spec, const PlanState& state) {
   Json report;
   report["metric"] = std::string(MetricName(spec.metric));
   report["data_sets"] = DataSets(spec, state);
   report["ingredients"] = Ingredients(spec, state);
   report["numerics"] =
-      absl::StrCat(state.architecture().numerics, ", batch size ", spec.batch_size);
+      absl::StrCat(state.Numerics(), ", batch size ", spec.batch_size);
   report["architecture_digest"] = state.architecture().digest;
   if (state.base() != nullptr) report["base_digest"] = state.base()->digest;
   if (state.recipe() == nullptr) return report;
@@ -250,6 +260,7 @@ Json Build(const JobSpec& spec, const PlanState& state) {
   if (!spec.comparisons.empty()) report["comparisons"] = Comparisons(state);
   if (spec.report_every_ingredient) report["oracles"] = Oracles(spec, state);
   if (spec.batch_norm.has_value()) report["batch_norm"] = BatchNorm(spec, state);
+  if (spec.precision != Precision::kFloat32) report["precision"] = PrecisionEffect(spec, state);
   AddAnalysis(state, &report);
   if (!run.decision.done) return report;
   report["chosen"] = state.ChosenKind();

@@ -192,6 +192,8 @@ void ReadCompute(JsonReader compute, const SpecLimits& limits, JobSpec* spec) {
   if (spec->speculation < 0) compute.AddViolation("speculation", "must not be negative");
   compute.Read("measure_again", &spec->measure_again);
   compute.Read("disable_early_stopping", &spec->disable_early_stopping);
+  spec->precision = static_cast<Precision>(
+      ReadChoice(compute, "precision", {"FLOAT32", "TF32", "BFLOAT16", "FLOAT16"}));
 }
 
 void ReadRecipes(JsonReader& reader, JobSpec* spec) {

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/json_reader.h"
+#include "server/base/precision.h"
 #include "server/base/problem.h"
 #include "server/base/score.h"
 
@@ -156,6 +157,7 @@ struct JobSpec {
   int64_t max_shard_bytes = 5'000'000'000;
   std::string output_uri;  // "": the server's data folder
   int batch_size = 250;
+  Precision precision = Precision::kFloat32;
   int speculation = 0;
   bool measure_again = false;
   bool disable_early_stopping = false;

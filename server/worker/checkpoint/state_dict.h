@@ -114,8 +114,8 @@ absl::StatusOr<std::shared_ptr<const StateDict>> OpenCheckpoint(const std::strin
 
 // What a full read of a state dict finds.
 struct ContentSummary {
-  // SHA-256 over name, dtype, shape and bytes of every tensor in name order: the same weights have
-  // the same digest in every file format.
+  // SHA-256 over name, dtype, shape and bytes (blockwise_digest.h) of every tensor in name order:
+  // the same weights have the same digest in every file format.
   std::string digest;
   // The first floating-point tensor in name order that holds a NaN or an infinity; empty when none.
   std::string non_finite_tensor;

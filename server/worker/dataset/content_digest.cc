@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "server/base/digest.h"
+#include "server/base/blockwise_digest.h"
 
 namespace stockpot {
 namespace {
@@ -43,9 +43,9 @@ std::string ContentDigest(const std::vector<InputInfo>& inputs,
   for (size_t k : order) {
     digest.UpdateField(inputs[k].name)
         .UpdateField(DTypeName(inputs[k].dtype))
-        .UpdateField(AsBytes(inputs[k].shape))
-        .UpdateField(
-            {examples[k], static_cast<size_t>(labels.example_count) * inputs[k].byte_count});
+        .UpdateField(AsBytes(inputs[k].shape));
+    UpdateFieldInParallel(
+        {examples[k], static_cast<size_t>(labels.example_count) * inputs[k].byte_count}, &digest);
   }
   return digest.Finish();
 }

@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/base/precision.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/evaluation/output_options.h"
@@ -44,6 +45,7 @@ struct MeasureOptions {
   std::vector<InputBinding> inputs;
   OutputOptions outputs;
   int batch_size = 250;
+  Precision precision = Precision::kFloat32;
   // Which examples are run, in this order; lives until the run ends. Empty: all, in their order.
   absl::Span<const int64_t> order;
   // Called after each batch with the examples done; a non-OK result ends the run with it.
@@ -133,7 +135,9 @@ class Runner {
   // Errors: INVALID_ARGUMENT inputs, outputs or class subset do not fit (reason
   // MODEL_INPUT_MISMATCH, MODEL_OUTPUT_MISMATCH, DATA_SET_INVALID); INTERNAL the model threw
   // (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process must end);
-  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); what `sink` and options.progress gave.
+  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED)
+  // the device has no such precision; what `sink` and options.progress gave. On a card one batch
+  // more than what `sink` was given has begun when it ends a run.
   virtual absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
                            const OutputSink& sink) = 0;
 

@@ -1,5 +1,6 @@
 #include "server/worker/evaluation/model_inputs.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -14,6 +15,9 @@
 
 namespace stockpot {
 namespace {
+
+constexpr int64_t kLeastCopy = 1 << 20;  // bytes that are worth the start of a thread
+constexpr int64_t kMostCopy = 256 << 20;
 
 template <typename... Parts>
 absl::Status InputMismatch(const Parts&... parts) {
@@ -48,12 +52,38 @@ at::Tensor PerChannel(const std::vector<float>& values, size_t rank, c10::Device
   return torch::tensor(values, torch::kFloat32).view(shape).to(device);
 }
 
+std::vector<int64_t> BatchShape(const InputInfo& info, int64_t batch_size) {
+  std::vector<int64_t> shape = info.shape;
+  shape.insert(shape.begin(), batch_size);
+  return shape;
+}
+
+// LibTorch's index_select knows no 8-bit floats.
+bool CanBePicked(DType dtype) {
+  return dtype != DType::kFloat8E4M3 && dtype != DType::kFloat8E5M2;
+}
+
+// In parts, so that what they pass through on their way to a card stays small.
+at::Tensor CopyAll(const DataSet& data_set, size_t input, c10::Device device) {
+  const InputInfo& info = data_set.inputs()[input];
+  const c10::ScalarType type = ToScalarType(info.dtype);
+  at::Tensor all =
+      torch::empty(BatchShape(info, data_set.size()), torch::TensorOptions(type).device(device));
+  const auto step = std::max<int64_t>(kMostCopy / static_cast<int64_t>(info.byte_count), 1);
+  for (int64_t first = 0; first < data_set.size(); first += step) {
+    const int64_t count = std::min(step, data_set.size() - first);
+    auto* const bytes = const_cast<char*>(data_set.example(input, first));
+    all.narrow(0, first, count).copy_(torch::from_blob(bytes, BatchShape(info, count), type));
+  }
+  return all;
+}
+
 }  // namespace
 
 absl::StatusOr<ModelInputs> ModelInputs::Create(const c10::FunctionSchema& forward,
                                                 const DataSet& data_set,
                                                 std::vector<InputBinding> bindings,
-                                                c10::Device device) {
+                                                c10::Device device, ResidentTensors* resident) {
   if (bindings.empty()) {
     if (data_set.inputs().size() != 1) {
       return InputMismatch("the data set has ", data_set.inputs().size(), " inputs (",
@@ -70,6 +100,7 @@ absl::StatusOr<ModelInputs> ModelInputs::Create(const c10::FunctionSchema& forwa
   ModelInputs inputs(data_set, device);
   for (const InputBinding& binding : bindings) RETURN_IF_ERROR(inputs.Bind(binding));
   RETURN_IF_ERROR(inputs.CheckArguments(forward));
+  if (resident != nullptr) inputs.KeepOnDevice(resident);
   return inputs;
 }
 
@@ -139,27 +170,53 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
   return absl::OkStatus();
 }
 
-at::Tensor ModelInputs::Read(size_t input, absl::Span<const int64_t> examples,
-                             int64_t batch_size) const {
-  const InputInfo& info = data_set_->inputs()[input];
-  std::vector<int64_t> shape = info.shape;
-  shape.insert(shape.begin(), batch_size);
-  at::Tensor batch = torch::empty(
-      shape, torch::TensorOptions(ToScalarType(info.dtype)).pinned_memory(device_.is_cuda()));
-  auto* bytes = static_cast<char*>(batch.mutable_data_ptr());
-  const size_t size = info.byte_count;
-  if (size == 0) return batch;
-  for (size_t i = 0; i < static_cast<size_t>(batch_size); ++i) {
-    const int64_t example = examples[std::min(i, examples.size() - 1)];
-    std::memcpy(bytes + i * size, data_set_->example(input, example), size);
+void ModelInputs::KeepOnDevice(ResidentTensors* resident) {
+  for (Bound& bound : bound_) {
+    const InputInfo& info = data_set_->inputs()[bound.input];
+    if (!CanBePicked(info.dtype) || info.byte_count == 0) continue;
+    std::string key = absl::StrCat("data/", data_set_->digest(), "/", bound.input);
+    auto kept = resident->Find(key);
+    if (kept == nullptr) {
+      if (!resident->MakeRoom(static_cast<size_t>(data_set_->size()) * info.byte_count)) continue;
+      kept = resident->Keep(std::move(key), {CopyAll(*data_set_, bound.input, device_)});
+    }
+    bound.all = kept->front();
   }
-  return batch;
+}
+
+at::Tensor ModelInputs::Read(const Bound& bound, absl::Span<const int64_t> examples,
+                             int64_t batch_size) const {
+  const auto example_at = [&](int64_t i) {
+    return examples[std::min(static_cast<size_t>(i), examples.size() - 1)];
+  };
+  if (bound.all.defined()) {
+    at::Tensor indices =
+        torch::empty({batch_size},
+                     torch::TensorOptions(torch::kInt64).pinned_memory(device_.is_cuda()));
+    auto* const index = indices.mutable_data_ptr<int64_t>();
+    for (int64_t i = 0; i < batch_size; ++i) index[i] = example_at(i);
+    return bound.all.index_select(0, indices.to(device_, /*non_blocking=*/true));
+  }
+  const InputInfo& info = data_set_->inputs()[bound.input];
+  const auto size = static_cast<int64_t>(info.byte_count);
+  at::Tensor batch = torch::empty(
+      BatchShape(info, batch_size),
+      torch::TensorOptions(ToScalarType(info.dtype)).pinned_memory(device_.is_cuda()));
+  if (size == 0) return batch.to(device_);
+  auto* const bytes = static_cast<char*>(batch.mutable_data_ptr());
+  at::parallel_for(0, batch_size, std::max<int64_t>(kLeastCopy / size, 1), [&](int64_t i, int64_t end) {
+    for (; i < end; ++i) {
+      std::memcpy(bytes + i * size, data_set_->example(bound.input, example_at(i)),
+                  info.byte_count);
+    }
+  });
+  return batch.to(device_, /*non_blocking=*/true);
 }
 
 Arguments ModelInputs::Batch(absl::Span<const int64_t> examples, int64_t batch_size) const {
   Arguments arguments;
   for (const Bound& bound : bound_) {
-    at::Tensor value = Read(bound.input, examples, batch_size).to(device_, /*non_blocking=*/true);
+    at::Tensor value = Read(bound, examples, batch_size);
     if (bound.to_float) value = value.to(torch::kFloat32);
     if (bound.divisor.defined()) value.div_(bound.divisor);
     if (bound.mean.defined()) value.sub_(bound.mean).div_(bound.std);
@@ -175,10 +232,9 @@ Arguments ModelInputs::Batch(absl::Span<const int64_t> examples, int64_t batch_s
 std::string ModelInputs::Describe(int64_t batch_size) const {
   return absl::StrJoin(bound_, ", ", [&](std::string* out, const Bound& bound) {
     const InputInfo& info = data_set_->inputs()[bound.input];
-    std::vector<int64_t> shape = info.shape;
-    shape.insert(shape.begin(), batch_size);
     absl::StrAppend(out, info.name, " ",
-                    TypeAndShape(bound.to_float ? DType::kFloat32 : info.dtype, shape));
+                    TypeAndShape(bound.to_float ? DType::kFloat32 : info.dtype,
+                                 BatchShape(info, batch_size)));
   });
 }
 

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "server/worker/evaluation/resident_tensors.h"
 
 namespace stockpot {
 
@@ -29,11 +30,13 @@ struct Arguments {
 class ModelInputs {
  public:
   // No bindings: the data set's only input is the first argument, scaled when it is an 8-bit image.
-  // Errors: INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) naming the binding at fault and what
+  // Where `resident` has room for all of the data set it stays there, and batches are picked on the
+  // device. Errors: INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) naming the binding at fault and what
   // there is to choose from.
   static absl::StatusOr<ModelInputs> Create(const c10::FunctionSchema& forward,
                                             const DataSet& data_set,
-                                            std::vector<InputBinding> bindings, c10::Device device);
+                                            std::vector<InputBinding> bindings, c10::Device device,
+                                            ResidentTensors* resident = nullptr);
 
   // These examples, at least one; the last one is repeated up to `batch_size`. The tensors are the
   // caller's own, so that a model may write into them.
@@ -46,6 +49,7 @@ class ModelInputs {
   struct Bound {
     size_t input = 0;      // of the data set
     std::string argument;  // empty: by position
+    at::Tensor all;        // examples on the device; undefined: they are copied batch by batch
     bool to_float = false;
     at::Tensor divisor;    // undefined: not scaled
     at::Tensor mean, std;  // undefined: not normalised; shaped to broadcast over a batch
@@ -55,7 +59,8 @@ class ModelInputs {
       : data_set_(&data_set), device_(device) {}
   absl::Status Bind(const InputBinding& binding);
   absl::Status CheckArguments(const c10::FunctionSchema& forward) const;
-  at::Tensor Read(size_t input, absl::Span<const int64_t> examples, int64_t batch_size) const;
+  void KeepOnDevice(ResidentTensors* resident);
+  at::Tensor Read(const Bound& bound, absl::Span<const int64_t> examples, int64_t batch_size) const;
 
   const DataSet* data_set_;
   c10::Device device_;

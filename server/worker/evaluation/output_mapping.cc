@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status.h"
-#include "server/worker/evaluation/torch_dtype.h"
+#include "server/worker/evaluation/torch_tensor.h"
 
 namespace stockpot {
 namespace {
@@ -28,12 +28,8 @@ absl::Status CheckSubset(const std::vector<int32_t>& subset) {
 }
 
 absl::StatusOr<at::Tensor> ReadFloats(const StateDict& tensors, size_t index, c10::Device device) {
-  std::vector<char> scratch;
-  ASSIGN_OR_RETURN(const absl::Span<const char> bytes, tensors.Read(index, &scratch));
-  const TensorInfo& info = tensors.tensors()[index];
-  at::Tensor stored = torch::empty(info.shape, torch::TensorOptions(ToScalarType(info.dtype)));
-  std::copy(bytes.begin(), bytes.end(), static_cast<char*>(stored.mutable_data_ptr()));
-  return stored.to(device, torch::kFloat32);
+  ASSIGN_OR_RETURN(const at::Tensor stored, ToDevice(tensors, index, device));
+  return stored.to(torch::kFloat32);
 }
 
 absl::Status MappingMismatch(const at::Tensor& outputs, absl::string_view expected) {

@@ -64,6 +64,13 @@ void InitializeWithoutCuda() {
   static_cast<void>(applied);
 }
 
+// Null while CUDA is not used. Not by at::Context, which would remember that there is no CUDA where
+// none is opened yet.
+c10::DeviceAllocator* FindCudaAllocator() {
+  auto* const cuda = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::kCUDA));
+  return cuda != nullptr && cuda->initialized() ? cuda : nullptr;
+}
+
 int CardCount() {
   return InitializeWithCuda() && at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0;
 }
@@ -101,11 +108,16 @@ absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device) {
   });
 }
 
+size_t FreeMemoryOf(c10::Device device) {
+  c10::DeviceAllocator* const cuda = FindCudaAllocator();
+  if (!device.is_cuda() || cuda == nullptr) return 0;
+  return cuda->getMemoryInfo(device.index()).first;
+}
+
 void ReleaseUnusedMemory() {
   malloc_trim(0);
-  // Not by at::Context, which would remember that there is no CUDA where none is opened yet.
-  auto* const cuda = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::kCUDA));
-  if (cuda == nullptr || !cuda->initialized()) return;
+  c10::DeviceAllocator* const cuda = FindCudaAllocator();
+  if (cuda == nullptr) return;
   Guard("releasing memory", [&] {
     cuda->emptyCache();
     return absl::OkStatus();

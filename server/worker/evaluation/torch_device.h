@@ -13,6 +13,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -25,6 +26,9 @@ namespace stockpot {
 absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device);
 
 DeviceInfo DescribeDevice(c10::Device device);
+
+// Bytes that nobody has taken yet; 0 of a device that is not a card. A device that was opened.
+size_t FreeMemoryOf(c10::Device device);
 
 }  // namespace stockpot
 

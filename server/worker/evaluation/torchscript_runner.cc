@@ -1,6 +1,8 @@
 #include "server/worker/evaluation/torchscript_runner.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 #include "server/worker/evaluation/batch_norm_layers.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/logits.h"
+#include "server/worker/evaluation/precision_scope.h"
 #include "server/worker/evaluation/torch_device.h"
 #include "server/worker/evaluation/torch_dtype.h"
 #include "server/worker/soup/blend_coefficients.h"
@@ -93,7 +96,13 @@ absl::StatusOr<std::unique_ptr<Runner>> TorchScriptRunner::Create(torch::jit::Mo
 }
 
 TorchScriptRunner::TorchScriptRunner(torch::jit::Module module, c10::Device device)
-    : module_(std::move(module)), device_(device), device_info_(DescribeDevice(device)) {}
+    : module_(std::move(module)),
+      device_(device),
+      device_info_(DescribeDevice(device)),
+      // The other half is for what runs.
+      resident_(FreeMemoryOf(device) / 2) {
+  if (device.is_cuda()) device_blend_.emplace(device, &resident_);
+}
 
 absl::Status TorchScriptRunner::ReadSlots() {
   std::map<std::string, std::pair<at::Tensor, bool>> by_name;
@@ -177,33 +186,62 @@ absl::Status TorchScriptRunner::SetWeights(Ingredients ingredients,
                                            absl::Span<const double> coefficients,
                                            std::optional<DType> dtype) {
   RETURN_IF_ERROR(CheckBlend(ingredients, coefficients));
-  return Guard("writing the weights", [&]() -> absl::Status {
-    at::init_num_threads();
-    return WriteBlend(ingredients, coefficients, [dtype](DType) { return dtype; });
-  });
+  at::init_num_threads();
+  return WriteBlend(ingredients, coefficients, [dtype](DType) { return dtype; });
 }
 
 absl::Status TorchScriptRunner::WriteBlend(Ingredients ingredients,
                                            absl::Span<const double> coefficients,
                                            const DTypeOf& dtype_of) {
   const c10::InferenceMode inference;
+  const auto write = [&] {
+    return Guard("writing the weights",
+                 [&] { return WriteSlots(ingredients, coefficients, dtype_of); });
+  };
+  absl::Status status = write();
+  if (absl::IsResourceExhausted(status) && GiveUpResident()) status = write();
+  return status;
+}
+
+absl::Status TorchScriptRunner::WriteSlots(Ingredients ingredients,
+                                           absl::Span<const double> coefficients,
+                                           const DTypeOf& dtype_of) {
   const std::vector<TensorInfo>& given = ingredients[0]->tensors();
-  sums_.Begin(ingredients, coefficients);
+  std::vector<DeviceBlend::Wanted> on_device;
+  // Not beside a card's, which makes nearly all: sums must be of every tensor.
+  const bool in_memory = !device_blend_.has_value();
+  if (in_memory) sums_.Begin(ingredients, coefficients);
   for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
     const std::optional<size_t> index = FindTensor(given, tensors_[i].name);
     if (!index.has_value()) {
-      slots_[i].tensor.copy_(slots_[i].original);
+      slot.tensor.copy_(slot.original);
       continue;
     }
-    slots_[i].overwritten = true;
+    slot.overwritten = true;
+    const DType stored = given[*index].dtype;
+    const DType rounded = BlendDType(stored, dtype_of(stored));
+    if (!in_memory && DeviceBlend::CanMake(stored, rounded)) {
+      on_device.push_back({*index, rounded, slot.tensor});
+      continue;
+    }
     RETURN_IF_ERROR(
         Annotate(Write(ingredients,
                        CoefficientsOfTensor(coefficients, ingredients.size(), given.size(), *index),
-                       *index, dtype_of(given[*index].dtype), &slots_[i].tensor),
+                       *index, dtype_of(stored), &slot.tensor),
                  absl::StrCat("tensor '", given[*index].name, "'")));
   }
-  sums_.End();
-  return absl::OkStatus();
+  if (in_memory) sums_.End();
+  if (on_device.empty()) return absl::OkStatus();
+  return device_blend_->Write(ingredients, coefficients, on_device);
+}
+
+bool TorchScriptRunner::GiveUpResident() {
+  if (!device_blend_.has_value()) return false;
+  device_blend_.reset();
+  resident_.GiveUp();
+  ReleaseUnusedMemory();
+  return true;
 }
 
 absl::Status TorchScriptRunner::Write(Ingredients ingredients,
@@ -220,50 +258,100 @@ absl::Status TorchScriptRunner::Write(Ingredients ingredients,
   auto* bytes = static_cast<char*>(blend.mutable_data_ptr());
   RETURN_IF_ERROR(BlendTensor(ingredients, coefficients, index, dtype,
                               absl::MakeSpan(bytes, static_cast<size_t>(blend.nbytes())),
-                              sums_.Of(index), InParallel));
+                              device_blend_.has_value() ? KeptSum() : sums_.Of(index), InParallel));
   // The card's stream orders the copy before what runs next, and torch keeps the pinned memory
   // until then.
   if (!direct) target->copy_(blend, /*non_blocking=*/target->is_cuda());
   return absl::OkStatus();
 }
 
+// A batch that runs, or has run.
+struct TorchScriptRunner::Launched {
+  absl::Span<const int64_t> examples;
+  at::Tensor logits;               // in memory; of a card's batch once it is done
+  std::optional<c10::Event> done;  // none: it is done
+};
+
 absl::Status TorchScriptRunner::Run(const DataSet& data_set, const MeasureOptions& options,
                                     const OutputSink& sink) {
   if (options.batch_size < 1) return absl::InvalidArgumentError("the batch size must be positive");
-  return Guard("running the model", [&]() -> absl::Status {
-    at::init_num_threads();
-    const c10::InferenceMode inference;
-    return RunBatches(data_set, options, sink);
-  });
-}
-
-absl::Status TorchScriptRunner::RunBatches(const DataSet& data_set, const MeasureOptions& options,
-                                           const OutputSink& sink) {
-  const torch::jit::Method forward = module_.get_method("forward");
-  ASSIGN_OR_RETURN(
-      const ModelInputs inputs,
-      ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs, device_));
-  ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
-  OutputBatch batch{.examples = {}, .classes = 0, .values = {}};
+  RETURN_IF_ERROR(CheckPrecision(device_, options.precision));
   std::vector<int64_t> all;
   if (options.order.empty()) {
     all.resize(static_cast<size_t>(data_set.size()));
     std::iota(all.begin(), all.end(), 0);
   }
   const absl::Span<const int64_t> order = options.order.empty() ? all : options.order;
-  const auto total = static_cast<int64_t>(order.size());
-  for (int64_t first = 0; first < total; first += options.batch_size) {
-    const int64_t count = std::min<int64_t>(options.batch_size, total - first);
-    batch.examples = order.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    const auto logits = Forward(inputs.Batch(batch.examples, options.batch_size), options, mapping);
-    if (!logits.ok()) {
-      return Annotate(logits.status(),
+  RunState state;
+  const auto run = [&] {
+    return Guard("running the model", [&]() -> absl::Status {
+      at::init_num_threads();
+      const c10::InferenceMode inference;
+      const PrecisionScope precision(device_, options.precision);
+      return RunBatches(data_set, options, order, sink, &state);
+    });
+  };
+  absl::Status status = run();
+  // What the sink was given once it must not be given again.
+  if (absl::IsResourceExhausted(status) && !state.handing_on && GiveUpResident()) status = run();
+  return status;
+}
+
+absl::Status TorchScriptRunner::RunBatches(const DataSet& data_set, const MeasureOptions& options,
+                                           absl::Span<const int64_t> order, const OutputSink& sink,
+                                           RunState* state) {
+  const torch::jit::Method forward = module_.get_method("forward");
+  ASSIGN_OR_RETURN(const ModelInputs inputs,
+                   ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs,
+                                       device_, &resident_));
+  ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
+  std::optional<Launched> running;
+  for (size_t first = static_cast<size_t>(state->next); first < order.size();) {
+    const auto examples = order.subspan(first, static_cast<size_t>(options.batch_size));
+    auto launched = Launch(examples, inputs, mapping, options);
+    if (!launched.ok()) {
+      return Annotate(launched.status(),
                       absl::StrCat("model given ", inputs.Describe(options.batch_size)));
     }
-    RETURN_IF_ERROR(NextBatch(*logits, first, count, &batch));
-    RETURN_IF_ERROR(sink(batch));
-    if (options.progress) RETURN_IF_ERROR(options.progress(first + count));
+    // A card runs one batch while the outputs of the one before are scored.
+    if (running.has_value()) RETURN_IF_ERROR(Finish(*running, options, sink, state));
+    running.reset();
+    if (launched->done.has_value()) {
+      running = *std::move(launched);
+    } else {
+      RETURN_IF_ERROR(Finish(*launched, options, sink, state));
+    }
+    first += examples.size();
   }
+  return running.has_value() ? Finish(*running, options, sink, state) : absl::OkStatus();
+}
+
+absl::StatusOr<TorchScriptRunner::Launched> TorchScriptRunner::Launch(
+    absl::Span<const int64_t> examples, const ModelInputs& inputs, const OutputMapping& mapping,
+    const MeasureOptions& options) {
+  ASSIGN_OR_RETURN(const at::Tensor logits,
+                   Forward(inputs.Batch(examples, options.batch_size), options, mapping));
+  Launched launched{examples, logits.contiguous(), std::nullopt};
+  if (!device_.is_cuda()) return launched;
+  launched.logits = torch::empty(
+      logits.sizes(), torch::TensorOptions(logits.scalar_type()).pinned_memory(true));
+  launched.logits.copy_(logits, /*non_blocking=*/true);
+  launched.done.emplace(device_.type());
+  launched.done->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  return launched;
+}
+
+absl::Status TorchScriptRunner::Finish(const Launched& launched, const MeasureOptions& options,
+                                       const OutputSink& sink, RunState* state) {
+  state->handing_on = true;
+  if (launched.done.has_value()) launched.done->synchronize();
+  const auto count = static_cast<int64_t>(launched.examples.size());
+  state->batch.examples = launched.examples;
+  RETURN_IF_ERROR(NextBatch(launched.logits, state->next, count, &state->batch));
+  state->next += count;
+  RETURN_IF_ERROR(sink(state->batch));
+  if (options.progress) RETURN_IF_ERROR(options.progress(state->next));
+  state->handing_on = false;
   return absl::OkStatus();
 }
 
@@ -273,9 +361,7 @@ absl::StatusOr<at::Tensor> TorchScriptRunner::Forward(Arguments arguments,
   return Guard("forward()", [&]() -> absl::StatusOr<at::Tensor> {
     const c10::IValue output =
         module_.get_method("forward")(std::move(arguments.positional), arguments.named);
-    ASSIGN_OR_RETURN(const at::Tensor logits,
-                     FindLogits(output, options.batch_size, options.outputs.problem, mapping));
-    return logits.to(torch::kCPU).contiguous();
+    return FindLogits(output, options.batch_size, options.outputs.problem, mapping);
   });
 }
 

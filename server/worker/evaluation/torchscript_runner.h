@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "server/worker/evaluation/device_blend.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/model_inputs.h"
 #include "server/worker/evaluation/output_mapping.h"
+#include "server/worker/evaluation/resident_tensors.h"
 #include "server/worker/soup/running_sums.h"
 
 namespace stockpot {
@@ -56,6 +58,14 @@ class TorchScriptRunner final : public Runner {
     bool overwritten = false;
   };
 
+  // What a run has come to.
+  struct RunState {
+    int64_t next = 0;  // the first example, by its place in the order, that the sink was not given
+    OutputBatch batch{.examples = {}, .classes = 0, .values = {}};
+    bool handing_on = false;
+  };
+  struct Launched;
+
   TorchScriptRunner(torch::jit::Module module, c10::Device device);
   absl::Status ReadSlots();
   absl::Status AddSlot(const std::string& name, const at::Tensor& tensor, bool is_buffer);
@@ -64,15 +74,26 @@ class TorchScriptRunner final : public Runner {
   // Of a blend that CheckBlend held for.
   absl::Status WriteBlend(Ingredients ingredients, absl::Span<const double> coefficients,
                           const DTypeOf& dtype_of);
+  absl::Status WriteSlots(Ingredients ingredients, absl::Span<const double> coefficients,
+                          const DTypeOf& dtype_of);
+  // Sums in memory what LibTorch's operators would give other bits for.
   absl::Status Write(Ingredients ingredients, absl::Span<const double> coefficients, size_t index,
                      std::optional<DType> dtype, at::Tensor* target);
   absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
-                          const OutputSink& sink);
-  // Logits as FindLogits() gives them, contiguous on the CPU.
+                          absl::Span<const int64_t> order, const OutputSink& sink, RunState* state);
+  // Begins the batch of these examples; on a card it runs on when this returns.
+  absl::StatusOr<Launched> Launch(absl::Span<const int64_t> examples, const ModelInputs& inputs,
+                                  const OutputMapping& mapping, const MeasureOptions& options);
+  // Waits for its outputs and hands them on.
+  absl::Status Finish(const Launched& launched, const MeasureOptions& options,
+                      const OutputSink& sink, RunState* state);
+  // Logits as FindLogits() gives them, on the device.
   absl::StatusOr<at::Tensor> Forward(Arguments arguments, const MeasureOptions& options,
                                      const OutputMapping& mapping) const;
   absl::StatusOr<std::vector<TensorValue>> GatherBatches(const DataSet& data_set,
                                                          const BatchNormOptions& options);
+  // After memory ran out: whether a part of it was taken by what only saves time, and is free now.
+  bool GiveUpResident();
 
   torch::jit::Module module_;
   const c10::Device device_;
@@ -82,6 +103,9 @@ class TorchScriptRunner final : public Runner {
   std::vector<std::string> batch_norms_;
   std::vector<Slot> slots_;  // of tensors_, in the same order
   RunningSums sums_;         // of the tensors that the last checkpoints had
+  // Of a card; elsewhere nothing is resident.
+  ResidentTensors resident_;
+  std::optional<DeviceBlend> device_blend_;
 };
 
 }  // namespace stockpot

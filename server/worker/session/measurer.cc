@@ -70,6 +70,7 @@ absl::StatusOr<Measurer::Opened> Measurer::Open(const worker::v1::Measure& measu
                    sources_->OpenDataSet(data_set, measure.data_set_digest(), reading));
   ASSIGN_OR_RETURN(opened.batch_norm, OpenBatchNormData(measure, sources_, reading));
   ASSIGN_OR_RETURN(opened.outputs.problem, ToProblem(measure.problem()));
+  ASSIGN_OR_RETURN(opened.precision, ToPrecision(measure.precision()));
   // Before a model is loaded.
   RETURN_IF_ERROR(Annotate(CheckProblem(opened.outputs.problem, *opened.data_set),
                            absl::StrCat("data set ", data_set.uri())));
@@ -109,6 +110,7 @@ absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& bl
   options.inputs = ToInputBindings(opened.measure->inputs());
   options.outputs = opened.outputs;
   options.batch_size = batch_size;
+  options.precision = opened.precision;
   options.order = order;
   options.progress = [&](int64_t done) { return progress(opened.gathered() + done, 0); };
   RETURN_IF_ERROR(progress(opened.gathered(), 0));

@@ -67,6 +67,7 @@ class Measurer {
     std::shared_ptr<const DataSet> data_set;
     std::shared_ptr<const DataSet> batch_norm;  // null: statistics are averaged like weights
     OutputOptions outputs;
+    Precision precision = Precision::kFloat32;
 
     // Of a pass: those that BatchNorm layers gather from come first, at most all of them.
     int64_t gathered() const { return batch_norm == nullptr ? 0 : batch_norm->size(); }

@@ -135,6 +135,23 @@ absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem) {
   }
 }
 
+absl::StatusOr<Precision> ToPrecision(v1::Compute::Precision precision) {
+  switch (precision) {
+    case v1::Compute::PRECISION_UNSPECIFIED:
+    case v1::Compute::FLOAT32:
+      return Precision::kFloat32;
+    case v1::Compute::TF32:
+      return Precision::kTf32;
+    case v1::Compute::BFLOAT16:
+      return Precision::kBFloat16;
+    case v1::Compute::FLOAT16:
+      return Precision::kFloat16;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown precision ", static_cast<int>(precision)));
+  }
+}
+
 std::string EncodeMeasurement(const Measurement& measurement, worker::v1::Measured* measured) {
   measured->set_example_count(measurement.example_count);
   measured->set_top1_correct(measurement.top1_correct);

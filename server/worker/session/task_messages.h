@@ -24,6 +24,7 @@ std::vector<InputBinding> ToInputBindings(
 
 // INVALID_ARGUMENT for a value this release does not know.
 absl::StatusOr<Problem> ToProblem(v1::EvaluationPlan::Problem problem);
+absl::StatusOr<Precision> ToPrecision(v1::Compute::Precision precision);
 
 // INVALID_ARGUMENT for a metric this release does not know.
 absl::StatusOr<ScoreBar> ToScoreBar(const worker::v1::Bar& bar);

@@ -9,11 +9,13 @@
 #define STOCKPOT_SERVER_WORKER_SOUP_RUNNING_SUMS_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/soup/blend_weights.h"
+#include "server/worker/soup/summed_ingredients.h"
 
 namespace stockpot {
 
@@ -30,14 +32,10 @@ class RunningSums {
   void End();
 
  private:
-  using Ingredients = std::vector<std::shared_ptr<const StateDict>>;
-
+  SummedIngredients summed_;
   std::vector<std::unique_ptr<char[]>> sums_;  // by tensor; null: not made yet
   std::vector<TensorInfo> tensors_;            // whose room that is
-  // What every sum is of, by identity: a StateDict never changes. Empty while a blend is made.
-  Ingredients summed_;
-  size_t begin_with_ = 0;  // ingredients that are summed, of the blend that is made
-  Ingredients next_;       // summed once it is made; empty: it uses no sums
+  std::optional<size_t> begin_with_;  // ingredients that are summed, of the blend that is made
 };
 
 }  // namespace stockpot

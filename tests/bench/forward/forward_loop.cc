@@ -2,11 +2,13 @@
 // run.
 //
 //   forward_loop ARCHITECTURE CHECKPOINT DATA_SET [--threads N] [--batch_size N] [--rounds N]
+//       [--device cuda] [--precision BFLOAT16]
 //
 // DATA_SET is a safetensors file with images [N, C, H, W] of uint8 and labels. "bare" only runs
-// forward() on float batches that are made before the clock starts: no reading, no conversion, no
-// scores. "evaluation" is all that Runner::Measure does: bytes to floats, forward, exact metrics.
-// Prints a line of JSON a round: examples per second of each and their ratio.
+// forward() on float batches that are on the device before the clock starts: no reading, no
+// conversion, no scores. "evaluation" is all that Runner::Measure does: bytes to floats, forward, exact metrics.
+// Prints a line of JSON a round: examples per second of each, their ratio, and how long new weights
+// take.
 #include <ATen/Parallel.h>
 #include <torch/script.h>
 
@@ -16,6 +18,8 @@
 
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/evaluation/evaluator.h"
+#include "server/worker/evaluation/precision_scope.h"
+#include "server/worker/evaluation/torch_device.h"
 #include "tests/bench/forward/bench.h"
 
 namespace stockpot {
@@ -26,12 +30,14 @@ using Json = nlohmann::ordered_json;
 struct Flags {
   std::string architecture, checkpoint, data_set;
   int threads = 0, batch_size = 250, rounds = 5;
+  std::string device = "cpu", precision = "FLOAT32";
   std::string cache = "/tmp/stockpot-forward-loop";
 };
 
 // The module with the checkpoint's weights, as a user of LibTorch would load them.
 torch::jit::Module LoadBare(const Flags& flags, const StateDict& weights) {
-  torch::jit::Module module = torch::jit::load(flags.architecture);
+  torch::jit::Module module =
+      torch::jit::load(flags.architecture, OrDie(OpenTorchDevice(flags.device)));
   module.eval();
   const torch::NoGradGuard no_grad;
   for (const auto& parameter : module.named_parameters()) {
@@ -45,7 +51,17 @@ torch::jit::Module LoadBare(const Flags& flags, const StateDict& weights) {
   return module;
 }
 
-std::vector<at::Tensor> MakeBatches(const DataSet& data_set, const MeasureOptions& options) {
+Precision ParsePrecision(const std::string& name) {
+  for (const Precision known :
+       {Precision::kTf32, Precision::kBFloat16, Precision::kFloat16, Precision::kFloat32}) {
+    if (PrecisionName(known) == name) return known;
+  }
+  std::cerr << "unknown precision " << name << "\n";
+  std::exit(2);
+}
+
+std::vector<at::Tensor> MakeBatches(const DataSet& data_set, const MeasureOptions& options,
+                                    c10::Device device) {
   const InputInfo& info = data_set.inputs()[0];
   const InputBinding& binding = options.inputs[0];
   const auto constant = [](const std::vector<float>& values) {
@@ -57,7 +73,8 @@ std::vector<at::Tensor> MakeBatches(const DataSet& data_set, const MeasureOption
     shape.insert(shape.begin(), std::min<int64_t>(options.batch_size, data_set.size() - first));
     auto* bytes = const_cast<char*>(data_set.example(0, first));
     const at::Tensor images = torch::from_blob(bytes, shape, torch::kUInt8).to(torch::kFloat32);
-    batches.push_back((images / 255 - constant(binding.mean)) / constant(binding.std));
+    batches.push_back(
+        ((images / 255 - constant(binding.mean)) / constant(binding.std)).to(device));
   }
   return batches;
 }
@@ -77,14 +94,20 @@ int Run(const Flags& flags) {
                      .mean = {0.4914f, 0.4822f, 0.4465f},
                      .std = {0.2470f, 0.2435f, 0.2616f}}};
 
-  const auto runner = OrDie(Runner::Load(flags.architecture, "cpu"));
+  options.precision = ParsePrecision(flags.precision);
+
+  const c10::Device device = OrDie(OpenTorchDevice(flags.device));
+  const auto runner = OrDie(Runner::Load(flags.architecture, flags.device));
   const std::shared_ptr<const StateDict> ingredients[] = {weights};
   Require(runner->SetWeights(ingredients, {}, std::nullopt));
   torch::jit::Module bare = LoadBare(flags, *weights);
   const c10::InferenceMode inference;
-  const std::vector<at::Tensor> batches = MakeBatches(*data_set, options);
+  const std::vector<at::Tensor> batches = MakeBatches(*data_set, options, device);
   const auto run_bare = [&] {
-    for (const at::Tensor& batch : batches) bare.forward({batch});
+    const PrecisionScope precision(device, options.precision);
+    at::Tensor last;
+    for (const at::Tensor& batch : batches) last = bare.forward({batch}).toTensor();
+    last.flatten()[0].item();  // until the device is done
   };
   const auto evaluate = [&] { OrDie(runner->Measure(*data_set, options)); };
   run_bare();  // warm, and profiled by TorchScript's executor
@@ -97,10 +120,15 @@ int Run(const Flags& flags) {
     double theirs = SecondsOf(run_bare);
     const double ours = SecondsOf(evaluate) + SecondsOf(evaluate);
     theirs += SecondsOf(run_bare);
+    const double weights =
+        SecondsOf([&] { Require(runner->SetWeights(ingredients, {}, std::nullopt)); });
     std::cout << Json({{"round", round},
                        {"evaluation_examples_per_second", std::round(2 * examples / ours)},
                        {"bare_examples_per_second", std::round(2 * examples / theirs)},
                        {"ratio", std::round(theirs / ours * 1000) / 1000},
+                       {"weights_seconds", weights},
+                       {"device", runner->device().name},
+                       {"precision", flags.precision},
                        {"threads", at::get_num_threads()},
                        {"batch_size", flags.batch_size}})
                      .dump()
@@ -121,6 +149,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", flags.threads, "0: one per core");
   app.add_option("--batch_size", flags.batch_size)->check(CLI::PositiveNumber);
   app.add_option("--rounds", flags.rounds);
+  app.add_option("--device", flags.device, "cpu or cuda");
+  app.add_option("--precision", flags.precision, "FLOAT32, TF32, BFLOAT16, FLOAT16");
   CLI11_PARSE(app, argc, argv);
   return stockpot::Run(flags);
 }

@@ -55,6 +55,8 @@ TEST(Submit, MakesTheSpecOfItsFlags) {
                                                           "bfloat16",
                                                           "--batch-size",
                                                           "64",
+                                                          "--precision",
+                                                          "bfloat16",
                                                           "--on-bad-ingredient",
                                                           "skip",
                                                           "--name",
@@ -69,6 +71,7 @@ TEST(Submit, MakesTheSpecOfItsFlags) {
                                                           "mine"});
   const v1::JobSpec& spec = request.job().spec();
   EXPECT_EQ(spec.model().architecture_uri(), "/arch.pt");
+  EXPECT_EQ(spec.compute().precision(), v1::Compute::BFLOAT16);
   ASSERT_EQ(spec.ingredients_size(), 4);
   EXPECT_EQ(spec.ingredients(0).uri(), client.folder / "B.safetensors") << "byte order";
   EXPECT_EQ(spec.ingredients(1).uri(), client.folder / "a.safetensors");

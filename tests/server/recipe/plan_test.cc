@@ -151,6 +151,7 @@ const Case kCases[] = {
        {{"data_set", {{"uri", "/data/train.safetensors"}}}, {"scope", "FINAL_SOUP"}}}}},
     {"BatchNormWithoutLayers",
      {{"batch_norm", {{"data_set", {{"uri", "/data/train.safetensors"}}}}}}},
+    {"InBFloat16", {{"compute", {{"precision", "BFLOAT16"}}}}},
     {"HeldOutAlsoReported",
      {{"evaluation",
        {{"report_sets",
@@ -228,10 +229,32 @@ TEST(Plan, TheReportTellsWhatWasAskedFor) {
   EXPECT_EQ(report["landscape"]["points"].size(), 9u);
   EXPECT_EQ(report["landscape"]["second_squared"], 2.0);
 
+  report = report_of(extras["InBFloat16"]);
+  EXPECT_EQ(report["precision"]["precision"], "BFLOAT16");
+  EXPECT_EQ(report["precision"]["scores"].size(), 2u);
+  EXPECT_EQ(report["precision"]["float32_scores"].size(), 2u);
+  EXPECT_NE(report["numerics"].get<std::string>().find("BFLOAT16"), std::string::npos);
+  EXPECT_FALSE(report_of(extras["Top5"]).contains("precision")) << "FLOAT32 against itself";
+
   report = report_of(extras["BatchNormOfTheSoup"]);
   EXPECT_EQ(report["batch_norm"]["scope"], "FINAL_SOUP");
   report = report_of(extras["BatchNormWithoutLayers"]);
   EXPECT_FALSE(report["batch_norm"]["note"].get<std::string>().empty());
+}
+
+// Facts of FLOAT32 are those from before there was a choice.
+TEST(Plan, ScoresInAnotherPrecisionAreOtherFacts) {
+  MeasureInputs inputs;
+  inputs.data_set.uri = "/data";
+  const std::string exact = MeasureKey(inputs);
+  EXPECT_FALSE(MeasureJson(inputs).contains("precision"));
+  std::set<std::string> keys = {exact};
+  for (const auto precision : {Precision::kTf32, Precision::kBFloat16, Precision::kFloat16}) {
+    inputs.precision = precision;
+    keys.insert(MeasureKey(inputs));
+    EXPECT_EQ(MeasureJson(inputs)["precision"], std::string(PrecisionName(precision)));
+  }
+  EXPECT_EQ(keys.size(), 4u);
 }
 
 TEST(Plan, AtMostOneOfAGroupIsInASoup) {

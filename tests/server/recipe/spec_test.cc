@@ -41,6 +41,7 @@ TEST(JobSpec, ReadsTheJsonMappingsSpellings) {
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->batch_size, 16);
   EXPECT_EQ(spec->speculation, 3);
+  EXPECT_EQ(spec->precision, Precision::kFloat32);
 }
 
 struct SpecCase {
@@ -132,6 +133,7 @@ TEST(JobSpec, NamesTheFieldAtFault) {
       {"spec.compute.batch_size", {{"compute", {{"batch_size", -1}}}}},
       {"spec.compute.batch_size", {{"compute", {{"batch_size", 65537}}}}},
       {"spec.compute.batch_size", {{"compute", {{"batch_size", 1.5}}}}},
+      {"spec.compute.precision", {{"compute", {{"precision", "FLOAT64"}}}}},
       {"spec.compute.speculation", {{"compute", {{"speculation", -1}}}}},
       {"spec.on_bad_ingredient", {{"on_bad_ingredient", "IGNORE"}}},
   };

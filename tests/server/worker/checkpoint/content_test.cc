@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "server/worker/checkpoint/content_summary.h"
 #include "tests/server/worker/checkpoint/checkpoint_files.h"
 
 namespace stockpot {
@@ -42,6 +43,28 @@ TEST(SummarizeContent, DigestTellsNameDTypeShapeAndBytesApart) {
   }
   EXPECT_EQ(digests[0], Digest(One("I32", "[2]", bytes)));
   EXPECT_EQ(SummarizeContent(*One("I32", "[2]", bytes))->byte_count, 8u);
+}
+
+TEST(SummarizeContent, LargeTensorsHaveOneDigestWholeAndInParts) {
+  std::string bytes((5 << 20) + 8, '\1');
+  const auto made = [&] { return One("F32", absl::StrCat("[", bytes.size() / 4, "]"), bytes); };
+  const auto in_parts = [](const StateDict& tensors) {
+    std::vector<char> scratch;
+    const absl::Span<const char> elements = *tensors.Read(0, &scratch);
+    ContentSummarizer content;
+    for (size_t at = 0; at < elements.size(); at += 999'996) {
+      content.AddPart(tensors.tensors()[0], at, elements.subspan(at, 999'996));
+    }
+    return content.Finish();
+  };
+  const auto model = made();
+  EXPECT_EQ(in_parts(*model).digest, Digest(model));
+  EXPECT_EQ(SummarizeContent(*model)->non_finite_tensor, "");
+  const size_t late = 3 << 20;
+  bytes.replace(late, 4, std::string("\0\0\x80\x7f", 4));
+  EXPECT_NE(Digest(made()), Digest(model));
+  EXPECT_EQ(SummarizeContent(*made())->non_finite_tensor, "w");
+  EXPECT_EQ(in_parts(*made()).non_finite_tensor, "w");
 }
 
 TEST(SummarizeContent, FindsTheTensorThatIsNotFinite) {

@@ -22,8 +22,8 @@ using Ingredients = std::vector<std::shared_ptr<const StateDict>>;
 
 inline constexpr size_t kIngredients = 3, kInputs = 4, kClasses = 3, kExamples = 10;
 
-inline std::unique_ptr<Runner> Load(const std::string& model) {
-  auto runner = Runner::Load("tests/support/models/" + model, "cpu");
+inline std::unique_ptr<Runner> Load(const std::string& model, const std::string& device = "cpu") {
+  auto runner = Runner::Load("tests/support/models/" + model, device);
   EXPECT_TRUE(runner.ok()) << runner.status();
   return *std::move(runner);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/digest.h"
 #include "server/worker/dataset/data_set.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
 
@@ -26,6 +27,7 @@ class MemoryDataSet final : public DataSet {
                          tensor.info.dtype,
                          {shape.begin() + 1, shape.end()},
                          tensor.bytes.size() / static_cast<size_t>(size())});
+      digest_ += Sha256Hex(tensor.bytes);  // of all that is looked up by it
     }
   }
 
@@ -73,7 +75,7 @@ class MemoryDataSet final : public DataSet {
   const Labels labels_;
   std::vector<InputInfo> inputs_;
   const std::vector<std::string> empty_;
-  const std::string digest_;
+  std::string digest_;
 };
 
 }  // namespace stockpot

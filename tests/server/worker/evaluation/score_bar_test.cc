@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t kBatch = 3;
 
 // What a model gave, and what it should have given.
-struct Outputs {
+struct ScoredOutputs {
   Problem problem;
   std::vector<float> values;  // [examples, length, classes]
   int64_t classes, length;
@@ -39,7 +39,7 @@ std::vector<int64_t> DrawLabels(size_t count, int64_t classes, std::mt19937* ran
   return labels;
 }
 
-Outputs DrawOutputs(Problem problem, std::mt19937* random) {
+ScoredOutputs DrawOutputs(Problem problem, std::mt19937* random) {
   const auto examples = static_cast<size_t>(5 + (*random)() % 60);
   if (problem == Problem::kRegression) {
     const std::vector<float> targets = Draw(examples, random);
@@ -60,7 +60,7 @@ Outputs DrawOutputs(Problem problem, std::mt19937* random) {
 
 // Adds them in this order; `after_batch` says whether to go on.
 template <typename AfterBatch>
-void AddAll(const Outputs& outputs, absl::Span<const int64_t> order, Metrics* metrics,
+void AddAll(const ScoredOutputs& outputs, absl::Span<const int64_t> order, Metrics* metrics,
             AfterBatch after_batch) {
   const auto width = static_cast<size_t>(outputs.length * outputs.classes);
   for (size_t first = 0; first < order.size(); first += kBatch) {
@@ -83,13 +83,13 @@ void AddAll(const Outputs& outputs, absl::Span<const int64_t> order, Metrics* me
   }
 }
 
-std::vector<int64_t> InOrder(const Outputs& outputs) {
+std::vector<int64_t> InOrder(const ScoredOutputs& outputs) {
   std::vector<int64_t> order(static_cast<size_t>(outputs.data_set.size()));
   std::iota(order.begin(), order.end(), 0);
   return order;
 }
 
-Measurement MeasureAll(const Outputs& outputs, const std::vector<int64_t>& order) {
+Measurement MeasureAll(const ScoredOutputs& outputs, const std::vector<int64_t>& order) {
   const auto metrics = *Metrics::Create(outputs.problem, outputs.data_set);
   AddAll(outputs, order, metrics.get(), [] { return true; });
   return metrics->Finish();
@@ -119,7 +119,7 @@ TEST(EarlyStopping, NeverDropsWhatClearsTheBar) {
   std::map<Metric, int> dropped_early, cleared;
   for (int round = 0; round < 1500; ++round) {
     const auto problem = static_cast<Problem>(round % 3);
-    const Outputs outputs = DrawOutputs(problem, &random);
+    const ScoredOutputs outputs = DrawOutputs(problem, &random);
     std::vector<int64_t> order = InOrder(outputs);
     if (problem != Problem::kLanguageModel) std::shuffle(order.begin(), order.end(), random);
     const Score score = ScoreOf(MeasureAll(outputs, InOrder(outputs)));
@@ -154,7 +154,7 @@ TEST(EarlyStopping, NeverDropsWhatClearsTheBar) {
 TEST(EarlyStopping, AnyOrderGivesTheSameMeasurement) {
   std::mt19937 random(12);
   for (int round = 0; round < 100; ++round) {
-    const Outputs outputs = DrawOutputs(static_cast<Problem>(round % 2), &random);
+    const ScoredOutputs outputs = DrawOutputs(static_cast<Problem>(round % 2), &random);
     const Measurement expected = MeasureAll(outputs, InOrder(outputs));
     std::vector<int64_t> order = InOrder(outputs);
     std::shuffle(order.begin(), order.end(), random);
@@ -172,7 +172,7 @@ TEST(EarlyStopping, AnyOrderGivesTheSameMeasurement) {
 
 TEST(EarlyStopping, OneMoreWrongThanTheBarAllowsIsTheProof) {
   // 10 examples, 7 right is the bar: 3 wrong ones tie with it, 4 are worse.
-  const Outputs outputs{Problem::kClassification, std::vector<float>(20, 0.0f), 2, 1,
+  const ScoredOutputs outputs{Problem::kClassification, std::vector<float>(20, 0.0f), 2, 1,
                         MemoryDataSet::OfClasses({1, 1, 1, 1, 0, 0, 0, 0, 0, 0})};
   for (const bool ties_win : {false, true}) {
     const auto metrics = *Metrics::Create(outputs.problem, outputs.data_set);

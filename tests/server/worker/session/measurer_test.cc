@@ -29,6 +29,20 @@ TEST_F(MeasurerTest, ClassificationCountsByClass) {
   EXPECT_NEAR(measured.ece_equal_width(), 1 - confidence, 1e-14);
 }
 
+TEST_F(MeasurerTest, ComputesInThePrecisionThatIsAskedFor) {
+  auto task = BlurredTask({0});
+  const double exact = Run(task).result.measured().cross_entropy_sum();
+  task.mutable_measure()->set_precision(v1::Compute::BFLOAT16);
+  const double rounded = Run(task).result.measured().cross_entropy_sum();
+  EXPECT_NE(rounded, exact);
+  EXPECT_NEAR(rounded, exact, 0.05 * exact);
+  task.mutable_measure()->set_precision(v1::Compute::TF32);
+  EXPECT_EQ(ReasonOf(task, absl::StatusCode::kFailedPrecondition, "NVIDIA"),
+            "PRECISION_UNSUPPORTED");
+  task.mutable_measure()->set_precision(static_cast<v1::Compute::Precision>(77));
+  ReasonOf(task, absl::StatusCode::kInvalidArgument, "unknown precision 77");
+}
+
 TEST_F(MeasurerTest, RegressionGivesOutputs) {
   auto task = MeasureTask({0}, "scalar.pt");
   task.mutable_measure()->set_problem(v1::EvaluationPlan::REGRESSION);
