@@ -36,12 +36,16 @@ void ClassificationMetrics::CountLabels(size_t classes) {
 absl::Status ClassificationMetrics::Add(const OutputBatch& batch) {
   const auto classes = static_cast<size_t>(batch.classes);
   if (all_labels_.empty()) CountLabels(classes);
+  std::vector<LabelledRow> rows;
   for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i) {
     const int64_t example = ExampleOf(batch, i);
-    const int64_t label = LabelOf(example);
-    ASSIGN_OR_RETURN(const LogitScore score, ScoreLogits(batch.values.subspan(i * classes, classes),
-                                                         label, inverse_temperature_, example));
-    examples_[static_cast<size_t>(example)] = {score, true};
+    rows.push_back({batch.values.subspan(i * classes, classes), LabelOf(example), example});
+  }
+  ASSIGN_OR_RETURN(const std::vector<LogitScore> scores, ScoreAll(rows, inverse_temperature_));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const LogitScore& score = scores[i];
+    const int64_t label = rows[i].label;
+    examples_[static_cast<size_t>(rows[i].example)] = {score, true};
     ++added_;
     sums_.top1_correct += score.rank == 0;
     sums_.top5_correct += score.rank < 5;

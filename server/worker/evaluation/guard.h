@@ -1,4 +1,5 @@
-// The one place where LibTorch's exceptions become statuses. Internal to evaluation/.
+// The one place where LibTorch's exceptions become statuses, and its vector registers everybody's.
+// Internal to evaluation/.
 // Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_GUARD_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_GUARD_H_
@@ -8,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/worker/evaluation/vector_registers.h"
 
 namespace stockpot {
 
@@ -25,7 +27,9 @@ absl::Status StatusOfCurrentException(absl::string_view doing);
 template <typename Function>
 std::invoke_result_t<Function> Guard(absl::string_view doing, Function&& function) {
   try {
-    return function();
+    auto result = function();
+    ClearUpperVectorRegisters();
+    return result;
   } catch (...) {
     return StatusOfCurrentException(doing);
   }

@@ -18,14 +18,15 @@ absl::Status LanguageMetrics::Add(const OutputBatch& batch) {
   }
   const auto classes = static_cast<size_t>(batch.classes);
   const auto first = static_cast<size_t>(batch.first * length);
+  std::vector<LabelledRow> rows;
   for (size_t i = 0; i < static_cast<size_t>(batch.count * length); ++i) {
     const int64_t label = data_set_.labels()[first + i];
     if (label == kIgnoredToken) continue;
-    const int64_t example = static_cast<int64_t>(first + i) / length;
-    ASSIGN_OR_RETURN(const LogitScore score, ScoreLogits(batch.values.subspan(i * classes, classes),
-                                                         label, inverse_temperature_, example));
-    AddScore(score, &measurement_);
+    rows.push_back({batch.values.subspan(i * classes, classes), label,
+                    static_cast<int64_t>(first + i) / length});
   }
+  ASSIGN_OR_RETURN(const std::vector<LogitScore> scores, ScoreAll(rows, inverse_temperature_));
+  for (const LogitScore& score : scores) AddScore(score, &measurement_);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,7 @@
 #include "server/worker/evaluation/logit_scores.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,6 +12,11 @@
 #include "server/worker/evaluation/softmax.h"
 
 namespace stockpot {
+namespace {
+
+constexpr int64_t kLogitsOfAThread = 1 << 14;  // what is worth the start of a thread
+
+}  // namespace
 
 absl::Status AtExample(absl::Status status, absl::string_view reason, int64_t example) {
   return WithMetadata(WithReason(std::move(status), reason), "example", absl::StrCat(example));
@@ -43,6 +50,27 @@ absl::StatusOr<LogitScore> ScoreLogits(absl::Span<const float> logits, int64_t l
   }
   score.margin = static_cast<float>((own - largest_other) * inverse_temperature);
   return score;
+}
+
+absl::StatusOr<std::vector<LogitScore>> ScoreAll(absl::Span<const LabelledRow> rows,
+                                                 double inverse_temperature) {
+  std::vector<absl::StatusOr<LogitScore>> found(rows.size());
+  const auto classes = rows.empty() ? 1 : static_cast<int64_t>(rows[0].logits.size());
+  at::parallel_for(0, static_cast<int64_t>(rows.size()), kLogitsOfAThread / classes + 1,
+                   [&](int64_t i, int64_t end) {
+                     for (; i < end; ++i) {
+                       const LabelledRow& row = rows[static_cast<size_t>(i)];
+                       found[static_cast<size_t>(i)] =
+                           ScoreLogits(row.logits, row.label, inverse_temperature, row.example);
+                     }
+                   });
+  std::vector<LogitScore> scores;
+  scores.reserve(rows.size());
+  for (const absl::StatusOr<LogitScore>& score : found) {
+    if (!score.ok()) return score.status();
+    scores.push_back(*score);
+  }
+  return scores;
 }
 
 void AddScore(const LogitScore& score, Measurement* sums) {

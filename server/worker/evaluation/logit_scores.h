@@ -11,6 +11,7 @@
 #define STOCKPOT_SERVER_WORKER_EVALUATION_LOGIT_SCORES_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,16 @@ struct LogitScore {
 // messages. Errors: as Metrics::Add.
 absl::StatusOr<LogitScore> ScoreLogits(absl::Span<const float> logits, int64_t label,
                                        double inverse_temperature, int64_t example);
+
+// A row of a batch that counts.
+struct LabelledRow {
+  absl::Span<const float> logits;
+  int64_t label = 0, example = 0;
+};
+
+// Each as ScoreLogits, on every thread that LibTorch computes with. The first one's error.
+absl::StatusOr<std::vector<LogitScore>> ScoreAll(absl::Span<const LabelledRow> rows,
+                                                 double inverse_temperature);
 
 // Counts it as the next one.
 void AddScore(const LogitScore& score, Measurement* sums);
