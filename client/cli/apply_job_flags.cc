@@ -233,8 +233,7 @@ absl::Status ApplyChoices(const JobFlags& flags, v1::JobSpec& spec) {
   }
   if (flags.batch_size) spec.mutable_compute()->set_batch_size(*flags.batch_size);
   if (!flags.precision.empty()) {
-    spec.mutable_compute()->set_precision(
-        EnumValue(flags.precision, v1::Compute::Precision_Parse));
+    spec.mutable_compute()->set_precision(EnumValue(flags.precision, v1::Compute::Precision_Parse));
   }
   if (flags.speculation) spec.mutable_compute()->set_speculation(*flags.speculation);
   if (flags.measure_again) spec.mutable_compute()->set_measure_again(true);

@@ -141,14 +141,14 @@ std::string PrecisionLine(const v1::ReportResult& result) {
   const v1::PrecisionResult& found = result.precision();
   std::vector<std::string> changes;
   for (int i = 0; i < std::min(found.scores_size(), found.float32_scores_size()); ++i) {
-    changes.push_back(absl::StrCat(
-        Printable(found.scores(i).data_set()), " ",
-        FormatScore(found.scores(i).score(), result.metric()), " against ",
-        FormatScore(found.float32_scores(i).score(), result.metric())));
+    changes.push_back(absl::StrCat(Printable(found.scores(i).data_set()), " ",
+                                   FormatScore(found.scores(i).score(), result.metric()),
+                                   " against ",
+                                   FormatScore(found.float32_scores(i).score(), result.metric())));
   }
   if (changes.empty()) return "";
-  return absl::StrCat("measured in ", Printable(found.precision()), ", and the soup in FLOAT32 too: ",
-                      absl::StrJoin(changes, ", "), "\n");
+  return absl::StrCat("measured in ", Printable(found.precision()),
+                      ", and the soup in FLOAT32 too: ", absl::StrJoin(changes, ", "), "\n");
 }
 
 std::string EarlyLine(const v1::ReportCost& cost) {
@@ -189,7 +189,8 @@ std::string FormatReport(const v1::Report& report, const Style& style) {
   if (!result.stopped_because().empty()) {
     absl::StrAppend(&text, "stopped because: ", Printable(result.stopped_because()), "\n");
   }
-  return absl::StrCat(text, PrecisionLine(result), ReuseLine(report.cost()), EarlyLine(report.cost()));
+  return absl::StrCat(text, PrecisionLine(result), ReuseLine(report.cost()),
+                      EarlyLine(report.cost()));
 }
 
 std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style) {

@@ -245,8 +245,7 @@ Json Build(const JobSpec& spec, const PlanState& state) {
   report["metric"] = std::string(MetricName(spec.metric));
   report["data_sets"] = DataSets(spec, state);
   report["ingredients"] = Ingredients(spec, state);
-  report["numerics"] =
-      absl::StrCat(state.Numerics(), ", batch size ", spec.batch_size);
+  report["numerics"] = absl::StrCat(state.Numerics(), ", batch size ", spec.batch_size);
   report["architecture_digest"] = state.architecture().digest;
   if (state.base() != nullptr) report["base_digest"] = state.base()->digest;
   if (state.recipe() == nullptr) return report;

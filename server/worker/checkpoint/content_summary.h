@@ -20,8 +20,8 @@ class ContentSummarizer {
   void Add(const TensorInfo& info, absl::Span<const char> elements);
   // The same in parts, one after the other: the first at `offset` 0, though it be empty.
   void AddPart(const TensorInfo& info, size_t offset, absl::Span<const char> elements);
-  // All tensors of a state dict, on every core. `progress` counts them, from the first one's begin to the last
-  // one's end. Errors: of reading; what `progress` gave.
+  // All tensors of a state dict, on every core. `progress` counts them, from the first one's begin
+  // to the last one's end. Errors: of reading; what `progress` gave.
   absl::Status Add(const StateDict& state_dict, const Progress& progress);
   // The object may not be used after.
   ContentSummary Finish();

@@ -46,8 +46,8 @@ struct DeviceBlend::Blend {
 
   const TensorInfo& InfoOf(const Wanted& one) const { return ingredients[0]->tensors()[one.index]; }
   std::vector<double> CoefficientsOf(const Wanted& one) const {
-    return CoefficientsOfTensor(coefficients, ingredients.size(),
-                                ingredients[0]->tensors().size(), one.index);
+    return CoefficientsOfTensor(coefficients, ingredients.size(), ingredients[0]->tensors().size(),
+                                one.index);
   }
   // The first ingredient's own numbers.
   bool IsIdentity(const Wanted& one) const {

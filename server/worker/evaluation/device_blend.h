@@ -45,8 +45,6 @@ class DeviceBlend {
   absl::Status Write(Ingredients ingredients, absl::Span<const double> coefficients,
                      absl::Span<const Wanted> wanted);
 
-
-
  private:
   struct Blend;  // what Write was given
 

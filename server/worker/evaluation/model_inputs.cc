@@ -58,22 +58,21 @@ std::vector<int64_t> BatchShape(const InputInfo& info, int64_t batch_size) {
   return shape;
 }
 
-// LibTorch's index_select knows no 8-bit floats.
-bool CanBePicked(DType dtype) {
-  return dtype != DType::kFloat8E4M3 && dtype != DType::kFloat8E5M2;
-}
-
-// In parts, so that what they pass through on their way to a card stays small.
+// [examples, numbers], as numbers of 8 bytes where an example is so many: they are fewer to pick,
+// and an index beyond 2^31 is slow. Else as bytes. In parts, so that what they pass through on
+// their way to a card stays small.
 at::Tensor CopyAll(const DataSet& data_set, size_t input, c10::Device device) {
   const InputInfo& info = data_set.inputs()[input];
-  const c10::ScalarType type = ToScalarType(info.dtype);
+  const bool wide = info.byte_count % sizeof(int64_t) == 0;
+  const c10::ScalarType type = wide ? torch::kInt64 : torch::kUInt8;
+  const auto numbers = static_cast<int64_t>(info.byte_count / c10::elementSize(type));
   at::Tensor all =
-      torch::empty(BatchShape(info, data_set.size()), torch::TensorOptions(type).device(device));
+      torch::empty({data_set.size(), numbers}, torch::TensorOptions(type).device(device));
   const auto step = std::max<int64_t>(kMostCopy / static_cast<int64_t>(info.byte_count), 1);
   for (int64_t first = 0; first < data_set.size(); first += step) {
     const int64_t count = std::min(step, data_set.size() - first);
     auto* const bytes = const_cast<char*>(data_set.example(input, first));
-    all.narrow(0, first, count).copy_(torch::from_blob(bytes, BatchShape(info, count), type));
+    all.narrow(0, first, count).copy_(torch::from_blob(bytes, {count, numbers}, type));
   }
   return all;
 }
@@ -173,7 +172,7 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
 void ModelInputs::KeepOnDevice(ResidentTensors* resident) {
   for (Bound& bound : bound_) {
     const InputInfo& info = data_set_->inputs()[bound.input];
-    if (!CanBePicked(info.dtype) || info.byte_count == 0) continue;
+    if (info.byte_count == 0) continue;
     std::string key = absl::StrCat("data/", data_set_->digest(), "/", bound.input);
     auto kept = resident->Find(key);
     if (kept == nullptr) {
@@ -189,27 +188,29 @@ at::Tensor ModelInputs::Read(const Bound& bound, absl::Span<const int64_t> examp
   const auto example_at = [&](int64_t i) {
     return examples[std::min(static_cast<size_t>(i), examples.size() - 1)];
   };
+  const InputInfo& info = data_set_->inputs()[bound.input];
   if (bound.all.defined()) {
-    at::Tensor indices =
-        torch::empty({batch_size},
-                     torch::TensorOptions(torch::kInt64).pinned_memory(device_.is_cuda()));
+    at::Tensor indices = torch::empty(
+        {batch_size}, torch::TensorOptions(torch::kInt64).pinned_memory(device_.is_cuda()));
     auto* const index = indices.mutable_data_ptr<int64_t>();
     for (int64_t i = 0; i < batch_size; ++i) index[i] = example_at(i);
-    return bound.all.index_select(0, indices.to(device_, /*non_blocking=*/true));
+    return bound.all.index_select(0, indices.to(device_, /*non_blocking=*/true))
+        .view(ToScalarType(info.dtype))
+        .view(BatchShape(info, batch_size));
   }
-  const InputInfo& info = data_set_->inputs()[bound.input];
   const auto size = static_cast<int64_t>(info.byte_count);
-  at::Tensor batch = torch::empty(
-      BatchShape(info, batch_size),
-      torch::TensorOptions(ToScalarType(info.dtype)).pinned_memory(device_.is_cuda()));
+  at::Tensor batch =
+      torch::empty(BatchShape(info, batch_size),
+                   torch::TensorOptions(ToScalarType(info.dtype)).pinned_memory(device_.is_cuda()));
   if (size == 0) return batch.to(device_);
   auto* const bytes = static_cast<char*>(batch.mutable_data_ptr());
-  at::parallel_for(0, batch_size, std::max<int64_t>(kLeastCopy / size, 1), [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
-      std::memcpy(bytes + i * size, data_set_->example(bound.input, example_at(i)),
-                  info.byte_count);
-    }
-  });
+  at::parallel_for(0, batch_size, std::max<int64_t>(kLeastCopy / size, 1),
+                   [&](int64_t i, int64_t end) {
+                     for (; i < end; ++i) {
+                       std::memcpy(bytes + i * size, data_set_->example(bound.input, example_at(i)),
+                                   info.byte_count);
+                     }
+                   });
   return batch.to(device_, /*non_blocking=*/true);
 }
 
@@ -232,9 +233,9 @@ Arguments ModelInputs::Batch(absl::Span<const int64_t> examples, int64_t batch_s
 std::string ModelInputs::Describe(int64_t batch_size) const {
   return absl::StrJoin(bound_, ", ", [&](std::string* out, const Bound& bound) {
     const InputInfo& info = data_set_->inputs()[bound.input];
-    absl::StrAppend(out, info.name, " ",
-                    TypeAndShape(bound.to_float ? DType::kFloat32 : info.dtype,
-                                 BatchShape(info, batch_size)));
+    absl::StrAppend(
+        out, info.name, " ",
+        TypeAndShape(bound.to_float ? DType::kFloat32 : info.dtype, BatchShape(info, batch_size)));
   });
 }
 

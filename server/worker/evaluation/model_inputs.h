@@ -31,8 +31,8 @@ class ModelInputs {
  public:
   // No bindings: the data set's only input is the first argument, scaled when it is an 8-bit image.
   // Where `resident` has room for all of the data set it stays there, and batches are picked on the
-  // device. Errors: INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) naming the binding at fault and what
-  // there is to choose from.
+  // device. Errors: INVALID_ARGUMENT (reason MODEL_INPUT_MISMATCH) naming the binding at fault and
+  // what there is to choose from.
   static absl::StatusOr<ModelInputs> Create(const c10::FunctionSchema& forward,
                                             const DataSet& data_set,
                                             std::vector<InputBinding> bindings, c10::Device device,

@@ -23,19 +23,18 @@ void AllowTf32(bool allowed) {
 
 absl::Status CheckPrecision(c10::Device device, Precision precision) {
   if (precision != Precision::kTf32 || device.is_cuda()) return absl::OkStatus();
-  return WithReason(
-      absl::FailedPreconditionError(absl::StrCat(
-          "precision TF32 is for NVIDIA cards, but the model runs on ", device.str(),
-          ": leave compute.precision out there, or take BFLOAT16")),
-      "PRECISION_UNSUPPORTED");
+  return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                        "precision TF32 is for NVIDIA cards, but the model runs on ", device.str(),
+                        ": leave compute.precision out there, or take BFLOAT16")),
+                    "PRECISION_UNSUPPORTED");
 }
 
 PrecisionScope::PrecisionScope(c10::Device device, Precision precision)
     : device_(device), precision_(precision) {
   if (precision == Precision::kTf32) AllowTf32(true);
   if (!UsesAutocast(precision)) return;
-  at::autocast::set_autocast_dtype(
-      device.type(), precision == Precision::kFloat16 ? at::kHalf : at::kBFloat16);
+  at::autocast::set_autocast_dtype(device.type(),
+                                   precision == Precision::kFloat16 ? at::kHalf : at::kBFloat16);
   at::autocast::set_autocast_enabled(device.type(), true);
 }
 

@@ -61,10 +61,9 @@ absl::StatusOr<std::vector<TensorValue>> TorchScriptRunner::GatherBatches(
   if (layers.empty()) return std::vector<TensorValue>();
 
   const torch::jit::Method forward = module_.get_method("forward");
-  ASSIGN_OR_RETURN(
-      const ModelInputs inputs,
-      ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs, device_,
-                          &resident_));
+  ASSIGN_OR_RETURN(const ModelInputs inputs,
+                   ModelInputs::Create(forward.function().getSchema(), data_set, options.inputs,
+                                       device_, &resident_));
   const int64_t examples = BatchNormExamples(data_set.size(), options.batch_size);
   const int64_t batch_size = std::min<int64_t>(options.batch_size, examples);
   BatchNormGatherer gatherer(std::move(layers));

@@ -20,6 +20,7 @@
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/logits.h"
 #include "server/worker/evaluation/precision_scope.h"
+#include "server/worker/evaluation/shape_constants.h"
 #include "server/worker/evaluation/torch_device.h"
 #include "server/worker/evaluation/torch_dtype.h"
 #include "server/worker/soup/blend_coefficients.h"
@@ -88,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Runner>> TorchScriptRunner::Create(torch::jit::Mo
   }
   return Guard("loading", [&]() -> absl::StatusOr<std::unique_ptr<Runner>> {
     module.eval();
+    if (device.is_cuda()) KeepShapeConstantsInMemory(module);
     auto runner =
         std::unique_ptr<TorchScriptRunner>(new TorchScriptRunner(std::move(module), device));
     RETURN_IF_ERROR(runner->ReadSlots());
@@ -333,8 +335,8 @@ absl::StatusOr<TorchScriptRunner::Launched> TorchScriptRunner::Launch(
                    Forward(inputs.Batch(examples, options.batch_size), options, mapping));
   Launched launched{examples, logits.contiguous(), std::nullopt};
   if (!device_.is_cuda()) return launched;
-  launched.logits = torch::empty(
-      logits.sizes(), torch::TensorOptions(logits.scalar_type()).pinned_memory(true));
+  launched.logits =
+      torch::empty(logits.sizes(), torch::TensorOptions(logits.scalar_type()).pinned_memory(true));
   launched.logits.copy_(logits, /*non_blocking=*/true);
   launched.done.emplace(device_.type());
   launched.done->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));

@@ -6,9 +6,9 @@
 //
 // DATA_SET is a safetensors file with images [N, C, H, W] of uint8 and labels. "bare" only runs
 // forward() on float batches that are on the device before the clock starts: no reading, no
-// conversion, no scores. "evaluation" is all that Runner::Measure does: bytes to floats, forward, exact metrics.
-// Prints a line of JSON a round: examples per second of each, their ratio, and how long new weights
-// take.
+// conversion, no scores. "evaluation" is all that Runner::Measure does: bytes to floats, forward,
+// exact metrics. Prints a line of JSON a round: examples per second of each, their ratio, and how
+// long new weights take.
 #include <ATen/Parallel.h>
 #include <torch/script.h>
 
@@ -73,8 +73,7 @@ std::vector<at::Tensor> MakeBatches(const DataSet& data_set, const MeasureOption
     shape.insert(shape.begin(), std::min<int64_t>(options.batch_size, data_set.size() - first));
     auto* bytes = const_cast<char*>(data_set.example(0, first));
     const at::Tensor images = torch::from_blob(bytes, shape, torch::kUInt8).to(torch::kFloat32);
-    batches.push_back(
-        ((images / 255 - constant(binding.mean)) / constant(binding.std)).to(device));
+    batches.push_back(((images / 255 - constant(binding.mean)) / constant(binding.std)).to(device));
   }
   return batches;
 }

@@ -247,12 +247,12 @@ TEST(Plan, ScoresInAnotherPrecisionAreOtherFacts) {
   MeasureInputs inputs;
   inputs.data_set.uri = "/data";
   const std::string exact = MeasureKey(inputs);
-  EXPECT_FALSE(MeasureJson(inputs).contains("precision"));
+  EXPECT_FALSE(MeasureTask(inputs).body["measure"].contains("precision"));
   std::set<std::string> keys = {exact};
   for (const auto precision : {Precision::kTf32, Precision::kBFloat16, Precision::kFloat16}) {
     inputs.precision = precision;
     keys.insert(MeasureKey(inputs));
-    EXPECT_EQ(MeasureJson(inputs)["precision"], std::string(PrecisionName(precision)));
+    EXPECT_EQ(MeasureTask(inputs).body["measure"]["precision"], PrecisionName(precision).data());
   }
   EXPECT_EQ(keys.size(), 4u);
 }

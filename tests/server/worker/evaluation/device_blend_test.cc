@@ -27,8 +27,8 @@ class ModelInMemory final : public StateDict {
   explicit ModelInMemory(unsigned seed) {
     std::mt19937 random(seed);
     std::normal_distribution<double> normal;
-    const DType dtypes[] = {DType::kFloat32, DType::kFloat64, DType::kBFloat16, DType::kFloat16,
-                            DType::kFloat32, DType::kFloat32};
+    const DType dtypes[] = {DType::kFloat32, DType::kFloat64, DType::kBFloat16,
+                            DType::kFloat16, DType::kFloat32, DType::kFloat32};
     for (const DType dtype : dtypes) {
       std::string name(1, static_cast<char>('a' + tensors_.size()));
       tensors_.push_back({std::move(name), dtype, {41, 7}});
@@ -93,8 +93,9 @@ class DeviceBlendTest : public testing::TestWithParam<std::string> {
       const DType stored = models[0]->tensors()[t].dtype;
       const DType rounded = BlendDType(stored, dtype);
       if (!DeviceBlend::CanMake(stored, rounded)) continue;
-      wanted.push_back({t, rounded,
-                        torch::full({41, 7}, 77, torch::TensorOptions(ToScalarType(rounded)).device(device_))});
+      wanted.push_back(
+          {t, rounded,
+           torch::full({41, 7}, 77, torch::TensorOptions(ToScalarType(rounded)).device(device_))});
     }
     int reads = 0;
     for (const auto& model : made_) reads -= model->reads;

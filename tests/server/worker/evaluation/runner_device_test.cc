@@ -131,8 +131,9 @@ TEST_P(RunnerDeviceTest, ASinkThatRunsOutOfMemoryEndsTheRun) {
 
 TEST_P(RunnerDeviceTest, SixteenBitsRoundInsideForwardAndNowhereElse) {
   ASSERT_TRUE(runner_->SetWeights(Ingredients{FineModel()}, {}, std::nullopt).ok());
-  const MemoryDataSet unit({MakeTensor("x", DType::kFloat32, {1, 4}, std::vector<float>{1, 0, 0, 0})},
-                           std::vector<int64_t>{0});
+  const MemoryDataSet unit(
+      {MakeTensor("x", DType::kFloat32, {1, 4}, std::vector<float>{1, 0, 0, 0})},
+      std::vector<int64_t>{0});
   const auto margin = [&](Precision precision) {
     MeasureOptions options;
     options.precision = precision;
@@ -155,7 +156,8 @@ TEST_P(RunnerDeviceTest, Tf32IsForCardsAlone) {
     EXPECT_THAT(std::string(found.status().message()), HasSubstr("compute.precision"));
   } else {
     ASSERT_TRUE(found.ok()) << found.status();
-    EXPECT_EQ(found->margins, Margins(runner_.get(), WholeData(5), {})) << "whole numbers are exact";
+    EXPECT_EQ(found->margins, Margins(runner_.get(), WholeData(5), {}))
+        << "whole numbers are exact";
   }
 }
 

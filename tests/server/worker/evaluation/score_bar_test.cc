@@ -173,7 +173,7 @@ TEST(EarlyStopping, AnyOrderGivesTheSameMeasurement) {
 TEST(EarlyStopping, OneMoreWrongThanTheBarAllowsIsTheProof) {
   // 10 examples, 7 right is the bar: 3 wrong ones tie with it, 4 are worse.
   const ScoredOutputs outputs{Problem::kClassification, std::vector<float>(20, 0.0f), 2, 1,
-                        MemoryDataSet::OfClasses({1, 1, 1, 1, 0, 0, 0, 0, 0, 0})};
+                              MemoryDataSet::OfClasses({1, 1, 1, 1, 0, 0, 0, 0, 0, 0})};
   for (const bool ties_win : {false, true}) {
     const auto metrics = *Metrics::Create(outputs.problem, outputs.data_set);
     int64_t seen = 0;
