@@ -48,8 +48,8 @@ void Collect(Block* block, std::vector<Node*>* nodes) {
 // Arithmetic whose tensors are sizes, constants or such arithmetic, and whose result is used by
 // such arithmetic or becomes an integer.
 bool IsOfSizes(const Node* node, const Nodes& arithmetic) {
-  const bool inputs = std::all_of(
-      node->inputs().begin(), node->inputs().end(), [&](const Value* input) {
+  const bool inputs =
+      std::all_of(node->inputs().begin(), node->inputs().end(), [&](const Value* input) {
         const Node* from = input->node();
         return !input->type()->isSubtypeOf(*c10::TensorType::get()) ||
                from->kind() == c10::prim::NumToTensor || IsIntegerConstant(from) ||

@@ -27,9 +27,8 @@ MemoryDataSet DataOf(DType dtype, std::vector<int64_t> shape) {
 at::Tensor BatchOf(const DataSet& data, const std::vector<InputBinding>& bindings,
                    ResidentTensors* resident) {
   const auto module = torch::jit::load("tests/support/models/linear.pt");
-  const auto inputs =
-      ModelInputs::Create(module.get_method("forward").function().getSchema(), data, bindings,
-                          c10::kCPU, resident);
+  const auto inputs = ModelInputs::Create(module.get_method("forward").function().getSchema(), data,
+                                          bindings, c10::kCPU, resident);
   EXPECT_TRUE(inputs.ok()) << inputs.status();
   return inputs->Batch(kPicked, 5).positional.at(0).toTensor();
 }
@@ -37,9 +36,9 @@ at::Tensor BatchOf(const DataSet& data, const std::vector<InputBinding>& binding
 // Of sizes that are and are not of eight bytes, and of every width of a number.
 TEST(ModelInputs, WhatStaysOnTheDeviceGivesTheSameBatches) {
   const std::vector<std::pair<DType, std::vector<int64_t>>> cases = {
-      {DType::kUint8, {3, 4, 2}}, {DType::kUint8, {3, 5, 5}},  {DType::kFloat32, {4}},
-      {DType::kFloat32, {3}},     {DType::kInt64, {2, 3}},     {DType::kFloat16, {1, 3}},
-      {DType::kBool, {7}},        {DType::kFloat8E4M3, {3}},   {DType::kFloat64, {}},
+      {DType::kUint8, {3, 4, 2}}, {DType::kUint8, {3, 5, 5}}, {DType::kFloat32, {4}},
+      {DType::kFloat32, {3}},     {DType::kInt64, {2, 3}},    {DType::kFloat16, {1, 3}},
+      {DType::kBool, {7}},        {DType::kFloat8E4M3, {3}},  {DType::kFloat64, {}},
   };
   for (const auto& [dtype, shape] : cases) {
     const MemoryDataSet data = DataOf(dtype, shape);
