@@ -1,4 +1,4 @@
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/files.h"
@@ -21,6 +22,7 @@ namespace stockpot {
 namespace {
 
 constexpr char kPartial[] = ".part-";
+constexpr char kResumable[] = ".resume";
 constexpr size_t kDigestDigits = 64;
 
 // Nothing else in the folder is ever touched, in case it was not meant to be the cache's own.
@@ -118,6 +120,11 @@ absl::StatusOr<CacheFolder::PartialFile> CacheFolder::CreatePartial(const std::s
   return file;
 }
 
+absl::StatusOr<std::unique_ptr<ResumableFile>> CacheFolder::TryResume(
+    const std::string& name) const {
+  return ResumableFile::TryOpen(PathOf(name) + kResumable, PathOf(name), fail_points_);
+}
+
 void CacheFolder::Touch(const std::string& name) const {
   utimensat(AT_FDCWD, PathOf(name).c_str(), nullptr, 0);
 }
@@ -127,6 +134,15 @@ void CacheFolder::RemoveAbandoned(const std::string& partial) const {
   if (fd < 0) return;
   const BuildLock lock(fd);
   if (Lock(fd, LOCK_EX | LOCK_NB) == 0) unlink(PathOf(partial).c_str());
+}
+
+bool CacheFolder::RemoveUnlessInUse(const std::string& name) const {
+  std::error_code error;
+  if (!absl::EndsWith(name, kResumable)) return std::filesystem::remove(PathOf(name), error);
+  const auto file = ResumableFile::TryOpen(PathOf(name), "", nullptr);
+  if (!file.ok() || *file == nullptr) return false;
+  (*file)->Remove();
+  return true;
 }
 
 void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
@@ -158,7 +174,7 @@ void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
             [](const CachedFile& a, const CachedFile& b) { return a.used < b.used; });
   for (const CachedFile& file : files) {
     if (total <= max_bytes) return;
-    if (std::filesystem::remove(file.path, error)) total -= file.byte_count;
+    if (RemoveUnlessInUse(file.path.filename())) total -= file.byte_count;
   }
 }
 
