@@ -23,6 +23,7 @@ namespace {
 
 constexpr char kPartial[] = ".part-";
 constexpr char kResumable[] = ".resume";
+constexpr char kUsed[] = ".used";
 constexpr size_t kDigestDigits = 64;
 
 // Nothing else in the folder is ever touched, in case it was not meant to be the cache's own.
@@ -129,6 +130,13 @@ void CacheFolder::Touch(const std::string& name) const {
   utimensat(AT_FDCWD, PathOf(name).c_str(), nullptr, 0);
 }
 
+void CacheFolder::TouchBeside(const std::string& name) const {
+  const int fd = open((PathOf(name) + kUsed).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  futimens(fd, nullptr);
+  close(fd);
+}
+
 void CacheFolder::RemoveAbandoned(const std::string& partial) const {
   const int fd = open(LockPathOf(partial).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return;
@@ -138,7 +146,10 @@ void CacheFolder::RemoveAbandoned(const std::string& partial) const {
 
 bool CacheFolder::RemoveUnlessInUse(const std::string& name) const {
   std::error_code error;
-  if (!absl::EndsWith(name, kResumable)) return std::filesystem::remove(PathOf(name), error);
+  if (!absl::EndsWith(name, kResumable)) {
+    std::filesystem::remove(PathOf(name) + kUsed, error);
+    return std::filesystem::remove(PathOf(name), error);
+  }
   const auto file = ResumableFile::TryOpen(PathOf(name), "", nullptr);
   if (!file.ok() || *file == nullptr) return false;
   (*file)->Remove();
@@ -162,10 +173,17 @@ void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
       RemoveAbandoned(name);
       continue;
     }
-    std::error_code gone;
+    if (absl::EndsWith(name, kUsed)) {
+      const std::string of = name.substr(0, name.size() - (sizeof(kUsed) - 1));
+      if (!std::filesystem::exists(PathOf(of), error)) std::filesystem::remove(PathOf(name), error);
+      continue;
+    }
+    std::error_code gone, never;
     const uint64_t byte_count = entry->file_size(gone);
-    const auto used = entry->last_write_time(gone);
+    auto used = entry->last_write_time(gone);
     if (gone) continue;
+    const auto used_later = std::filesystem::last_write_time(PathOf(name) + kUsed, never);
+    if (!never) used = std::max(used, used_later);
     total += byte_count;
     if (name != keep) files.push_back({used, byte_count, entry->path()});
   }

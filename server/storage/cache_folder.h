@@ -6,6 +6,7 @@
 //   NAME.part-XXXXXX     being built. Removed by the next builder once its own builder is gone.
 //   NAME.resume          being downloaded, or left in the middle (resumable_file.h): the next one
 //                        goes on with it. Evicted like a finished file, but while somebody has it.
+//   NAME.used            empty: its time of last modification is another time when NAME was used.
 //   build-H.lock         locked (flock) while a NAME that begins with H is built, so that processes
 //                        that want the same file build it once. Empty, never removed, at most 16.
 //
@@ -83,6 +84,8 @@ class CacheFolder {
 
   // Notes that `name` is used now. Failing to is no error: the cache may be read-only.
   void Touch(const std::string& name) const;
+  // The same without changing NAME's own times, which readers take for a change of its content.
+  void TouchBeside(const std::string& name) const;
 
   // Removes what dead builders left, then the least recently used files other than `keep`, until
   // all are at most `max_bytes` (0: no bound). Those who have a file mapped keep their mapping.

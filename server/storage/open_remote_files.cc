@@ -1,4 +1,7 @@
 // The half of remote_files.h that puts the stores together.
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -90,28 +93,43 @@ absl::StatusOr<RedirectPolicy> Redirects(const RemoteAccess& access,
   return policy;
 }
 
-}  // namespace
+using Stores = std::map<std::string, std::unique_ptr<RemoteStore>>;
 
-absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemoteFiles(const RemoteAccess& access,
-                                                             RemoteFiles::Options options,
-                                                             Clock* clock,
-                                                             const FailPoints* fail_points) {
+absl::StatusOr<Stores> MakeStores(const RemoteAccess& access, Clock* clock) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Http> http, MakeHttp(access, clock));
   ASSIGN_OR_RETURN(RedirectPolicy redirects, Redirects(access, {}));
   const absl::StatusOr<RemoteUri> endpoint = ParseRedirect(access.hf_endpoint);
+  RETURN_IF_ERROR(Annotate(endpoint.status(), "--hf_endpoint"));
   std::vector<std::string> hub_hosts;
-  if (endpoint.ok() && endpoint->host == kHub) {
-    hub_hosts.assign(std::begin(kHubHosts), std::end(kHubHosts));
-  }
+  if (endpoint->host == kHub) hub_hosts.assign(std::begin(kHubHosts), std::end(kHubHosts));
   ASSIGN_OR_RETURN(RedirectPolicy hub_redirects, Redirects(access, std::move(hub_hosts)));
   auto hub = HubStore::Create(http->requests.get(), access.hf_endpoint, std::move(hub_redirects));
   RETURN_IF_ERROR(Annotate(hub.status(), "--hf_endpoint"));
-  std::map<std::string, std::unique_ptr<RemoteStore>> stores;
+  Stores stores;
   for (const char* scheme : {"http", "https"}) {
     stores[scheme] = std::make_unique<OwningStore<HttpStore>>(
         http, std::make_unique<HttpStore>(http->requests.get(), redirects));
   }
   stores["hf"] = std::make_unique<OwningStore<HubStore>>(http, *std::move(hub));
+  return stores;
+}
+
+}  // namespace
+
+absl::Status CheckRemoteAccess(const RemoteAccess& access) {
+  SystemClock clock;
+  RETURN_IF_ERROR(MakeStores(access, &clock).status());
+  if (access.ca_file.empty() || ::access(access.ca_file.c_str(), R_OK) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus(errno, "--remote_ca_file");
+}
+
+absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemoteFiles(const RemoteAccess& access,
+                                                             RemoteFiles::Options options,
+                                                             Clock* clock,
+                                                             const FailPoints* fail_points) {
+  ASSIGN_OR_RETURN(Stores stores, MakeStores(access, clock));
   return RemoteFiles::Create(std::move(options), std::move(stores), clock, fail_points);
 }
 

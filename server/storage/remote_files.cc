@@ -77,7 +77,7 @@ absl::StatusOr<RemoteFiles::LocalCopy> RemoteFiles::FetchOnce(RemoteStore* store
     const absl::Status brought = Bring(file.get(), name, progress);
     if (!brought.ok()) return brought;
   }
-  cache_.Touch(name);
+  cache_.TouchBeside(name);
   return LocalCopy{cache_.PathOf(name), file->facts().pinned_uri};
 }
 

@@ -82,6 +82,10 @@ struct RemoteAccess {
   std::string hf_endpoint = "https://huggingface.co";
 };
 
+// Whether it can be used, as far as that shows without connecting to anybody.
+// Errors: as OpenRemoteFiles.
+absl::Status CheckRemoteAccess(const RemoteAccess& access);
+
 // Everything put together: http, https and hf. `clock` and `fail_points` (may be null) must outlive
 // the result. Errors: INVALID_ARGUMENT and those of reading files, naming the flag.
 absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemoteFiles(const RemoteAccess& access,

@@ -249,6 +249,12 @@ bool IsRemoteUri(absl::string_view uri) {
          absl::EqualsIgnoreCase(scheme, "hf");
 }
 
+std::string ShownUri(absl::string_view uri) {
+  if (!IsRemoteUri(uri)) return std::string(uri);
+  const absl::StatusOr<RemoteUri> remote = ParseRemoteUri(uri);
+  return remote.ok() ? remote->ToString() : absl::StrCat(SchemeOf(uri), "://…");
+}
+
 bool IsCommit(absl::string_view revision) {
   return revision.size() == 40 &&
          revision.find_first_not_of("0123456789abcdef") == absl::string_view::npos;

@@ -40,6 +40,10 @@ struct RemoteUri {
 // Whether a URI has a scheme that this header reads, well-formed or not.
 bool IsRemoteUri(absl::string_view uri);
 
+// What may be shown of a client's URI that may be anything: a remote one only as far as it is
+// understood, for what is not may hold a secret.
+std::string ShownUri(absl::string_view uri);
+
 // Whether a revision is a commit's whole hash, which never means anything else.
 bool IsCommit(absl::string_view revision);
 

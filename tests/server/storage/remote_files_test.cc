@@ -1,6 +1,7 @@
 #include "tests/server/storage/remote_files_test.h"
 
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 #include <map>
 #include <vector>
@@ -310,15 +311,30 @@ TEST_F(RemoteFilesTest, TooLargeIsToldBeforeAByteIsRead) {
   EXPECT_EQ(ReasonOf("/stream", absl::StatusCode::kFailedPrecondition), "SOURCE_TOO_LARGE");
 }
 
+TEST_F(RemoteFilesTest, WhoUsesAFileLeavesItAsItIs) {
+  server_.Put("/a", {.content = SomeBytes(kPart)});
+  const auto changed = [&] {
+    struct stat status = {};
+    EXPECT_EQ(stat(Fetch(server_.Url("/a"))->path.c_str(), &status), 0);
+    return std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+  };
+  const auto before = changed();
+  EXPECT_EQ(changed(), before) << "readers would take it for another content";
+}
+
 TEST_F(RemoteFilesTest, TheLeastRecentlyUsedGoFirst) {
   options_.max_bytes = 5 * kPart;
   for (const char* name : {"/a", "/b", "/c"}) server_.Put(name, {.content = SomeBytes(2 * kPart)});
   const std::string a = Fetch(server_.Url("/a"))->path, b = Fetch(server_.Url("/b"))->path;
   // Times of last use are of the file system's clock, which may tick slowly.
-  std::filesystem::last_write_time(b, std::filesystem::last_write_time(b) - std::chrono::hours(1));
+  for (const std::string& file : {b, b + ".used"}) {
+    std::filesystem::last_write_time(
+        file, std::filesystem::last_write_time(file) - std::chrono::hours(1));
+  }
   const std::string c = Fetch(server_.Url("/c"))->path;
   EXPECT_TRUE(std::filesystem::exists(a));
   EXPECT_FALSE(std::filesystem::exists(b));
+  EXPECT_FALSE(std::filesystem::exists(b + ".used"));
   EXPECT_TRUE(std::filesystem::exists(c));
   EXPECT_EQ(Content("/b"), SomeBytes(2 * kPart)) << "and comes again";
 }
