@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -106,10 +107,15 @@ void SetUpProcess() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// Null when all that may be read is local.
 absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, Clock* clock,
                                                         const FailPoints* fail_points) {
   RemoteAccess access = flags.remote.access;
   access.allowed_architecture_prefixes = flags.allowed_architecture_prefixes;
+  const bool leads_elsewhere = !access.allowed_uri_prefixes.empty() ||
+                               std::any_of(flags.allowed_architecture_prefixes.begin(),
+                                           flags.allowed_architecture_prefixes.end(), IsRemoteUri);
+  if (!leads_elsewhere) return std::unique_ptr<RemoteFiles>();
   RemoteFiles::Options options;
   options.cache_folder = flags.cache_folder + "/downloads";
   options.max_bytes = flags.remote.max_download_bytes;

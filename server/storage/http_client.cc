@@ -89,6 +89,7 @@ size_t OnField(char* data, size_t /*one*/, size_t size, void* user) {
 
 size_t OnData(char* data, size_t /*one*/, size_t size, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
+  if (!transfer->head_is_complete) return 0;  // the body of an answer that makes no sense
   if (transfer->skips_body) return size;
   transfer->error = transfer->on_body(absl::string_view(data, size));
   return transfer->error.ok() ? size : 0;

@@ -36,9 +36,9 @@ class HttpClient {
     // A transfer that is slower than this for so long has failed.
     int64_t least_bytes_per_second = 1024;
     absl::Duration slow_timeout = absl::Seconds(30);
-    absl::Duration request_timeout = absl::Hours(1);  // of one request, all in all
-    std::string ca_file;                              // PEM; "": the system's
-    std::string proxy;                                // "http://proxy:3128"; "": none
+    absl::Duration request_timeout = absl::Hours(24);  // of one request, all in all
+    std::string ca_file;                               // PEM; "": the system's
+    std::string proxy;                                 // "http://proxy:3128"; "": none
   };
 
   struct Request {

@@ -67,11 +67,13 @@ absl::StatusOr<RemoteFiles::LocalCopy> RemoteFiles::FetchOnce(RemoteStore* store
                                                               const Progress& progress) {
   const KeepGoing keep_going = [&] { return progress(0, 0); };
   std::unique_ptr<RemoteFile> file;
-  RETURN_IF_ERROR(Retry(options_.download.retry, options_.download.sleep, keep_going, [&] {
-    absl::StatusOr<std::unique_ptr<RemoteFile>> looked = store->Look(uri, purpose, keep_going);
-    if (looked.ok()) file = *std::move(looked);
-    return looked.status();
-  }));
+  RETURN_IF_ERROR(
+      Retry(options_.download.retry, options_.download.sleep, keep_going, [&]() -> absl::Status {
+        absl::StatusOr<std::unique_ptr<RemoteFile>> looked = store->Look(uri, purpose, keep_going);
+        if (!looked.ok()) return looked.status();
+        file = *std::move(looked);
+        return absl::OkStatus();
+      }));
   const std::string name = CacheName(uri, file->facts());
   while (!IsHere(name, file->facts())) {
     const absl::Status brought = Bring(file.get(), name, progress);

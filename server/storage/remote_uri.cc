@@ -4,13 +4,13 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/base/status.h"
+#include "server/storage/uri_text.h"
 
 namespace stockpot {
 namespace {
@@ -18,85 +18,6 @@ namespace {
 constexpr size_t kMostUriBytes = 2048;
 // Signed URLs of object stores are long.
 constexpr size_t kMostRedirectBytes = 8192;
-// Characters of a path's part that stand for themselves (RFC 3986, pchar).
-constexpr absl::string_view kPlainMarks = "-._~!$&'()*+,;=:@";
-
-absl::Status BadUri(absl::string_view message) {
-  return WithReason(absl::InvalidArgumentError(message), "INVALID_FIELD");
-}
-
-bool IsEscape(absl::string_view text, size_t at) {
-  return at + 2 < text.size() && text[at] == '%' &&
-         absl::ascii_isxdigit(static_cast<unsigned char>(text[at + 1])) &&
-         absl::ascii_isxdigit(static_cast<unsigned char>(text[at + 2]));
-}
-
-absl::StatusOr<std::string> DecodePart(absl::string_view part) {
-  std::string decoded;
-  for (size_t i = 0; i < part.size(); ++i) {
-    if (part[i] != '%') {
-      decoded.push_back(part[i]);
-      continue;
-    }
-    if (!IsEscape(part, i)) {
-      return BadUri("a '%' in a URI must be followed by two hexadecimal digits");
-    }
-    decoded += absl::HexStringToBytes(part.substr(i + 1, 2));
-    i += 2;
-  }
-  return decoded;
-}
-
-std::string EncodePart(absl::string_view decoded) {
-  std::string encoded;
-  for (const char c : decoded) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || absl::StrContains(kPlainMarks, c)) {
-      encoded.push_back(c);
-    } else {
-      const std::string digits = absl::BytesToHexString(absl::string_view(&c, 1));
-      absl::StrAppend(&encoded, "%", absl::AsciiStrToUpper(digits));
-    }
-  }
-  return encoded;
-}
-
-// What some server might take for a way up, or for more than one part.
-absl::Status CheckDecodedPart(absl::string_view part) {
-  const absl::string_view name = part.substr(0, part.find(';'));
-  if (name == "." || name == "..") return BadUri("a URI's path must not contain '.' or '..'");
-  for (size_t i = 0; i < part.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(part[i]);
-    if (absl::ascii_iscntrl(byte)) return BadUri("a URI must not hold control characters");
-    if (byte == '/' || byte == '\\') return BadUri("a URI must not hold an encoded slash");
-    if (IsEscape(part, i)) return BadUri("a URI must not be encoded twice");
-  }
-  return absl::OkStatus();
-}
-
-// "/a/b" in its one spelling.
-absl::StatusOr<std::string> NormalizePath(absl::string_view path) {
-  std::vector<std::string> parts;
-  for (const absl::string_view part : absl::StrSplit(path, '/')) {
-    ASSIGN_OR_RETURN(const std::string decoded, DecodePart(part));
-    RETURN_IF_ERROR(CheckDecodedPart(decoded));
-    parts.push_back(EncodePart(decoded));
-  }
-  return absl::StrJoin(parts, "/");
-}
-
-absl::Status CheckCharacters(absl::string_view uri) {
-  for (const char c : uri) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= ' ' || byte >= 0x7f || c == '\\' || c == '"' || c == '<' || c == '>') {
-      return BadUri(
-          "a URI must not hold spaces, quotes, backslashes, control characters or bytes beyond "
-          "ASCII; encode them with '%'");
-    }
-  }
-  return absl::OkStatus();
-}
-
 bool IsHostName(absl::string_view host) {
   for (const absl::string_view label : absl::StrSplit(host, '.')) {
     if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') {
@@ -153,7 +74,7 @@ absl::Status ParseHttp(absl::string_view rest, RemoteUri* uri) {
   const size_t slash = rest.find('/');
   RETURN_IF_ERROR(ParseAuthority(rest.substr(0, slash), uri));
   ASSIGN_OR_RETURN(uri->path,
-                   NormalizePath(slash == absl::string_view::npos ? "/" : rest.substr(slash)));
+                   NormalizeUriPath(slash == absl::string_view::npos ? "/" : rest.substr(slash)));
   return absl::OkStatus();
 }
 
@@ -170,7 +91,7 @@ bool IsHubName(absl::string_view name) {
 
 absl::Status ParseRevision(absl::string_view text, RemoteUri* uri) {
   // As in the hub's own URLs, a revision such as refs/pr/1 is written with %2F.
-  ASSIGN_OR_RETURN(uri->revision, DecodePart(text));
+  ASSIGN_OR_RETURN(uri->revision, DecodeUriPart(text));
   bool is_valid = !uri->revision.empty() && uri->revision.size() <= 255 &&
                   !absl::StrContains(uri->revision, "..") &&
                   !absl::StrContains(absl::StrCat("/", uri->revision, "/"), "//") &&
@@ -202,7 +123,7 @@ absl::Status ParseHub(absl::string_view rest, RemoteUri* uri) {
   }
   uri->authority = absl::StrCat(is_data_set ? "datasets/" : "", owner, "/", repository);
   if (repository_end == absl::string_view::npos) return absl::OkStatus();
-  ASSIGN_OR_RETURN(uri->path, NormalizePath(rest.substr(repository_end)));
+  ASSIGN_OR_RETURN(uri->path, NormalizeUriPath(rest.substr(repository_end)));
   return absl::OkStatus();
 }
 
@@ -214,7 +135,7 @@ absl::string_view SchemeOf(absl::string_view uri) {
 // As far as it goes: an hf:// URI may name an owner alone.
 absl::StatusOr<RemoteUri> ParseAsFarAsItGoes(absl::string_view text) {
   if (text.size() > kMostUriBytes) return BadUri("a URI must be at most 2048 bytes");
-  RETURN_IF_ERROR(CheckCharacters(text));
+  RETURN_IF_ERROR(CheckUriCharacters(text));
   if (absl::StrContains(text, '#')) return BadUri("a URI must not have a fragment ('#')");
   if (absl::StrContains(text, '?')) {
     return BadUri(
@@ -271,7 +192,7 @@ absl::StatusOr<RemoteUri> ParseRemoteUri(absl::string_view text) {
 absl::StatusOr<RemoteUri> ParseRedirect(absl::string_view target) {
   if (target.size() > kMostRedirectBytes) return BadUri("the redirect's URL is too long");
   target = target.substr(0, target.find('#'));
-  RETURN_IF_ERROR(CheckCharacters(target));
+  RETURN_IF_ERROR(CheckUriCharacters(target));
   RemoteUri uri;
   uri.scheme = absl::AsciiStrToLower(SchemeOf(target));
   if (uri.scheme != "http" && uri.scheme != "https") {

@@ -41,7 +41,7 @@ std::string LayoutHeader(uint64_t part_bytes) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ResumableFile>> ResumableFile::TryOpen(
-    std::string path, std::string final_path, const FailPoints* fail_points) {
+    const std::string& path, const std::string& final_path, const FailPoints* fail_points) {
   while (true) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return ErrnoStatus(errno, "cannot create a file of the cache");

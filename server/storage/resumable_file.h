@@ -28,8 +28,8 @@ class ResumableFile {
  public:
   // Opens `path`, or creates it; null when another process, or another ResumableFile, has it.
   // `fail_points` may be null. Errors: as ErrnoStatus.
-  static absl::StatusOr<std::unique_ptr<ResumableFile>> TryOpen(std::string path,
-                                                                std::string final_path,
+  static absl::StatusOr<std::unique_ptr<ResumableFile>> TryOpen(const std::string& path,
+                                                                const std::string& final_path,
                                                                 const FailPoints* fail_points);
   // Closes it. It stays for the next one, but after Commit() and Remove().
   ~ResumableFile();

@@ -62,7 +62,7 @@ class DownloadProcesses : public RemoteFilesTest {
 };
 
 TEST_F(DownloadProcesses, TwoThatWantTheSameFileDownloadItOnce) {
-  const std::string content = SomeBytes(40 * kPart);
+  const Bytes content = SomeBytes(40 * kPart);
   server_.Put("/a", {.content = content});
   server_.OnReply([](const auto&, HttpServer::Reply* reply) { reply->pause_ms = 1; });
   const pid_t first = Start(server_.Url("/a"), Sha256Hex(content));
@@ -75,7 +75,7 @@ TEST_F(DownloadProcesses, TwoThatWantTheSameFileDownloadItOnce) {
 }
 
 TEST_F(DownloadProcesses, OneThatIsKilledAtAnyMomentIsGoneOnWith) {
-  const std::string content = SomeBytes(40 * kPart);
+  const Bytes content = SomeBytes(40 * kPart);
   server_.Put("/a", {.content = content});
   std::atomic<size_t> parts = 0;
   server_.OnReply([&](const HttpServer::Request& request, HttpServer::Reply* reply) {
@@ -113,7 +113,7 @@ TEST_F(DownloadProcesses, OneThatIsKilledAtAnyMomentIsGoneOnWith) {
 }
 
 TEST_F(DownloadProcesses, WhoWaitsForOneThatIsKilledTakesOver) {
-  const std::string content = SomeBytes(6 * kPart);
+  const Bytes content = SomeBytes(6 * kPart);
   server_.Put("/a", {.content = content});
   std::atomic<bool> stalls = true;
   std::atomic<int> stalled = 0;

@@ -176,7 +176,7 @@ TEST_F(RemoteFilesTest, SlowBytesAreTakenUntilTheTimeIsUp) {
 }
 
 TEST_F(RemoteFilesTest, PartsOfTwoVersionsAreNeverMixed) {
-  const std::string old_content = SomeBytes(6 * kPart, 1), new_content = SomeBytes(6 * kPart, 2);
+  const Bytes old_content = SomeBytes(6 * kPart, 1), new_content = SomeBytes(6 * kPart, 2);
   for (const bool ignores_if_range : {false, true}) {
     const std::string path = absl::StrCat("/", ignores_if_range);
     server_.Put(path, {.content = old_content});
@@ -243,6 +243,8 @@ TEST_F(RemoteFilesTest, WrongAnswersAreErrorsNeverContent) {
        [](auto* reply) { reply->fields["Content-MD5"] = "AAAAAAAAAAAAAAAAAAAAAA=="; }},
       {"not there any more", [](auto* reply) { reply->Become(404); }},
       {"nonsense", [](auto* reply) { reply->Become(299); }},
+      {"an interim answer with a body", [](auto* reply) { reply->status = 101; }},
+      {"no status", [](auto* reply) { reply->status = 0; }},
   };
   for (const auto& [what, edit] : cases) {
     server_.OnReply([&edit = edit](const auto& request, HttpServer::Reply* reply) {
@@ -262,7 +264,7 @@ std::string Md5Field(absl::string_view bytes) {
 }
 
 TEST_F(RemoteFilesTest, APartThatWasDamagedOnItsWayIsReadAgain) {
-  const std::string content = SomeBytes(2 * kPart);
+  const Bytes content = SomeBytes(2 * kPart);
   server_.Put("/a", {.content = content});
   const auto damaged = std::make_shared<const std::string>(SomeBytes(2 * kPart, 7));
   std::atomic<int> parts = 0;
@@ -276,7 +278,7 @@ TEST_F(RemoteFilesTest, APartThatWasDamagedOnItsWayIsReadAgain) {
 }
 
 TEST_F(RemoteFilesTest, TheSha256ThatTheServerGivesIsChecked) {
-  const std::string content = SomeBytes(3 * kPart);
+  const Bytes content = SomeBytes(3 * kPart);
   const auto put = [&](const std::string& path, const std::string& sum) {
     server_.Put(path, {.content = content, .fields = {{"X-Linked-Etag", "\"" + sum + "\""}}});
   };

@@ -9,9 +9,13 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <string>
+#include <utility>
 
+#include "absl/time/clock.h"
 #include "server/base/clock.h"
+#include "server/base/digest.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "server/storage/remote_files.h"
@@ -20,9 +24,21 @@
 
 namespace stockpot {
 
-// Bytes without a pattern that a mistake in an offset could hide in.
-inline std::string SomeBytes(size_t size, uint32_t seed = 1) {
-  std::string bytes(size, '\0');
+// A content, of which a failing test prints no more than anybody reads.
+class Bytes : public std::string {
+ public:
+  Bytes() = default;
+  explicit Bytes(std::string bytes) : std::string(std::move(bytes)) {}
+
+  friend void PrintTo(const Bytes& bytes, std::ostream* out) {
+    *out << bytes.size() << " bytes of SHA-256 " << Sha256Hex(bytes);
+    if (bytes.size() < 1000) *out << ": " << static_cast<const std::string&>(bytes);
+  }
+};
+
+// Without a pattern that a mistake in an offset could hide in.
+inline Bytes SomeBytes(size_t size, uint32_t seed = 1) {
+  Bytes bytes(std::string(size, '\0'));
   uint32_t state = seed;
   for (char& byte : bytes) {
     state = state * 1664525 + 1013904223;
@@ -42,6 +58,7 @@ class RemoteFilesTest : public testing::Test {
     options_.download.part_bytes = kPart;
     options_.download.sleep = [this](absl::Duration duration) {
       waited_ms_ += absl::ToInt64Milliseconds(duration);
+      absl::SleepFor(absl::Milliseconds(1));  // a moment, for what a moment mends
     };
   }
 
@@ -57,11 +74,11 @@ class RemoteFilesTest : public testing::Test {
     return files_->Fetch(uri, purpose, progress_);
   }
   // The content of a file of the server, or "ERROR: …".
-  std::string Content(const std::string& path) { return ContentOf(Fetch(server_.Url(path))); }
-  static std::string ContentOf(const absl::StatusOr<RemoteFiles::LocalCopy>& copy) {
-    if (!copy.ok()) return "ERROR: " + copy.status().ToString();
+  Bytes Content(const std::string& path) { return ContentOf(Fetch(server_.Url(path))); }
+  static Bytes ContentOf(const absl::StatusOr<RemoteFiles::LocalCopy>& copy) {
+    if (!copy.ok()) return Bytes("ERROR: " + copy.status().ToString());
     absl::StatusOr<std::string> content = ReadSmallFile(copy->path, 1 << 30);
-    return content.ok() ? *content : "ERROR: " + content.status().ToString();
+    return Bytes(content.ok() ? *content : "ERROR: " + content.status().ToString());
   }
   // The reason of a failure that must be of this code.
   std::string ReasonOf(const std::string& path, absl::StatusCode code) {

@@ -1,4 +1,6 @@
 // Where a URI may lead, and what goes along: addresses, redirects, credentials, proxies.
+#include <signal.h>
+
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -162,6 +164,41 @@ TEST_F(RemoteSafety, AProxyIsTheOperatorsNotTheEnvironments) {
   for (const char* uri : {"http://10.0.0.1/a", "http://169.254.169.254/a"}) {
     EXPECT_EQ(GetErrorFacts(Fetch(uri).status()).reason, "SOURCE_ADDRESS_NOT_ALLOWED") << uri;
   }
+}
+
+TEST_F(RemoteSafety, OverTlsAServerIsWhoItSaysItIs) {
+  signal(SIGPIPE, SIG_IGN);  // of the server, whose clients leave
+  const TestCertificate certificate("DNS:localhost"), other("DNS:localhost");
+  HttpServer secure(&certificate);
+  secure.Put("/a", {.content = SomeBytes(3 * kPart)});
+  access_.allowed_private_hosts = {"127.0.0.1", "localhost"};
+  access_.ca_file = folder_ / "ca.pem";
+  access_.tokens_file = folder_ / "tokens";
+  ASSERT_TRUE(WriteFileDurably(access_.tokens_file,
+                               absl::StrCat("localhost:", secure.port(), " the-token\n"))
+                  .ok());
+  const auto reason = [&](const std::string& trusted, const std::string& uri) {
+    EXPECT_TRUE(WriteFileDurably(access_.ca_file, trusted).ok());
+    files_.reset();
+    return GetErrorFacts(Fetch(uri).status()).reason;
+  };
+  EXPECT_EQ(reason(other.pem(), secure.Url("/a", "localhost")), "SOURCE_UNTRUSTED");
+  EXPECT_EQ(reason(certificate.pem(), secure.Url("/a", "127.0.0.1")), "SOURCE_UNTRUSTED")
+      << "it is localhost's";
+  EXPECT_TRUE(secure.requests().empty());
+  EXPECT_EQ(reason(certificate.pem(), secure.Url("/a", "localhost")), "");
+  EXPECT_EQ(ContentOf(Fetch(secure.Url("/a", "localhost"))), SomeBytes(3 * kPart));
+  for (const auto& request : secure.requests()) {
+    EXPECT_EQ(request.fields.at("authorization"), "Bearer the-token");
+  }
+
+  // Nobody may be sent on from it to where everybody may listen.
+  server_.Put("/b", {.content = "plain"});
+  secure.OnReply([&](const auto&, HttpServer::Reply* reply) {
+    reply->Become(302, {{"Location", server_.Url("/b")}});
+  });
+  EXPECT_EQ(reason(certificate.pem(), secure.Url("/a", "localhost")), "PATH_NOT_ALLOWED");
+  EXPECT_TRUE(server_.requests().empty());
 }
 
 TEST_F(RemoteSafety, FilesThatTheOperatorNamesMustBeThere) {

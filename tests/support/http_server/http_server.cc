@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,20 +27,6 @@ namespace {
   std::abort();
 }
 
-// The head of the next request; "" when the client has left.
-std::string ReadHead(int connection, std::string* buffer) {
-  size_t end;
-  while ((end = buffer->find("\r\n\r\n")) == std::string::npos) {
-    char piece[4096];
-    const ssize_t count = recv(connection, piece, sizeof(piece), 0);
-    if (count <= 0) return "";
-    buffer->append(piece, static_cast<size_t>(count));
-  }
-  std::string head = buffer->substr(0, end);
-  buffer->erase(0, end + 4);
-  return head;
-}
-
 HttpServer::Request ParseRequest(const std::string& head) {
   HttpServer::Request request;
   const std::vector<std::string> lines = absl::StrSplit(head, "\r\n");
@@ -52,20 +39,6 @@ HttpServer::Request ParseRequest(const std::string& head) {
         std::string(absl::StripAsciiWhitespace(lines[i].substr(colon + 1)));
   }
   return request;
-}
-
-bool SendAll(int connection, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-  return true;
-}
-
-void WaitUntilClientLeaves(int connection) {
-  char byte;
-  while (recv(connection, &byte, 1, 0) > 0) continue;
 }
 
 // Makes a whole file's reply that of a range, where the request asks for one that holds.
@@ -95,7 +68,59 @@ void ApplyRange(const HttpServer::Request& request, const std::string& entity_ta
 
 }  // namespace
 
-HttpServer::HttpServer() {
+// With or without TLS.
+class HttpServer::Connection {
+ public:
+  Connection(int socket, const TestCertificate* certificate) : socket_(socket) {
+    if (certificate == nullptr) return;
+    ssl_.reset(SSL_new(certificate->context()));
+    SSL_set_fd(ssl_.get(), socket);
+  }
+
+  bool Begin() { return ssl_ == nullptr || SSL_accept(ssl_.get()) == 1; }
+
+  // The head of the next request; "" when the client has left.
+  std::string ReadHead() {
+    size_t end;
+    while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {
+      char piece[4096];
+      const ssize_t count = Receive(piece, sizeof(piece));
+      if (count <= 0) return "";
+      buffer_.append(piece, static_cast<size_t>(count));
+    }
+    std::string head = buffer_.substr(0, end);
+    buffer_.erase(0, end + 4);
+    return head;
+  }
+
+  bool SendAll(absl::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent =
+          ssl_ == nullptr ? send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+                          : SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<size_t>(sent));
+    }
+    return true;
+  }
+
+  void WaitUntilClientLeaves() {
+    char byte;
+    while (Receive(&byte, 1) > 0) continue;
+  }
+
+ private:
+  ssize_t Receive(char* out, size_t size) {
+    return ssl_ == nullptr ? recv(socket_, out, size, 0)
+                           : SSL_read(ssl_.get(), out, static_cast<int>(size));
+  }
+
+  const int socket_;
+  std::unique_ptr<SSL, void (*)(SSL*)> ssl_{nullptr, SSL_free};
+  std::string buffer_;
+};
+
+HttpServer::HttpServer(const TestCertificate* certificate) : certificate_(certificate) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -123,7 +148,7 @@ HttpServer::~HttpServer() {
 }
 
 std::string HttpServer::Url(const std::string& path, const std::string& host) const {
-  return absl::StrCat("http://", host, ":", port_, path);
+  return absl::StrCat(certificate_ == nullptr ? "http://" : "https://", host, ":", port_, path);
 }
 
 void HttpServer::Put(const std::string& path, File file) {
@@ -155,18 +180,21 @@ void HttpServer::Accept() {
   }
 }
 
-void HttpServer::Serve(int connection) {
-  std::string buffer;
-  while (true) {
-    const std::string head = ReadHead(connection, &buffer);
-    if (head.empty()) break;
-    const Reply reply = MakeReply(ParseRequest(head));
-    Send(connection, reply);
-    if (reply.break_after || reply.stall_after || (!reply.is_chunked && !reply.says_length)) break;
+void HttpServer::Serve(int socket) {
+  {
+    Connection connection(socket, certificate_);
+    bool goes_on = connection.Begin();
+    while (goes_on) {
+      const std::string head = connection.ReadHead();
+      if (head.empty()) break;
+      const Reply reply = MakeReply(ParseRequest(head));
+      Send(&connection, reply);
+      goes_on = !reply.break_after && !reply.stall_after && (reply.is_chunked || reply.says_length);
+    }
   }
   std::lock_guard lock(mutex_);
-  connections_.erase(connection);
-  close(connection);
+  connections_.erase(socket);
+  close(socket);
 }
 
 HttpServer::Reply HttpServer::MakeReply(const Request& request) {
@@ -188,7 +216,7 @@ HttpServer::Reply HttpServer::MakeReply(const Request& request) {
   return reply;
 }
 
-void HttpServer::Send(int connection, const Reply& reply) const {
+void HttpServer::Send(Connection* connection, const Reply& reply) {
   std::string head = absl::StrCat("HTTP/1.1 ", reply.status, " Words\r\n");
   for (const auto& [name, value] : reply.fields) absl::StrAppend(&head, name, ": ", value, "\r\n");
   if (reply.is_chunked) {
@@ -196,7 +224,7 @@ void HttpServer::Send(int connection, const Reply& reply) const {
   } else if (reply.says_length) {
     absl::StrAppend(&head, "Content-Length: ", reply.size, "\r\n");
   }
-  if (!SendAll(connection, head + "\r\n") || reply.content == nullptr) return;
+  if (!connection->SendAll(head + "\r\n") || reply.content == nullptr) return;
   absl::string_view body = absl::string_view(*reply.content).substr(reply.begin, reply.size);
   const size_t end = std::min({reply.break_after.value_or(body.size()),
                                reply.stall_after.value_or(body.size()), body.size()});
@@ -206,13 +234,13 @@ void HttpServer::Send(int connection, const Reply& reply) const {
     body.remove_prefix(piece.size());
     const std::string chunk =
         reply.is_chunked ? absl::StrCat(absl::Hex(piece.size()), "\r\n", piece, "\r\n") : "";
-    if (!SendAll(connection, reply.is_chunked ? absl::string_view(chunk) : piece)) return;
+    if (!connection->SendAll(reply.is_chunked ? absl::string_view(chunk) : piece)) return;
     if (reply.pause_ms > 0) {
       std::this_thread::sleep_for(std::chrono::milliseconds(reply.pause_ms));
     }
   }
-  if (reply.stall_after.has_value()) return WaitUntilClientLeaves(connection);
-  if (reply.is_chunked && !reply.break_after.has_value()) SendAll(connection, "0\r\n\r\n");
+  if (reply.stall_after.has_value()) return connection->WaitUntilClientLeaves();
+  if (reply.is_chunked && !reply.break_after.has_value()) connection->SendAll("0\r\n\r\n");
 }
 
 }  // namespace stockpot

@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/http_server/test_certificate.h"
+
 namespace stockpot {
 
 class HttpServer {
@@ -57,13 +59,14 @@ class HttpServer {
     }
   };
 
-  HttpServer();
+  // Speaks TLS when it is given a certificate, which must outlive it.
+  explicit HttpServer(const TestCertificate* certificate = nullptr);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   int port() const { return port_; }
-  // http://HOST:PORT + path.
+  // http[s]://HOST:PORT + path.
   std::string Url(const std::string& path, const std::string& host = "127.0.0.1") const;
 
   // `path` as it stands in requests: encoded. A path that nothing was put under is 404.
@@ -74,11 +77,14 @@ class HttpServer {
   std::vector<Request> requests() const;
 
  private:
-  void Accept();
-  void Serve(int connection);
-  Reply MakeReply(const Request& request);
-  void Send(int connection, const Reply& reply) const;
+  class Connection;
 
+  void Accept();
+  void Serve(int socket);
+  Reply MakeReply(const Request& request);
+  static void Send(Connection* connection, const Reply& reply);
+
+  const TestCertificate* const certificate_;
   int listener_ = -1, port_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, std::pair<File, std::shared_ptr<const std::string>>> files_;
