@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
@@ -64,14 +65,30 @@ absl::StatusOr<Credentials> ReadCredentials(const RemoteAccess& access) {
   return credentials;
 }
 
+// As hosts stand in RemoteUri.
+absl::StatusOr<std::vector<std::string>> PrivateHosts(const RemoteAccess& access) {
+  std::vector<std::string> hosts;
+  for (const std::string& text : access.allowed_private_hosts) {
+    const std::string host = absl::AsciiStrToLower(text);
+    const bool is_address = KindOfAddressText(host).has_value();
+    if (host.empty() || (!is_address && host.find_first_of(":/@[]*?#") != std::string::npos)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--allowed_private_host=", text, " must be a host's name or address, without a port"));
+    }
+    hosts.push_back(host);
+  }
+  return hosts;
+}
+
 absl::StatusOr<std::shared_ptr<Http>> MakeHttp(const RemoteAccess& access, Clock* clock) {
+  if (absl::StrContains(access.proxy, '@')) {
+    return absl::InvalidArgumentError(
+        "--remote_proxy must hold no user name and password: every user of the host sees flags");
+  }
   HttpClient::Options options;
   options.ca_file = access.ca_file;
   options.proxy = access.proxy;
-  std::vector<std::string> private_hosts;
-  for (const std::string& host : access.allowed_private_hosts) {
-    private_hosts.push_back(absl::AsciiStrToLower(host));
-  }
+  ASSIGN_OR_RETURN(std::vector<std::string> private_hosts, PrivateHosts(access));
   ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(access));
   auto http = std::make_shared<Http>();
   ASSIGN_OR_RETURN(http->client,

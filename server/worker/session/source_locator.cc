@@ -42,12 +42,7 @@ absl::StatusOr<SourceLocator::Located> SourceLocator::Bring(const std::string& u
   ASSIGN_OR_RETURN(const RemoteFiles::LocalCopy copy,
                    remote_files_->Fetch(spelled, purpose, downloading));
   const absl::StatusOr<FileIdentity> file = IdentifyFile(copy.path);
-  if (absl::IsNotFound(file.status())) {
-    return WithReason(absl::UnavailableError(
-                          "the file left the download cache before it was read; the operator gives "
-                          "it more room with --max_download_bytes"),
-                      "SOURCE_UNAVAILABLE");
-  }
+  if (absl::IsNotFound(file.status())) return LeftTheCache();
   RETURN_IF_ERROR(file.status());
   located.file = *file;
   if (copy.pinned_uri != spelled) located.pinned_uri = copy.pinned_uri;
@@ -66,6 +61,13 @@ void SourceLocator::Remember(const std::string& uri, const std::string& digest,
   if (known_.size() >= kMostKnown) known_.clear();
   known_[{uri, digest}] = located;
   if (!located.pinned_uri.empty()) known_[{located.pinned_uri, digest}] = located;
+}
+
+absl::Status LeftTheCache() {
+  return WithReason(absl::UnavailableError(
+                        "the file left the download cache before it was read; the operator gives "
+                        "it more room with --max_download_bytes"),
+                    "SOURCE_UNAVAILABLE");
 }
 
 Progress After(int64_t done_before, const Progress& progress) {

@@ -46,6 +46,9 @@ class SourceLocator {
   std::map<std::pair<std::string, std::string>, Located> known_;  // by URI and digest
 };
 
+// UNAVAILABLE (reason SOURCE_UNAVAILABLE): a copy that another process evicted; worth another try.
+absl::Status LeftTheCache();
+
 // `progress`, for what is counted after `done_before`.
 Progress After(int64_t done_before, const Progress& progress);
 

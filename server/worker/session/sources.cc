@@ -20,6 +20,11 @@ absl::StatusOr<T> In(absl::string_view kind, absl::string_view uri, absl::Status
   return Annotate(result.status(), absl::StrCat(kind, " ", ShownUri(uri)));
 }
 
+// Between being brought and being opened another process may have needed the room.
+absl::Status UnlessEvicted(const std::string& uri, const absl::Status& opened) {
+  return IsRemoteUri(uri) && absl::IsNotFound(opened) ? LeftTheCache() : opened;
+}
+
 absl::Status RemoteFolder() {
   return WithReason(
       absl::UnimplementedError("image folders are not read over the network by this release; give "
@@ -54,8 +59,9 @@ absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& u
     Checkpoint* kept = checkpoints_.Find(located->file);
     if (kept == nullptr) {
       Checkpoint opened;
-      ASSIGN_OR_RETURN(opened.state_dict,
-                       stockpot::OpenCheckpoint(located->file.path, options_.checkpoint_limits));
+      auto state_dict = stockpot::OpenCheckpoint(located->file.path, options_.checkpoint_limits);
+      RETURN_IF_ERROR(UnlessEvicted(uri, state_dict.status()));
+      opened.state_dict = *std::move(state_dict);
       ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict,
                                                         After(located->mebibytes_told, progress)));
       kept = checkpoints_.Put(located->file, std::move(opened));
@@ -91,10 +97,11 @@ absl::StatusOr<Sources::OpenedDataSet> Sources::OpenDataSet(const v1::DataSet& d
     if (!located.ok()) return NotFoundAs(located.status(), "DATA_SET_NOT_FOUND");
     OpenedDataSet opened;
     opened.pinned_uri = located->pinned_uri;
-    ASSIGN_OR_RETURN(opened.data_set,
-                     stockpot::OpenDataSet(ToDataSetSource(data_set, located->file.path),
-                                           options_.cache_folder, options_.data_set_limits,
-                                           After(located->mebibytes_told, progress), fail_points_));
+    auto found = stockpot::OpenDataSet(ToDataSetSource(data_set, located->file.path),
+                                       options_.cache_folder, options_.data_set_limits,
+                                       After(located->mebibytes_told, progress), fail_points_);
+    RETURN_IF_ERROR(UnlessEvicted(data_set.uri(), found.status()));
+    opened.data_set = *std::move(found);
     data_sets_.Put({located->file, data_set.SerializeAsString()}, opened.data_set);
     locator_.Remember(data_set.uri(), opened.data_set->digest(), *located);
     return opened;
@@ -138,7 +145,9 @@ absl::StatusOr<Sources::Architecture> Sources::FindArchitecture(const std::strin
       found.digest = *known;
     } else {
       const auto content = MappedFile::Open(found.file.path);
-      if (!content.ok()) return WithReason(content.status(), "ARCHITECTURE_INVALID");
+      if (!content.ok()) {
+        return UnlessEvicted(uri, WithReason(content.status(), "ARCHITECTURE_INVALID"));
+      }
       (*content)->WillReadSequentially();
       found.digest = Sha256Hex((*content)->bytes());
       architecture_digests_.Put(found.file, found.digest);

@@ -186,12 +186,17 @@ TEST_F(Flags, OfRemoteFilesAreCheckedBeforeAnythingStarts) {
       {"--hf_token_file=/none", "--hf_token_file"},
       {"--remote_ca_file=/none", "--remote_ca_file"},
       {"--hf_endpoint=huggingface.co", "--hf_endpoint"},
+      {"--allowed_private_host=intern:8080", "--allowed_private_host"},
+      {"--remote_proxy=http://user:secret@proxy:3128", "--remote_proxy"},
   };
   for (const auto& [flag, says] : cases) {
     ASSERT_EQ(Parse({"--workers=0", flag}), -1) << words_;
-    EXPECT_THAT(std::string(CheckStockpotdFlags(flags_).message()), HasSubstr(says)) << flag;
+    const std::string message(CheckStockpotdFlags(flags_).message());
+    EXPECT_THAT(message, HasSubstr(says)) << flag;
+    EXPECT_THAT(message, testing::Not(HasSubstr("secret")));
   }
-  ASSERT_EQ(Parse({"--workers=0", "--allowed_uri_prefix=hf://org"}), -1);
+  ASSERT_EQ(Parse({"--workers=0", "--allowed_uri_prefix=hf://org", "--allowed_private_host=::1"}),
+            -1);
   EXPECT_TRUE(CheckStockpotdFlags(flags_).ok());
 }
 

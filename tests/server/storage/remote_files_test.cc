@@ -243,8 +243,11 @@ TEST_F(RemoteFilesTest, WrongAnswersAreErrorsNeverContent) {
        [](auto* reply) { reply->fields["Content-MD5"] = "AAAAAAAAAAAAAAAAAAAAAA=="; }},
       {"not there any more", [](auto* reply) { reply->Become(404); }},
       {"nonsense", [](auto* reply) { reply->Become(299); }},
-      {"an interim answer with a body", [](auto* reply) { reply->status = 101; }},
-      {"no status", [](auto* reply) { reply->status = 0; }},
+      {"a head without end",
+       [](auto* reply) { reply->fields["X-Long"] = std::string(80 << 10, 'x'); }},
+      {"an interim answer with a body",
+       [](auto* reply) { reply->status = 101, reply->break_after = 100; }},
+      {"no status", [](auto* reply) { reply->status = 0, reply->break_after = 100; }},
   };
   for (const auto& [what, edit] : cases) {
     server_.OnReply([&edit = edit](const auto& request, HttpServer::Reply* reply) {
