@@ -117,6 +117,7 @@ TEST_F(RemoteFilesTest, APartThatBreaksOffGoesOnWhereItWas) {
   });
   // Each range is cut in half until one byte is left: more breaks than tries, but each got far.
   options_.download.retry.most_failures = 40;
+  options_.download.retry.most_wait = absl::Seconds(1);
   EXPECT_EQ(Content("/a"), SomeBytes(4 * kPart));
   EXPECT_GT(by_range.size(), 30u);
   for (const auto& [range, count] : by_range) EXPECT_LE(count, 2) << range;
