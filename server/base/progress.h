@@ -13,6 +13,10 @@ namespace stockpot {
 // examples, tensors. `done` never falls. A result that is not OK ends the work with it.
 using Progress = std::function<absl::Status(int64_t done, int64_t total)>;
 
+// Asks whether to go on, where there is nothing to count. Called often, from any thread; a result
+// that is not OK ends the work with it.
+using KeepGoing = std::function<absl::Status()>;
+
 // For work that nobody watches.
 inline absl::Status Unwatched(int64_t /*done*/, int64_t /*total*/) { return absl::OkStatus(); }
 

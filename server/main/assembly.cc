@@ -41,6 +41,7 @@ std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std:
   for (const std::string& prefix : flags.allowed_architecture_prefixes) {
     arguments.push_back(absl::StrCat("--allowed_architecture_prefix=", prefix));
   }
+  for (std::string& argument : ToArguments(flags.remote)) arguments.push_back(std::move(argument));
   if (flags.verbose) arguments.push_back("--verbose");
   return arguments;
 }
@@ -138,9 +139,10 @@ absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
   if (!server->fail_points.armed().empty()) {
     server->log->Warning("fail_point_armed", {{"point", server->fail_points.armed()}});
   }
-  ASSIGN_OR_RETURN(AllowList allowed,
-                   AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
-                                     flags.allowed_output_roots));
+  ASSIGN_OR_RETURN(
+      AllowList allowed,
+      AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
+                        flags.allowed_output_roots, flags.remote.access.allowed_uri_prefixes));
   server->allowed = std::make_unique<AllowList>(std::move(allowed));
   RETURN_IF_ERROR(AssembleEngine(flags, server.get()));
   RETURN_IF_ERROR(AssembleWorkers(flags, server.get()));
@@ -160,7 +162,9 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
        {"data_folder", flags.data_folder},
        {"workers", absl::StrCat(flags.workers)},
        {"version", STOCKPOT_VERSION}});
-  if (flags.allowed_roots.empty() || flags.allowed_architecture_prefixes.empty()) {
+  const bool no_data =
+      flags.allowed_roots.empty() && flags.remote.access.allowed_uri_prefixes.empty();
+  if (no_data || flags.allowed_architecture_prefixes.empty()) {
     server->log->Warning("no_job_can_run", {{"because",
                                              "nothing may be read: give --allowed_root and "
                                              "--allowed_architecture_prefix"}});

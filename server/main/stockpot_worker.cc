@@ -1,5 +1,6 @@
-// stockpot-worker: runs models for a stockpotd, one process per device. It holds no database, no
-// credential and no API: a model that crashes it costs one attempt of one task.
+// stockpot-worker: runs models for a stockpotd, one process per device. It holds no database and no
+// API, and no credential but those to read files with: a model that crashes it costs one attempt of
+// one task.
 //
 // Started by stockpotd, which it does not outlive. Signals: SIGTERM ends it at once (any end is
 // safe, as with kill -9); SIGINT is ignored, because a terminal sends it to the server as well and
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -18,10 +20,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/base/clock.h"
 #include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/base/status.h"
+#include "server/main/remote_flags.h"
 #include "server/storage/local_path.h"
+#include "server/storage/remote_files.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/session/session.h"
 #include "server/worker/session/task_runner.h"
@@ -38,6 +43,7 @@ struct Flags {
   std::string cache_folder;
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes;
+  RemoteFlags remote;
   bool verbose = false;
 };
 
@@ -54,14 +60,16 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::Range(0, 4096));
   app->add_option("--heartbeat", flags->heartbeat, "A running task is heard of no less often")
       ->capture_default_str();
-  app->add_option("--cache_folder", flags->cache_folder, "Where decoded data sets are kept")
+  app->add_option("--cache_folder", flags->cache_folder,
+                  "Where decoded data sets and downloads are kept")
       ->required();
   app->add_option("--allowed_root", flags->allowed_roots,
                   "Folder below which checkpoints and data may be read; repeatable")
       ->allow_extra_args(false);
   app->add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
-                  "Folder or file that architectures may be loaded from; repeatable")
+                  "Folder, file or URI that architectures may be loaded from; repeatable")
       ->allow_extra_args(false);
+  AddRemoteFlags(app, &flags->remote);
   app->add_flag("--verbose", flags->verbose, "Log more");
 }
 
@@ -83,6 +91,14 @@ void SpinBriefly(char** argv) {
   if (setenv("GOMP_SPINCOUNT", "5000", /*overwrite=*/0) == 0) execv("/proc/self/exe", argv);
 }
 
+// Nothing else here has a use for it.
+std::string TakeHubToken() {
+  const char* const token = getenv("HF_TOKEN");
+  std::string taken = token == nullptr ? "" : token;
+  unsetenv("HF_TOKEN");
+  return taken;
+}
+
 void SetUpProcess() {
   prctl(PR_SET_NAME, "stockpot-worker");  // starting again by /proc/self/exe made it "exe"
   KeepFreedMemory();
@@ -91,9 +107,25 @@ void SetUpProcess() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// Null when all that may be read is local.
+absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, Clock* clock,
+                                                        const FailPoints* fail_points) {
+  RemoteAccess access = flags.remote.access;
+  access.allowed_architecture_prefixes = flags.allowed_architecture_prefixes;
+  const bool leads_elsewhere = !access.allowed_uri_prefixes.empty() ||
+                               std::any_of(flags.allowed_architecture_prefixes.begin(),
+                                           flags.allowed_architecture_prefixes.end(), IsRemoteUri);
+  if (!leads_elsewhere) return std::unique_ptr<RemoteFiles>();
+  RemoteFiles::Options options;
+  options.cache_folder = flags.cache_folder + "/downloads";
+  options.max_bytes = flags.remote.max_download_bytes;
+  return OpenRemoteFiles(access, std::move(options), clock, fail_points);
+}
+
 absl::Status Serve(const Flags& flags, Log* log) {
   ASSIGN_OR_RETURN(AllowList allow_list,
-                   AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes));
+                   AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes, {},
+                                     flags.remote.access.allowed_uri_prefixes));
   SetComputeThreads(flags.threads);
   ASSIGN_OR_RETURN(const DeviceInfo device, ProbeDevice(flags.device));
   log->Info("worker_started", {{"worker", flags.worker_id},
@@ -105,6 +137,10 @@ absl::Status Serve(const Flags& flags, Log* log) {
   options.sources.cache_folder = flags.cache_folder;
   const FailPoints fail_points = FailPoints::FromEnvironment();
   options.fail_points = &fail_points;
+  SystemClock clock;
+  ASSIGN_OR_RETURN(const std::unique_ptr<RemoteFiles> remote_files,
+                   OpenRemote(flags, &clock, &fail_points));
+  options.remote_files = remote_files.get();
   TaskRunner runner(options, std::move(allow_list));
   SessionOptions session;
   session.server = flags.server;
@@ -125,6 +161,7 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   SpinBriefly(argv);
   SetUpProcess();
+  flags.remote.access.hf_token = TakeHubToken();
   const std::unique_ptr<Log> log = Log::ToStandardError("stockpot-worker", flags.verbose);
   const absl::Status status = Serve(flags, log.get());
   if (!status.ok()) {

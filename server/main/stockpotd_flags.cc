@@ -160,8 +160,8 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
          "nothing may be read")
       ->take_all();
   app.add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
-                 "Architectures, which are programs, may be loaded from this file or below this "
-                 "folder; may be given many times. None: no job can run")
+                 "Architectures, which are programs, may be loaded from this file, or below this "
+                 "folder or URI; may be given many times. None: no job can run")
       ->take_all();
   app.add_option("--allowed_output_root", flags->allowed_output_roots,
                  "Jobs may write their artifacts (output_uri) below this folder; may be given many "
@@ -189,6 +189,7 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
   app.config_formatter(file);
   AddServingFlags(app, flags);
   AddWorkFlags(app, flags);
+  AddRemoteFlags(&app, &flags->remote);
   AddLimitFlags(app, flags);
   app.add_flag("--verbose", flags->verbose, "Log more");
   app.add_flag("--check_config", flags->check_config,
@@ -236,10 +237,13 @@ absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
         absl::StrCat("--worker_binary=", flags.worker_binary,
                      " is not a program that can be run; build stockpot-worker beside stockpotd"));
   }
-  return Annotate(AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
-                                    flags.allowed_output_roots)
-                      .status(),
-                  "--allowed_root, --allowed_architecture_prefix or --allowed_output_root");
+  RETURN_IF_ERROR(Annotate(
+      AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
+                        flags.allowed_output_roots, flags.remote.access.allowed_uri_prefixes)
+          .status(),
+      "--allowed_root, --allowed_architecture_prefix, --allowed_output_root or "
+      "--allowed_uri_prefix"));
+  return CheckRemoteAccess(flags.remote.access);
 }
 
 }  // namespace stockpot

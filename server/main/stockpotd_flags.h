@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/control/job/engine.h"
+#include "server/main/remote_flags.h"
 
 namespace stockpot {
 
@@ -39,6 +40,7 @@ struct StockpotdFlags {
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes;
   std::vector<std::string> allowed_output_roots;
+  RemoteFlags remote;
 
   EngineLimits limits;
   Retention retention;

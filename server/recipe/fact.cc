@@ -55,6 +55,7 @@ absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact) {
   reader.Read("format", &found.format);
   reader.Read("non_finite_tensor", &found.non_finite_tensor);
   reader.Read("notes", &found.notes);
+  reader.Read("pinned_uri", &found.pinned_uri);
   found.tensors = ReadTensors(reader);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
@@ -67,6 +68,7 @@ absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact) {
   reader.Read("numerics", &found.numerics);
   reader.Read("buffers", &found.buffers);
   reader.Read("batch_norms", &found.batch_norms);
+  reader.Read("pinned_uri", &found.pinned_uri);
   found.tensors = ReadTensors(reader);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
@@ -76,6 +78,7 @@ absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact) {
   ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "data_set"));
   DataSetFound found;
   reader.Read("digest", &found.digest);
+  reader.Read("pinned_uri", &found.pinned_uri);
   reader.Read("example_count", &found.example_count);
   reader.Read("class_count", &found.class_count);
   RETURN_IF_ERROR(Checked(reader, found.digest));
@@ -142,6 +145,7 @@ absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact) {
   ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "classifier"));
   ClassifierFound found;
   reader.Read("digest", &found.digest);
+  reader.Read("pinned_uri", &found.pinned_uri);
   reader.Read("class_count", &found.class_count);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;

@@ -15,12 +15,19 @@ bool IsWorthHalving(const absl::Status& status) {
   return reason == "OUT_OF_MEMORY" || reason == "MODEL_FAILED";
 }
 
+// What was inspected, under the name that stays its own: a branch may move while the job runs.
+std::string PinnedOr(const std::string& pinned_uri, const std::string& uri) {
+  return pinned_uri.empty() ? uri : pinned_uri;
+}
+
 }  // namespace
 
 CheckpointReference PlanState::ReferenceOf(int ingredient) const {
-  if (ingredient == kBase) return {spec_.base_uri, base_->digest};
   const auto index = static_cast<size_t>(ingredient);
-  return {spec_.ingredients[index].uri, cache_->ingredients()[index].found.digest};
+  const bool is_base = ingredient == kBase;
+  const CheckpointFound& found = is_base ? *base_ : cache_->ingredients()[index].found;
+  const std::string& uri = is_base ? spec_.base_uri : spec_.ingredients[index].uri;
+  return {PinnedOr(found.pinned_uri, uri), found.digest};
 }
 
 TensorSelectionReference PlanState::Selection() const {
@@ -41,14 +48,19 @@ WeightsInputs PlanState::WeightsOf(const Blend& blend) const {
 MeasureInputs PlanState::ContextOf(int data_set) const {
   const auto index = static_cast<size_t>(data_set);
   MeasureInputs inputs;
-  inputs.architecture_uri = spec_.architecture_uri;
+  inputs.architecture_uri = PinnedOr(architecture_.pinned_uri, spec_.architecture_uri);
   inputs.architecture_digest = architecture_.digest;
   inputs.bindings = spec_.inputs;
   inputs.problem = spec_.problem;
   inputs.data_set = spec_.data_sets[index];
+  inputs.data_set.uri = PinnedOr(data_sets_[index]->pinned_uri, inputs.data_set.uri);
   inputs.data_set_digest = data_sets_[index]->digest;
   inputs.example_count = data_sets_[index]->example_count;
-  if (classifiers_[index] != nullptr) inputs.classifier_digest = classifiers_[index]->digest;
+  if (const ClassifierFound* const classifier = classifiers_[index]; classifier != nullptr) {
+    std::string& uri = inputs.data_set.classifier->uri;
+    uri = PinnedOr(classifier->pinned_uri, uri);
+    inputs.classifier_digest = classifier->digest;
+  }
   inputs.batch_size = spec_.batch_size;
   inputs.precision = spec_.precision;
   inputs.numerics = architecture_.numerics;
@@ -72,6 +84,7 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend, int batch_s
   inputs.keep_logits = KeepsLogits(blend);
   if (blend.reestimated) {
     inputs.batch_norm = spec_.batch_norm->data_set;
+    inputs.batch_norm->uri = PinnedOr(batch_norm_set_->pinned_uri, inputs.batch_norm->uri);
     inputs.batch_norm_digest = batch_norm_set_->digest;
   }
   return inputs;

@@ -61,6 +61,7 @@ Json Ingredients(const JobSpec& spec, const PlanState& state) {
     }
     const InspectedIngredient& ingredient = state.ingredient(i);
     item["digest"] = ingredient.found.digest;
+    if (!ingredient.found.pinned_uri.empty()) item["pinned_uri"] = ingredient.found.pinned_uri;
     item["format"] = ingredient.found.format;
     item["notes"] = ingredient.found.notes;
     if (!spec.ingredients[i].group.empty()) item["group"] = spec.ingredients[i].group;

@@ -206,17 +206,18 @@ struct TensorSignature {
 };
 struct CheckpointFound {
   std::string digest, format, non_finite_tensor;
+  std::string pinned_uri;  // "": the URI that was inspected stays as it is; of the others too
   std::vector<TensorSignature> tensors;  // sorted by name
   std::vector<std::string> notes;
 };
 struct ArchitectureFound {
-  std::string digest, numerics;
+  std::string digest, numerics, pinned_uri;
   std::vector<TensorSignature> tensors;  // sorted by name
   std::vector<std::string> buffers;      // names a checkpoint may leave out
   std::vector<std::string> batch_norms;  // modules whose statistics can be gathered anew
 };
 struct DataSetFound {
-  std::string digest;
+  std::string digest, pinned_uri;
   int64_t example_count = 0, class_count = 0;
 };
 struct SoupFile {
@@ -228,7 +229,7 @@ struct SoupFound {
   std::string content_digest;
 };
 struct ClassifierFound {
-  std::string digest;
+  std::string digest, pinned_uri;
   int64_t class_count = 0;
 };
 struct GapFound {

@@ -77,6 +77,19 @@ absl::Status CheckBelow(const std::string& path, const std::vector<std::string>&
       reason);
 }
 
+absl::StatusOr<std::string> CheckRemote(absl::string_view uri,
+                                        const std::vector<UriPrefix>& allowed,
+                                        absl::string_view reason, absl::string_view flag) {
+  ASSIGN_OR_RETURN(const RemoteUri remote, ParseRemoteUri(uri));
+  for (const UriPrefix& prefix : allowed) {
+    if (prefix.Covers(remote)) return remote.ToString();
+  }
+  return WithReason(
+      absl::PermissionDeniedError(absl::StrCat(
+          "not below a URI that this server allows; the operator allows one with --", flag)),
+      reason);
+}
+
 absl::Status CheckDataPath(const std::string& path, const std::vector<std::string>& roots) {
   return CheckBelow(path, roots, "PATH_NOT_ALLOWED", "allowed_root");
 }
@@ -118,6 +131,16 @@ absl::StatusOr<std::vector<std::string>> WithRealPaths(const std::vector<std::st
   return all;
 }
 
+absl::StatusOr<std::vector<UriPrefix>> ParsePrefixes(const std::vector<std::string>& texts) {
+  std::vector<UriPrefix> prefixes;
+  for (const std::string& text : texts) {
+    absl::StatusOr<UriPrefix> prefix = UriPrefix::Parse(text);
+    if (!prefix.ok()) return Annotate(prefix.status(), absl::StrCat("'", text, "'"));
+    prefixes.push_back(*std::move(prefix));
+  }
+  return prefixes;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> LocalPath(absl::string_view uri) {
@@ -143,21 +166,33 @@ absl::StatusOr<std::string> LocalPath(absl::string_view uri) {
 
 absl::StatusOr<AllowList> AllowList::Create(const std::vector<std::string>& roots,
                                             const std::vector<std::string>& architecture_prefixes,
-                                            const std::vector<std::string>& output_roots) {
+                                            const std::vector<std::string>& output_roots,
+                                            const std::vector<std::string>& uri_prefixes) {
   AllowList list;
   ASSIGN_OR_RETURN(list.roots_, WithRealPaths(roots));
-  ASSIGN_OR_RETURN(list.architectures_, WithRealPaths(architecture_prefixes));
+  std::vector<std::string> paths, uris;
+  for (const std::string& prefix : architecture_prefixes) {
+    (IsRemoteUri(prefix) ? uris : paths).push_back(prefix);
+  }
+  ASSIGN_OR_RETURN(list.architectures_, WithRealPaths(paths));
+  ASSIGN_OR_RETURN(list.architecture_uris_, ParsePrefixes(uris));
+  ASSIGN_OR_RETURN(list.uris_, ParsePrefixes(uri_prefixes));
   ASSIGN_OR_RETURN(list.outputs_, WithRealPaths(output_roots));
   return list;
 }
 
 absl::StatusOr<std::string> AllowList::CheckData(absl::string_view uri) const {
+  if (IsRemoteUri(uri)) return CheckRemote(uri, uris_, "PATH_NOT_ALLOWED", "allowed_uri_prefix");
   ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
   RETURN_IF_ERROR(CheckDataPath(path, roots_));
   return path;
 }
 
 absl::StatusOr<std::string> AllowList::CheckArchitecture(absl::string_view uri) const {
+  if (IsRemoteUri(uri)) {
+    return CheckRemote(uri, architecture_uris_, "ARCHITECTURE_NOT_ALLOWED",
+                       "allowed_architecture_prefix");
+  }
   ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
   RETURN_IF_ERROR(CheckArchitecturePath(path, architectures_));
   return path;

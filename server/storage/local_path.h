@@ -1,12 +1,15 @@
-// storage: URIs to bytes. This release reads local files; object stores come behind the same names.
+// storage: URIs to bytes. Local files here; files of other machines in remote_files.h. What a URI
+// may name is said here for both.
 //
-// A client's URI is hostile: it is an absolute path or file:///absolute/path, percent-decoded once,
-// and is only read below folders that the operator allows (--allowed_root). Architectures are
-// programs, so they have a list of their own (--allowed_architecture_prefix); so have the folders
-// that artifacts may be written to (--allowed_output_root).
+// A client's URI is hostile: it is an absolute path, file:///absolute/path, percent-decoded once,
+// or a URI of remote_uri.h. Files are only read below folders (--allowed_root) and URIs
+// (--allowed_uri_prefix) that the operator allows. Architectures are programs, so they have a list
+// of their own (--allowed_architecture_prefix); so have the folders that artifacts may be written
+// to (--allowed_output_root).
 //
 // stockpotd checks the text of every URI when a job is made; the worker, which opens the file,
-// checks the real path after every symbolic link. Both use this header. Thread safety: immutable.
+// checks the real path after every symbolic link, and the address and redirects of every
+// connection. Both use this header. Thread safety: immutable.
 #ifndef STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
 #define STOCKPOT_SERVER_STORAGE_LOCAL_PATH_H_
 
@@ -16,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/storage/remote_uri.h"
 
 namespace stockpot {
 
@@ -27,21 +31,25 @@ absl::StatusOr<std::string> LocalPath(absl::string_view uri);
 class AllowList {
  public:
   // `roots`: folders (or files) below which checkpoints and data may be read.
-  // `architecture_prefixes`: folders or files for architectures; these need not be below a root.
+  // `architecture_prefixes`: folders, files or URIs for architectures; these need not be below a
+  // root.
   // `output_roots`: folders below which artifacts may be written; nothing else is allowed there.
-  // Each must be an absolute path; an existing one is also allowed by its real path.
+  // `uri_prefixes`: URIs (UriPrefix) below which checkpoints and data may be read.
+  // Each path must be absolute; an existing one is also allowed by its real path.
   // Errors: INVALID_ARGUMENT.
   static absl::StatusOr<AllowList> Create(const std::vector<std::string>& roots,
                                           const std::vector<std::string>& architecture_prefixes,
-                                          const std::vector<std::string>& output_roots = {});
+                                          const std::vector<std::string>& output_roots = {},
+                                          const std::vector<std::string>& uri_prefixes = {});
 
-  // By text alone: no file is touched. The path of the URI.
-  // Errors: as LocalPath; PERMISSION_DENIED, reason PATH_NOT_ALLOWED or ARCHITECTURE_NOT_ALLOWED.
+  // By text alone: no file is touched. The path of the URI, or a remote one in its one spelling.
+  // Errors: as LocalPath and ParseRemoteUri; PERMISSION_DENIED, reason PATH_NOT_ALLOWED or
+  // ARCHITECTURE_NOT_ALLOWED.
   absl::StatusOr<std::string> CheckData(absl::string_view uri) const;
   absl::StatusOr<std::string> CheckArchitecture(absl::string_view uri) const;
 
-  // Also follows symbolic links: gives the real path, which is below an allowed one.
-  // Errors: as above, and NOT_FOUND.
+  // Also follows symbolic links: gives the real path, which is below an allowed one. Only of local
+  // URIs. Errors: as above, and NOT_FOUND.
   absl::StatusOr<std::string> ResolveData(absl::string_view uri) const;
   absl::StatusOr<std::string> ResolveArchitecture(absl::string_view uri) const;
 
@@ -52,6 +60,7 @@ class AllowList {
 
  private:
   std::vector<std::string> roots_, architectures_, outputs_;
+  std::vector<UriPrefix> uris_, architecture_uris_;
 };
 
 }  // namespace stockpot

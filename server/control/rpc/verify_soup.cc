@@ -43,7 +43,7 @@ absl::Status CheckUris(const Json& json, const AllowList& allowed) {
     const std::string uri = value.get<std::string>();
     const absl::Status status =
         name == "uri" ? allowed.CheckData(uri).status() : allowed.CheckArchitecture(uri).status();
-    RETURN_IF_ERROR(Annotate(status, absl::StrCat("'", uri, "'")));
+    RETURN_IF_ERROR(Annotate(status, absl::StrCat("'", ShownUri(uri), "'")));
   }
   return absl::OkStatus();
 }

@@ -2,7 +2,7 @@
 
 #include "server/base/parallel.h"
 #include "server/base/status.h"
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 #include "server/worker/dataset/image_data_set.h"
 #include "server/worker/dataset/tensor_data_set.h"
 

@@ -21,7 +21,7 @@
 #include "absl/status/statusor.h"
 #include "server/base/mapped_file.h"
 #include "server/base/progress.h"
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/dataset/image_folder.h"
 

@@ -48,7 +48,7 @@ Image CenterCrop(const Image& image, int height, int width) {
   return result;
 }
 
-absl::Status Invalid(const char* message) {
+absl::Status InvalidGeometry(const char* message) {
   return WithReason(absl::InvalidArgumentError(message), "DATA_SET_INVALID");
 }
 
@@ -57,16 +57,16 @@ absl::Status Invalid(const char* message) {
 absl::Status CheckGeometry(const ImageGeometry& geometry) {
   for (int size : {geometry.resize_shorter_side, geometry.resize_height, geometry.resize_width,
                    geometry.crop_height, geometry.crop_width}) {
-    if (size < 0) return Invalid("image sizes must not be negative");
+    if (size < 0) return InvalidGeometry("image sizes must not be negative");
   }
   if ((geometry.resize_height > 0) != (geometry.resize_width > 0)) {
-    return Invalid("resize needs both height and width");
+    return InvalidGeometry("resize needs both height and width");
   }
   if ((geometry.crop_height > 0) != (geometry.crop_width > 0)) {
-    return Invalid("crop needs both height and width");
+    return InvalidGeometry("crop needs both height and width");
   }
   if (geometry.resize_height > 0 && geometry.resize_shorter_side > 0) {
-    return Invalid("resize either to an exact size or by the shorter side, not both");
+    return InvalidGeometry("resize either to an exact size or by the shorter side, not both");
   }
   return absl::OkStatus();
 }

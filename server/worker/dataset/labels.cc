@@ -12,7 +12,7 @@
 namespace stockpot {
 namespace {
 
-absl::Status Invalid(absl::string_view message) {
+absl::Status InvalidLabels(absl::string_view message) {
   return WithReason(absl::InvalidArgumentError(message), "DATA_SET_INVALID");
 }
 
@@ -60,7 +60,8 @@ absl::Status ReadIntegers(absl::Span<const char> bytes, Labels* labels) {
     largest = std::max(largest, value);
   }
   if (largest < 0) {
-    return Invalid(absl::StrCat("every label is ", kIgnoredToken, ": there is nothing to score"));
+    return InvalidLabels(
+        absl::StrCat("every label is ", kIgnoredToken, ": there is nothing to score"));
   }
   labels->class_count = largest + 1;
   return absl::OkStatus();
@@ -72,7 +73,7 @@ absl::Status ReadNumbers(absl::Span<const char> bytes, Labels* labels) {
   for (size_t i = 0; i < labels->numbers.size(); ++i) {
     labels->numbers[i] = static_cast<double>(At<Float>(bytes, i));
     if (std::isfinite(labels->numbers[i])) continue;
-    return WithMetadata(Invalid(absl::StrCat(Place(*labels, i), " is not finite")), "example",
+    return WithMetadata(InvalidLabels(absl::StrCat(Place(*labels, i), " is not finite")), "example",
                         absl::StrCat(i));
   }
   return absl::OkStatus();
@@ -99,8 +100,9 @@ absl::Status ReadElements(DType dtype, absl::Span<const char> bytes, Labels* lab
     case DType::kFloat64:
       return ReadNumbers<double>(bytes, labels);
     default:
-      return Invalid(absl::StrCat("labels are ", DTypeName(dtype),
-                                  ": store classes and tokens as integers, numbers as F32 or F64"));
+      return InvalidLabels(
+          absl::StrCat("labels are ", DTypeName(dtype),
+                       ": store classes and tokens as integers, numbers as F32 or F64"));
   }
 }
 
@@ -110,10 +112,10 @@ absl::StatusOr<Labels> ReadLabels(const TensorInfo& tensor, absl::Span<const cha
   const bool numbers = IsFloatingPoint(tensor.dtype);
   const size_t rank = tensor.shape.size();
   if (rank != 1 && (numbers || rank != 2)) {
-    return Invalid(absl::StrCat("tensor '", tensor.name, "' of shape [",
-                                absl::StrJoin(tensor.shape, ", "),
-                                "]: labels are one number an example, [N], or, for a language "
-                                "model, one integer a token, [N, length]"));
+    return InvalidLabels(
+        absl::StrCat("tensor '", tensor.name, "' of shape [", absl::StrJoin(tensor.shape, ", "),
+                     "]: labels are one number an example, [N], or, for a language "
+                     "model, one integer a token, [N, length]"));
   }
   if (tensor.element_count() == 0) {
     return WithReason(absl::InvalidArgumentError("the data set has no examples"), "DATA_SET_EMPTY");

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 #include "server/worker/dataset/data_set.h"
 
 namespace stockpot {

@@ -24,7 +24,7 @@
 #include "absl/types/span.h"
 #include "server/base/fail_point.h"
 #include "server/base/mapped_file.h"
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 
 namespace stockpot {
 

@@ -91,6 +91,7 @@ absl::StatusOr<ClassifierSource> OpenClassifier(const v1::Classifier& classifier
   if (!source.ok()) {
     return Annotate(source.status(), absl::StrCat("classifier ", classifier.uri()));
   }
+  source->pinned_uri = std::move(checkpoint->pinned_uri);
   return source;
 }
 

@@ -18,6 +18,7 @@ struct ClassifierSource {
   std::string digest;  // SHA-256 over both tensors, as of a checkpoint that holds them alone
   int64_t class_count = 0;
   int64_t feature_count = 0;
+  std::string pinned_uri;  // as Sources::Checkpoint has it
 };
 
 // Errors: of Sources::OpenCheckpoint; INVALID_ARGUMENT (reason DATA_SET_INVALID, metadata tensor) a

@@ -64,7 +64,7 @@ absl::StatusOr<Measurer::Opened> Measurer::Open(const worker::v1::Measure& measu
                                                 const Progress& reading) {
   Opened opened;
   opened.measure = &measure;
-  ASSIGN_OR_RETURN(opened.architecture, FindArchitecture(measure, sources_));
+  ASSIGN_OR_RETURN(opened.architecture, FindArchitecture(measure, sources_, reading));
   const v1::DataSet& data_set = measure.data_set();
   ASSIGN_OR_RETURN(opened.data_set,
                    sources_->OpenDataSet(data_set, measure.data_set_digest(), reading));

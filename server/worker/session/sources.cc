@@ -17,7 +17,19 @@ absl::Status NotFoundAs(const absl::Status& status, absl::string_view reason) {
 template <typename T>
 absl::StatusOr<T> In(absl::string_view kind, absl::string_view uri, absl::StatusOr<T> result) {
   if (result.ok()) return result;
-  return Annotate(result.status(), absl::StrCat(kind, " ", uri));
+  return Annotate(result.status(), absl::StrCat(kind, " ", ShownUri(uri)));
+}
+
+// Between being brought and being opened another process may have needed the room.
+absl::Status UnlessEvicted(const std::string& uri, const absl::Status& opened) {
+  return IsRemoteUri(uri) && absl::IsNotFound(opened) ? LeftTheCache() : opened;
+}
+
+absl::Status RemoteFolder() {
+  return WithReason(
+      absl::UnimplementedError("image folders are not read over the network by this release; give "
+                               "tensors in a .safetensors file, or a folder of the server"),
+      "NOT_IMPLEMENTED");
 }
 
 }  // namespace
@@ -30,10 +42,11 @@ absl::Status CheckDigest(const std::string& expected, const std::string& found) 
       "CHECKPOINT_CHANGED");
 }
 
-Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_points)
+Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_points,
+                 RemoteFiles* remote_files)
     : options_(std::move(options)),
-      allow_list_(std::move(allow_list)),
       fail_points_(fail_points),
+      locator_(std::move(allow_list), remote_files),
       checkpoints_(options_.kept_checkpoints),
       data_sets_(options_.kept_data_sets),
       architecture_digests_(options_.kept_architecture_digests) {}
@@ -41,75 +54,105 @@ Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_p
 absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& uri,
                                                             const Progress& progress) {
   return In("checkpoint", uri, [&]() -> absl::StatusOr<Checkpoint> {
-    const auto path = allow_list_.ResolveData(uri);
-    if (!path.ok()) return NotFoundAs(path.status(), "CHECKPOINT_NOT_FOUND");
-    ASSIGN_OR_RETURN(FileIdentity file, IdentifyFile(*path));
-    if (const Checkpoint* known = checkpoints_.Find(file)) return *known;
-    Checkpoint opened;
-    ASSIGN_OR_RETURN(opened.state_dict,
-                     stockpot::OpenCheckpoint(*path, options_.checkpoint_limits));
-    ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict, progress));
-    return *checkpoints_.Put(std::move(file), std::move(opened));
+    const auto located = locator_.Locate(uri, Purpose::kData, progress);
+    if (!located.ok()) return NotFoundAs(located.status(), "CHECKPOINT_NOT_FOUND");
+    Checkpoint* kept = checkpoints_.Find(located->file);
+    if (kept == nullptr) {
+      Checkpoint opened;
+      auto state_dict = stockpot::OpenCheckpoint(located->file.path, options_.checkpoint_limits);
+      RETURN_IF_ERROR(UnlessEvicted(uri, state_dict.status()));
+      opened.state_dict = *std::move(state_dict);
+      ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict,
+                                                        After(located->mebibytes_told, progress)));
+      kept = checkpoints_.Put(located->file, std::move(opened));
+    }
+    locator_.Remember(uri, kept->content.digest, *located);
+    kept->pinned_uri = located->pinned_uri;
+    return *kept;
   }());
+}
+
+const Sources::Checkpoint* Sources::FindKnown(const worker::v1::CheckpointReference& reference) {
+  const auto* located = locator_.Find(reference.uri(), reference.digest());
+  return located == nullptr ? nullptr : checkpoints_.Find(located->file);
 }
 
 absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(
     const worker::v1::CheckpointReference& reference, const Progress& progress) {
+  if (const Checkpoint* known = FindKnown(reference)) return *known;
   ASSIGN_OR_RETURN(Checkpoint opened, OpenCheckpoint(reference.uri(), progress));
   RETURN_IF_ERROR(Annotate(CheckDigest(reference.digest(), opened.content.digest),
                            absl::StrCat("checkpoint ", reference.uri())));
   return opened;
 }
 
-absl::StatusOr<Sources::DataSetKey> Sources::KeyOf(const v1::DataSet& data_set) const {
-  const auto path = allow_list_.ResolveData(data_set.uri());
-  if (!path.ok()) return NotFoundAs(path.status(), "DATA_SET_NOT_FOUND");
-  ASSIGN_OR_RETURN(FileIdentity file, IdentifyFile(*path));
-  return DataSetKey(std::move(file), data_set.SerializeAsString());
+absl::StatusOr<Sources::OpenedDataSet> Sources::OpenDataSet(const v1::DataSet& data_set,
+                                                            const Progress& progress) {
+  return In("data set", data_set.uri(), [&]() -> absl::StatusOr<OpenedDataSet> {
+    if (IsRemoteUri(data_set.uri()) &&
+        ToDataSetSource(data_set, "").kind == DataSetSource::Kind::kImageFolder) {
+      return RemoteFolder();
+    }
+    const auto located = locator_.Locate(data_set.uri(), Purpose::kData, progress);
+    if (!located.ok()) return NotFoundAs(located.status(), "DATA_SET_NOT_FOUND");
+    OpenedDataSet opened;
+    opened.pinned_uri = located->pinned_uri;
+    auto found = stockpot::OpenDataSet(ToDataSetSource(data_set, located->file.path),
+                                       options_.cache_folder, options_.data_set_limits,
+                                       After(located->mebibytes_told, progress), fail_points_);
+    RETURN_IF_ERROR(UnlessEvicted(data_set.uri(), found.status()));
+    opened.data_set = *std::move(found);
+    data_sets_.Put({located->file, data_set.SerializeAsString()}, opened.data_set);
+    locator_.Remember(data_set.uri(), opened.data_set->digest(), *located);
+    return opened;
+  }());
 }
 
-absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set,
-                                                                    const Progress& progress) {
-  using Opened = std::shared_ptr<const DataSet>;
-  return In("data set", data_set.uri(), [&]() -> absl::StatusOr<Opened> {
-    ASSIGN_OR_RETURN(DataSetKey key, KeyOf(data_set));
-    const DataSetSource source = ToDataSetSource(data_set, key.first.path);
-    ASSIGN_OR_RETURN(Opened opened,
-                     stockpot::OpenDataSet(source, options_.cache_folder, options_.data_set_limits,
-                                           progress, fail_points_));
-    return *data_sets_.Put(std::move(key), std::move(opened));
-  }());
+const std::shared_ptr<const DataSet>* Sources::FindKnown(const v1::DataSet& data_set,
+                                                         const std::string& digest) {
+  if (const auto* located = locator_.Find(data_set.uri(), digest)) {
+    return data_sets_.Find({located->file, data_set.SerializeAsString()});
+  }
+  if (IsRemoteUri(data_set.uri())) return nullptr;
+  const auto located = locator_.Locate(data_set.uri(), Purpose::kData, Unwatched);
+  if (!located.ok()) return nullptr;
+  const auto* known = data_sets_.Find({located->file, data_set.SerializeAsString()});
+  return known != nullptr && (*known)->digest() == digest ? known : nullptr;
 }
 
 absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set,
                                                                     const std::string& digest,
                                                                     const Progress& progress) {
-  const auto key = KeyOf(data_set);
-  if (key.ok()) {
-    const auto* known = data_sets_.Find(*key);
-    if (known != nullptr && (*known)->digest() == digest) return *known;
-  }
-  ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> opened, OpenDataSet(data_set, progress));
-  RETURN_IF_ERROR(
-      Annotate(CheckDigest(digest, opened->digest()), absl::StrCat("data set ", data_set.uri())));
-  return opened;
+  if (const auto* known = FindKnown(data_set, digest)) return *known;
+  ASSIGN_OR_RETURN(const OpenedDataSet opened, OpenDataSet(data_set, progress));
+  RETURN_IF_ERROR(Annotate(CheckDigest(digest, opened.data_set->digest()),
+                           absl::StrCat("data set ", data_set.uri())));
+  return opened.data_set;
 }
 
-absl::StatusOr<Sources::Architecture> Sources::FindArchitecture(const std::string& uri) {
+absl::StatusOr<Sources::Architecture> Sources::FindArchitecture(const std::string& uri,
+                                                                const std::string& digest,
+                                                                const Progress& progress) {
   return In("architecture", uri, [&]() -> absl::StatusOr<Architecture> {
-    const auto path = allow_list_.ResolveArchitecture(uri);
-    if (!path.ok()) return NotFoundAs(path.status(), "ARCHITECTURE_INVALID");
-    Architecture found;
-    ASSIGN_OR_RETURN(found.file, IdentifyFile(*path));
+    if (const auto* known = locator_.Find(uri, digest)) {
+      const auto now = IdentifyFile(known->file.path);  // it may have left the cache
+      if (now.ok() && *now == known->file) return Architecture{known->file, digest, ""};
+    }
+    const auto located = locator_.Locate(uri, Purpose::kArchitecture, progress);
+    if (!located.ok()) return NotFoundAs(located.status(), "ARCHITECTURE_INVALID");
+    Architecture found{located->file, "", located->pinned_uri};
     if (const std::string* known = architecture_digests_.Find(found.file)) {
       found.digest = *known;
-      return found;
+    } else {
+      const auto content = MappedFile::Open(found.file.path);
+      if (!content.ok()) {
+        return UnlessEvicted(uri, WithReason(content.status(), "ARCHITECTURE_INVALID"));
+      }
+      (*content)->WillReadSequentially();
+      found.digest = Sha256Hex((*content)->bytes());
+      architecture_digests_.Put(found.file, found.digest);
     }
-    const auto content = MappedFile::Open(*path);
-    if (!content.ok()) return WithReason(content.status(), "ARCHITECTURE_INVALID");
-    (*content)->WillReadSequentially();
-    found.digest = Sha256Hex((*content)->bytes());
-    architecture_digests_.Put(found.file, found.digest);
+    locator_.Remember(uri, found.digest, *located);
     return found;
   }());
 }

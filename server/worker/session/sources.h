@@ -1,10 +1,11 @@
 // What tasks read: checkpoints, data sets and architectures, opened from URIs and kept for the next
 // task. Kept things are found by what the file is (path, device, inode, size, times) and used only
-// where their content digest is the one asked for.
+// where their content digest is the one asked for. A remote file is looked at anew by the functions
+// that take no digest; with a digest, what was found under the URI with it before will do.
 //
-// `progress` is told of what has to be read or decoded: tensors of a checkpoint, images of a data
-// set. Errors of every function: those of AllowList, then those of the reader; "checkpoint URI: …";
-// what `progress` gave.
+// `progress` is told of what has to be brought, read or decoded: mebibytes of a remote file, then
+// tensors of a checkpoint or images of a data set. Errors of every function: those of AllowList and
+// RemoteFiles, then those of the reader; "checkpoint URI: …"; what `progress` gave.
 // Thread safety: confined to one thread.
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
@@ -21,6 +22,7 @@
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/session/file_identity.h"
 #include "server/worker/session/least_recently_used.h"
+#include "server/worker/session/source_locator.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
@@ -43,14 +45,22 @@ class Sources {
   struct Checkpoint {
     std::shared_ptr<const StateDict> state_dict;
     ContentSummary content;
+    std::string pinned_uri;  // as in worker.v1.CheckpointFound
+  };
+  struct OpenedDataSet {
+    std::shared_ptr<const DataSet> data_set;
+    std::string pinned_uri;
   };
   struct Architecture {
     FileIdentity file;
     std::string digest;  // SHA-256 of the file
+    std::string pinned_uri;
   };
 
-  // `fail_points` (may be null) must outlive this.
-  Sources(Options options, AllowList allow_list, const FailPoints* fail_points);
+  // `fail_points` and `remote_files` (may be null, the latter where no URI may lead elsewhere) must
+  // outlive this.
+  Sources(Options options, AllowList allow_list, const FailPoints* fail_points,
+          RemoteFiles* remote_files = nullptr);
 
   // Reads all of it, unless this very file was read before.
   absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri, const Progress& progress);
@@ -58,26 +68,30 @@ class Sources {
   absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference,
                                             const Progress& progress);
 
-  // Looks at every file again.
-  absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set,
-                                                             const Progress& progress);
+  // Looks at every file again. Also UNIMPLEMENTED (reason NOT_IMPLEMENTED): a remote folder.
+  absl::StatusOr<OpenedDataSet> OpenDataSet(const v1::DataSet& data_set, const Progress& progress);
   // One kept under this digest will do. Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when
   // the content is another.
   absl::StatusOr<std::shared_ptr<const DataSet>> OpenDataSet(const v1::DataSet& data_set,
                                                              const std::string& digest,
                                                              const Progress& progress);
 
-  // Errors: NOT_FOUND has reason ARCHITECTURE_INVALID.
-  absl::StatusOr<Architecture> FindArchitecture(const std::string& uri);
+  // An empty `digest` is any; another digest than asked for is no error. Errors: NOT_FOUND has
+  // reason ARCHITECTURE_INVALID.
+  absl::StatusOr<Architecture> FindArchitecture(const std::string& uri, const std::string& digest,
+                                                const Progress& progress);
 
  private:
   using DataSetKey = std::pair<FileIdentity, std::string>;  // and the serialized message
 
-  absl::StatusOr<DataSetKey> KeyOf(const v1::DataSet& data_set) const;
+  // The kept one of this digest, where nothing has to be asked for it; null.
+  const Checkpoint* FindKnown(const worker::v1::CheckpointReference& reference);
+  const std::shared_ptr<const DataSet>* FindKnown(const v1::DataSet& data_set,
+                                                  const std::string& digest);
 
   const Options options_;
-  const AllowList allow_list_;
   const FailPoints* const fail_points_;
+  SourceLocator locator_;
   LeastRecentlyUsed<FileIdentity, Checkpoint> checkpoints_;
   LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
   LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;

@@ -15,7 +15,8 @@ namespace stockpot {
 
 TaskRunner::TaskRunner(Options options, AllowList allow_list)
     : options_(std::move(options)),
-      sources_(options_.sources, std::move(allow_list), options_.fail_points),
+      sources_(options_.sources, std::move(allow_list), options_.fail_points,
+               options_.remote_files),
       runners_(options_.kept_models),
       measurer_({.logits_folder = options_.sources.cache_folder + "/logits",
                  .max_logits_bytes = options_.sources.max_logits_bytes,
@@ -48,7 +49,7 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
     case Task::kInspectCheckpoint:
       return InspectCheckpoint(task.inspect_checkpoint(), progress);
     case Task::kInspectArchitecture:
-      return InspectArchitecture(task.inspect_architecture());
+      return InspectArchitecture(task.inspect_architecture(), progress);
     case Task::kInspectDataSet:
       return InspectDataSet(task.inspect_data_set(), progress);
     case Task::kMeasure:
@@ -85,16 +86,18 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectCheckpoint(const worker::v1::Insp
   AddSignatures(checkpoint.state_dict->tensors(), found->mutable_tensors());
   for (const std::string& note : checkpoint.state_dict->notes()) found->add_notes(ToUtf8(note));
   found->set_non_finite_tensor(ToUtf8(checkpoint.content.non_finite_tensor));
+  found->set_pinned_uri(checkpoint.pinned_uri);
   return outcome;
 }
 
 absl::StatusOr<TaskOutcome> TaskRunner::InspectArchitecture(
-    const worker::v1::InspectArchitecture& task) {
-  ASSIGN_OR_RETURN(const auto architecture, sources_.FindArchitecture(task.uri()));
+    const worker::v1::InspectArchitecture& task, const Progress& progress) {
+  ASSIGN_OR_RETURN(const auto architecture, sources_.FindArchitecture(task.uri(), "", progress));
   ASSIGN_OR_RETURN(const Runner* const runner, Load(task.uri(), architecture));
   TaskOutcome outcome;
   worker::v1::ArchitectureFound* found = outcome.result.mutable_architecture();
   found->set_digest(architecture.digest);
+  found->set_pinned_uri(architecture.pinned_uri);
   found->set_numerics(runner->device().numerics);
   AddSignatures(runner->tensors(), found->mutable_tensors());
   for (const std::string& buffer : runner->buffers()) found->add_buffers(ToUtf8(buffer));
@@ -104,9 +107,11 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectArchitecture(
 
 absl::StatusOr<TaskOutcome> TaskRunner::InspectDataSet(const worker::v1::InspectDataSet& task,
                                                        const Progress& progress) {
-  ASSIGN_OR_RETURN(const auto data_set, sources_.OpenDataSet(task.data_set(), progress));
+  ASSIGN_OR_RETURN(const auto opened, sources_.OpenDataSet(task.data_set(), progress));
+  const auto& data_set = opened.data_set;
   TaskOutcome outcome;
   worker::v1::DataSetFound* found = outcome.result.mutable_data_set();
+  found->set_pinned_uri(opened.pinned_uri);
   found->set_digest(data_set->digest());
   found->set_example_count(data_set->size());
   found->set_class_count(data_set->class_count());
@@ -127,6 +132,7 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectClassifier(const worker::v1::Insp
   TaskOutcome outcome;
   worker::v1::ClassifierFound* found = outcome.result.mutable_classifier();
   found->set_digest(source.digest);
+  found->set_pinned_uri(source.pinned_uri);
   found->set_class_count(source.class_count);
   found->set_feature_count(source.feature_count);
   return outcome;
@@ -134,15 +140,17 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectClassifier(const worker::v1::Insp
 
 absl::StatusOr<TaskOutcome> TaskRunner::WriteSoup(const worker::v1::WriteSoup& task,
                                                   const Progress& progress) {
-  int64_t before = 0;  // tensors read, then examples that BatchNorm layers gathered from
+  int64_t before = 0;  // what was read, then examples that BatchNorm layers gathered from
+  int64_t last = 0;    // of the source that is read
   const Progress reading = [&](int64_t done, int64_t) {
-    if (done > 0) ++before;
+    if (done > 0 && done != last) ++before;
+    last = done;
     return progress(before, 0);
   };
   ASSIGN_OR_RETURN(BlendSource blend, OpenBlend(task.blend(), &sources_, reading));
   if (task.has_reestimate()) {
     const worker::v1::Measure& measure = task.reestimate();
-    ASSIGN_OR_RETURN(const auto architecture, FindArchitecture(measure, &sources_));
+    ASSIGN_OR_RETURN(const auto architecture, FindArchitecture(measure, &sources_, reading));
     ASSIGN_OR_RETURN(const auto batch_norm, OpenBatchNormData(measure, &sources_, reading));
     ASSIGN_OR_RETURN(Runner* const runner,
                      Load(measure.architecture_uri(), architecture, blend.selection.excluded));

@@ -33,6 +33,8 @@ class TaskRunner {
     std::string device = "auto";  // as Runner::Load
     Sources::Options sources;
     size_t kept_models = 3;  // loaded architectures; each holds a whole model on the device
+    // As Sources has it; null: none. Must outlive the runner.
+    RemoteFiles* remote_files = nullptr;
     // Where a test ends the process; null: nowhere. Must outlive the runner.
     const FailPoints* fail_points = nullptr;
   };
@@ -40,21 +42,22 @@ class TaskRunner {
   TaskRunner(Options options, AllowList allow_list);
 
   // `progress` counts, by the kind of task: examples evaluated; tensors read of a checkpoint or of
-  // the file that holds a classifier; images decoded of a data set; for a soup, tensors read of its
-  // ingredients and examples that BatchNorm layers gather from (of a total not yet known), then
-  // tensors written; of a comparison, tensors read, then compared. While a measure or learning
-  // reads its sources it is (0, total). Errors: of the sources, the runner and the writer;
-  // FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when a source is not what the task says;
-  // INVALID_ARGUMENT a task of no known kind; what `progress` gave. After RESOURCE_EXHAUSTED
-  // (reason OUT_OF_MEMORY) no model is kept and unused memory is given back, so that a smaller task
-  // may succeed.
+  // the file that holds a classifier, after the mebibytes of it that are downloaded; images decoded
+  // of a data set; for a soup, tensors read of its ingredients and examples that BatchNorm layers
+  // gather from (of a total not yet known), then tensors written; of a comparison, tensors read,
+  // then compared. While a measure or learning reads its sources it is (0, total). Errors: of the
+  // sources, the runner and the writer; FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when a
+  // source is not what the task says; INVALID_ARGUMENT a task of no known kind; what `progress`
+  // gave. After RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY) no model is kept and unused memory is
+  // given back, so that a smaller task may succeed.
   absl::StatusOr<TaskOutcome> Run(const worker::v1::Task& task, const Progress& progress);
 
  private:
   absl::StatusOr<TaskOutcome> RunKind(const worker::v1::Task& task, const Progress& progress);
   absl::StatusOr<TaskOutcome> InspectCheckpoint(const worker::v1::InspectCheckpoint& task,
                                                 const Progress& progress);
-  absl::StatusOr<TaskOutcome> InspectArchitecture(const worker::v1::InspectArchitecture& task);
+  absl::StatusOr<TaskOutcome> InspectArchitecture(const worker::v1::InspectArchitecture& task,
+                                                  const Progress& progress);
   absl::StatusOr<TaskOutcome> InspectDataSet(const worker::v1::InspectDataSet& task,
                                              const Progress& progress);
   absl::StatusOr<TaskOutcome> InspectClassifier(const worker::v1::InspectClassifier& task,

@@ -43,9 +43,10 @@ DType ShippedDType(const BlendSource& blend, const TensorInfo& tensor) {
 }  // namespace
 
 absl::StatusOr<Sources::Architecture> FindArchitecture(const worker::v1::Measure& measure,
-                                                       Sources* sources) {
+                                                       Sources* sources, const Progress& reading) {
   ASSIGN_OR_RETURN(Sources::Architecture found,
-                   sources->FindArchitecture(measure.architecture_uri()));
+                   sources->FindArchitecture(measure.architecture_uri(),
+                                             measure.architecture_digest(), reading));
   RETURN_IF_ERROR(Annotate(CheckDigest(measure.architecture_digest(), found.digest),
                            absl::StrCat("architecture ", measure.architecture_uri())));
   return found;

@@ -19,7 +19,7 @@ namespace stockpot {
 
 // The measure's architecture, which must have the digest that it says.
 absl::StatusOr<Sources::Architecture> FindArchitecture(const worker::v1::Measure& measure,
-                                                       Sources* sources);
+                                                       Sources* sources, const Progress& reading);
 
 // The data set of the measure's batch_norm; null where it has none.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenBatchNormData(const worker::v1::Measure& measure,

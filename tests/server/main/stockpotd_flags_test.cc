@@ -162,6 +162,44 @@ TEST_F(Flags, OfAFileThatAreWrongAreNamedWithFileAndLine) {
   EXPECT_THAT(words_, HasSubstr("/none/stockpotd.yaml"));
 }
 
+TEST_F(Flags, OfRemoteFilesComeFromAFileAndGoToWorkers) {
+  ASSERT_EQ(ParseFile("allowed_uri_prefix: ['https://models.example.com/team/', 'hf://org/']\n"
+                      "allowed_private_host: models.intern\n"
+                      "hf_token_file: /etc/stockpot/hf\n"
+                      "max_download_bytes: 1000000\n"),
+            -1)
+      << words_;
+  EXPECT_THAT(ToArguments(flags_.remote),
+              ElementsAre("--allowed_uri_prefix=https://models.example.com/team/",
+                          "--allowed_uri_prefix=hf://org/", "--allowed_private_host=models.intern",
+                          "--hf_token_file=/etc/stockpot/hf", "--max_download_bytes=1000000"));
+  EXPECT_EQ(Parse({"--max_download_bytes=0"}), kExitBadFlags);
+}
+
+TEST_F(Flags, OfRemoteFilesAreCheckedBeforeAnythingStarts) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"--allowed_uri_prefix=/data", "--allowed_uri_prefix"},
+      {"--allowed_uri_prefix=https://user@host/", "user name"},
+      {"--allowed_architecture_prefix=hf://org/repo@main", "commit"},
+      {"--allowed_redirect_host=https://cdn", "--allowed_redirect_host"},
+      {"--remote_tokens_file=/none", "--remote_tokens_file"},
+      {"--hf_token_file=/none", "--hf_token_file"},
+      {"--remote_ca_file=/none", "--remote_ca_file"},
+      {"--hf_endpoint=huggingface.co", "--hf_endpoint"},
+      {"--allowed_private_host=intern:8080", "--allowed_private_host"},
+      {"--remote_proxy=http://user:secret@proxy:3128", "--remote_proxy"},
+  };
+  for (const auto& [flag, says] : cases) {
+    ASSERT_EQ(Parse({"--workers=0", flag}), -1) << words_;
+    const std::string message(CheckStockpotdFlags(flags_).message());
+    EXPECT_THAT(message, HasSubstr(says)) << flag;
+    EXPECT_THAT(message, testing::Not(HasSubstr("secret")));
+  }
+  ASSERT_EQ(Parse({"--workers=0", "--allowed_uri_prefix=hf://org", "--allowed_private_host=::1"}),
+            -1);
+  EXPECT_TRUE(CheckStockpotdFlags(flags_).ok());
+}
+
 TEST_F(Flags, HelpTellsOfFileAndExitCodes) {
   EXPECT_EQ(Parse({"--help"}), 0);
   for (const char* words : {"--config", "Exit codes", "--retain_jobs_for", "--check_store"}) {

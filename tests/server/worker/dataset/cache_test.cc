@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "server/base/files.h"
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 #include "tests/server/worker/dataset/fixtures.h"
 
 namespace stockpot {

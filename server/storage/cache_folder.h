@@ -4,21 +4,26 @@
 //   NAME                 a finished file: complete, synced, renamed into place. Its time of last
 //                        modification is the time it was last used.
 //   NAME.part-XXXXXX     being built. Removed by the next builder once its own builder is gone.
+//   NAME.resume          being downloaded, or left in the middle (resumable_file.h): the next one
+//                        goes on with it. Evicted like a finished file, but while somebody has it.
+//   NAME.used            empty: its time of last modification is another time when NAME was used.
 //   build-H.lock         locked (flock) while a NAME that begins with H is built, so that processes
 //                        that want the same file build it once. Empty, never removed, at most 16.
 //
 // Names are hexadecimal digests plus an extension. Where locks do not work (some network file
 // systems), a file may be built twice; the last rename wins and both are right.
 // Thread safety: thread-safe.
-#ifndef STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_
-#define STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_
+#ifndef STOCKPOT_SERVER_STORAGE_CACHE_FOLDER_H_
+#define STOCKPOT_SERVER_STORAGE_CACHE_FOLDER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/base/fail_point.h"
+#include "server/storage/resumable_file.h"
 
 namespace stockpot {
 
@@ -74,8 +79,13 @@ class CacheFolder {
   // With `byte_count` bytes reserved. RESOURCE_EXHAUSTED (DISK_FULL) when there is no room.
   absl::StatusOr<PartialFile> CreatePartial(const std::string& name, uint64_t byte_count) const;
 
+  // For a file that is made over time: null while another has it. No lock but its own is needed.
+  absl::StatusOr<std::unique_ptr<ResumableFile>> TryResume(const std::string& name) const;
+
   // Notes that `name` is used now. Failing to is no error: the cache may be read-only.
   void Touch(const std::string& name) const;
+  // The same without changing NAME's own times, which readers take for a change of its content.
+  void TouchBeside(const std::string& name) const;
 
   // Removes what dead builders left, then the least recently used files other than `keep`, until
   // all are at most `max_bytes` (0: no bound). Those who have a file mapped keep their mapping.
@@ -86,6 +96,7 @@ class CacheFolder {
       : path_(std::move(path)), fail_points_(fail_points) {}
   std::string LockPathOf(const std::string& name) const;
   void RemoveAbandoned(const std::string& partial) const;
+  bool RemoveUnlessInUse(const std::string& name) const;
 
   std::string path_;
   const FailPoints* fail_points_;
@@ -93,4 +104,4 @@ class CacheFolder {
 
 }  // namespace stockpot
 
-#endif  // STOCKPOT_SERVER_WORKER_DATASET_CACHE_FOLDER_H_
+#endif  // STOCKPOT_SERVER_STORAGE_CACHE_FOLDER_H_

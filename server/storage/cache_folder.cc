@@ -1,4 +1,4 @@
-#include "server/worker/dataset/cache_folder.h"
+#include "server/storage/cache_folder.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/files.h"
@@ -21,6 +22,8 @@ namespace stockpot {
 namespace {
 
 constexpr char kPartial[] = ".part-";
+constexpr char kResumable[] = ".resume";
+constexpr char kUsed[] = ".used";
 constexpr size_t kDigestDigits = 64;
 
 // Nothing else in the folder is ever touched, in case it was not meant to be the cache's own.
@@ -118,8 +121,20 @@ absl::StatusOr<CacheFolder::PartialFile> CacheFolder::CreatePartial(const std::s
   return file;
 }
 
+absl::StatusOr<std::unique_ptr<ResumableFile>> CacheFolder::TryResume(
+    const std::string& name) const {
+  return ResumableFile::TryOpen(PathOf(name) + kResumable, PathOf(name), fail_points_);
+}
+
 void CacheFolder::Touch(const std::string& name) const {
   utimensat(AT_FDCWD, PathOf(name).c_str(), nullptr, 0);
+}
+
+void CacheFolder::TouchBeside(const std::string& name) const {
+  const int fd = open((PathOf(name) + kUsed).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  futimens(fd, nullptr);
+  close(fd);
 }
 
 void CacheFolder::RemoveAbandoned(const std::string& partial) const {
@@ -127,6 +142,18 @@ void CacheFolder::RemoveAbandoned(const std::string& partial) const {
   if (fd < 0) return;
   const BuildLock lock(fd);
   if (Lock(fd, LOCK_EX | LOCK_NB) == 0) unlink(PathOf(partial).c_str());
+}
+
+bool CacheFolder::RemoveUnlessInUse(const std::string& name) const {
+  std::error_code error;
+  if (!absl::EndsWith(name, kResumable)) {
+    std::filesystem::remove(PathOf(name) + kUsed, error);
+    return std::filesystem::remove(PathOf(name), error);
+  }
+  const auto file = ResumableFile::TryOpen(PathOf(name), "", nullptr);
+  if (!file.ok() || *file == nullptr) return false;
+  (*file)->Remove();
+  return true;
 }
 
 void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
@@ -146,10 +173,17 @@ void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
       RemoveAbandoned(name);
       continue;
     }
-    std::error_code gone;
+    if (absl::EndsWith(name, kUsed)) {
+      const std::string of = name.substr(0, name.size() - (sizeof(kUsed) - 1));
+      if (!std::filesystem::exists(PathOf(of), error)) std::filesystem::remove(PathOf(name), error);
+      continue;
+    }
+    std::error_code gone, never;
     const uint64_t byte_count = entry->file_size(gone);
-    const auto used = entry->last_write_time(gone);
+    auto used = entry->last_write_time(gone);
     if (gone) continue;
+    const auto used_later = std::filesystem::last_write_time(PathOf(name) + kUsed, never);
+    if (!never) used = std::max(used, used_later);
     total += byte_count;
     if (name != keep) files.push_back({used, byte_count, entry->path()});
   }
@@ -158,7 +192,7 @@ void CacheFolder::Evict(uint64_t max_bytes, const std::string& keep) const {
             [](const CachedFile& a, const CachedFile& b) { return a.used < b.used; });
   for (const CachedFile& file : files) {
     if (total <= max_bytes) return;
-    if (std::filesystem::remove(file.path, error)) total -= file.byte_count;
+    if (RemoveUnlessInUse(file.path.filename())) total -= file.byte_count;
   }
 }
 
