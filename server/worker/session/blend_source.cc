@@ -54,8 +54,9 @@ absl::StatusOr<Ingredients> OpenIngredients(
   if (references.empty()) return absl::InvalidArgumentError("a blend of no ingredients");
   Ingredients ingredients;
   for (const worker::v1::CheckpointReference& reference : references) {
-    ASSIGN_OR_RETURN(Sources::Checkpoint checkpoint, sources->OpenCheckpoint(reference, progress));
-    ingredients.push_back(SelectTensors(std::move(checkpoint.state_dict), selection));
+    ASSIGN_OR_RETURN(const Sources::Checkpoint checkpoint,
+                     sources->OpenCheckpoint(reference, progress));
+    ingredients.push_back(sources->Select(checkpoint.state_dict, selection));
     RETURN_IF_ERROR(
         Annotate(CheckCompatible(ingredients.front()->tensors(), ingredients.back()->tensors()),
                  absl::StrCat("checkpoint ", reference.uri())));

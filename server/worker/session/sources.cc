@@ -48,6 +48,7 @@ Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_p
       fail_points_(fail_points),
       locator_(std::move(allow_list), remote_files),
       checkpoints_(options_.kept_checkpoints),
+      views_(options_.kept_checkpoints),
       data_sets_(options_.kept_data_sets),
       architecture_digests_(options_.kept_architecture_digests) {}
 
@@ -70,6 +71,14 @@ absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& u
     kept->pinned_uri = located->pinned_uri;
     return *kept;
   }());
+}
+
+std::shared_ptr<const StateDict> Sources::Select(const std::shared_ptr<const StateDict>& state_dict,
+                                                 const TensorSelection& selection) {
+  if (selection.empty()) return state_dict;
+  ViewKey key{state_dict.get(), selection.base.get(), selection.excluded, selection.from_base};
+  if (const auto* known = views_.Find(key)) return *known;
+  return *views_.Put(std::move(key), SelectTensors(state_dict, selection));
 }
 
 const Sources::Checkpoint* Sources::FindKnown(const worker::v1::CheckpointReference& reference) {

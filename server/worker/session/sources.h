@@ -13,12 +13,14 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/base/fail_point.h"
 #include "server/base/progress.h"
 #include "server/storage/local_path.h"
 #include "server/worker/checkpoint/state_dict.h"
+#include "server/worker/checkpoint/tensor_selection.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/session/file_identity.h"
 #include "server/worker/session/least_recently_used.h"
@@ -68,6 +70,11 @@ class Sources {
   absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference,
                                             const Progress& progress);
 
+  // The selection's view of a kept checkpoint: the same one each time, so that what others keep of
+  // it, known by its address, is found again (sums of weights, tensors on a card).
+  std::shared_ptr<const StateDict> Select(const std::shared_ptr<const StateDict>& state_dict,
+                                          const TensorSelection& selection);
+
   // Looks at every file again. Also UNIMPLEMENTED (reason NOT_IMPLEMENTED): a remote folder.
   absl::StatusOr<OpenedDataSet> OpenDataSet(const v1::DataSet& data_set, const Progress& progress);
   // One kept under this digest will do. Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when
@@ -82,6 +89,17 @@ class Sources {
                                                 const Progress& progress);
 
  private:
+  // The view keeps what the addresses are of.
+  struct ViewKey {
+    const StateDict* of;
+    const StateDict* base;
+    std::vector<std::string> excluded, from_base;
+
+    bool operator==(const ViewKey& other) const {
+      return of == other.of && base == other.base && excluded == other.excluded &&
+             from_base == other.from_base;
+    }
+  };
   using DataSetKey = std::pair<FileIdentity, std::string>;  // and the serialized message
 
   // The kept one of this digest, where nothing has to be asked for it; null.
@@ -93,6 +111,7 @@ class Sources {
   const FailPoints* const fail_points_;
   SourceLocator locator_;
   LeastRecentlyUsed<FileIdentity, Checkpoint> checkpoints_;
+  LeastRecentlyUsed<ViewKey, std::shared_ptr<const StateDict>> views_;
   LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
   LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;
 };

@@ -122,8 +122,9 @@ absl::StatusOr<worker::v1::WeightsCompared> CompareWeights(const worker::v1::Com
                    OpenIngredients(task.ingredients(), selection, sources, reading));
   std::shared_ptr<const StateDict> base = ingredients[0];
   if (task.has_base()) {
-    ASSIGN_OR_RETURN(Sources::Checkpoint opened, sources->OpenCheckpoint(task.base(), reading));
-    base = SelectTensors(std::move(opened.state_dict), selection);
+    ASSIGN_OR_RETURN(const Sources::Checkpoint opened,
+                     sources->OpenCheckpoint(task.base(), reading));
+    base = sources->Select(opened.state_dict, selection);
     RETURN_IF_ERROR(Annotate(CheckCompatible(ingredients[0]->tensors(), base->tensors()),
                              absl::StrCat("checkpoint ", task.base().uri())));
   }

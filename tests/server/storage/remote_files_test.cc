@@ -184,10 +184,8 @@ TEST_F(RemoteFilesTest, PartsOfTwoVersionsAreNeverMixed) {
     std::atomic<int> parts = 0;
     const auto other = std::make_shared<const std::string>(new_content);
     server_.OnReply([&](const HttpServer::Request& request, HttpServer::Reply* reply) {
-      if (parts < 3) {
-        parts += IsPartRequest(request);
-        return;
-      }
+      // Counted and looked at in one step: parts come at the same time.
+      if ((IsPartRequest(request) ? parts++ : parts.load()) < 3) return;
       // From here on the server has the new one.
       const bool failed = IsPartRequest(request) && request.fields.count("if-range") > 0 &&
                           request.fields.at("if-range") != "\"2\"";
