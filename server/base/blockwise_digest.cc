@@ -43,18 +43,22 @@ void BlockwiseField::EndBlock(Sha256* digest) {
   filled_ = 0;
 }
 
-void UpdateFieldInParallel(absl::string_view field, Sha256* digest) {
-  std::vector<std::string> sums(DigestBlocksOf(field.size()));
-  const absl::Status summed = ForEachInParallel(sums.size(), [&](size_t i) {
-    sums[i] = Sha256Bytes(DigestBlock(field, i));
-    return absl::OkStatus();
-  });
+void UpdateField(absl::string_view field, const std::vector<std::string>& sums, Sha256* digest) {
   digest->UpdateFieldSize(field.size());
   if (sums.empty()) digest->Update(field);
-  for (size_t i = 0; i < sums.size(); ++i) {
-    // Where no thread could be had.
-    digest->Update(summed.ok() ? sums[i] : Sha256Bytes(DigestBlock(field, i)));
+  for (const std::string& sum : sums) digest->Update(sum);
+}
+
+void UpdateFieldInParallel(absl::string_view field, Sha256* digest) {
+  std::vector<std::string> sums(DigestBlocksOf(field.size()));
+  const auto sum = [&](size_t i) {
+    sums[i] = Sha256Bytes(DigestBlock(field, i));
+    return absl::OkStatus();
+  };
+  if (!ForEachInParallel(sums.size(), sum).ok()) {  // no thread could be had
+    for (size_t i = 0; i < sums.size(); ++i) sum(i).IgnoreError();
   }
+  UpdateField(field, sums, digest);
 }
 
 }  // namespace stockpot

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "server/base/digest.h"
@@ -36,6 +38,9 @@ class BlockwiseField {
   Sha256 block_;
   size_t filled_ = 0;  // bytes of the block that has begun
 };
+
+// A whole field whose blocks were summed already: DigestBlocksOf sums, as bytes.
+void UpdateField(absl::string_view field, const std::vector<std::string>& sums, Sha256* digest);
 
 // A whole field, on every core.
 void UpdateFieldInParallel(absl::string_view field, Sha256* digest);

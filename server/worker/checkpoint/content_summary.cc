@@ -127,9 +127,7 @@ absl::Status ContentSummarizer::AddWhole(std::vector<Whole>* tensors) {
   }));
   for (const Whole& tensor : *tensors) {
     BeginTensor(*tensor.info);
-    digest_.UpdateFieldSize(tensor.elements.size());
-    if (tensor.sums.empty()) digest_.Update(tensor.elements);
-    for (const std::string& sum : tensor.sums) digest_.Update(sum);
+    UpdateField(tensor.elements, tensor.sums, &digest_);
     summary_.byte_count += tensor.elements.size();
     const bool finite = std::none_of(tensor.non_finite.begin(), tensor.non_finite.end(),
                                      [](char found) { return found != 0; });
