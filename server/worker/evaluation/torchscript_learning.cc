@@ -18,6 +18,7 @@
 #include "server/worker/evaluation/logits.h"
 #include "server/worker/evaluation/output_mapping.h"
 #include "server/worker/evaluation/torchscript_runner.h"
+#include "server/worker/evaluation/vector_registers.h"
 #include "server/worker/soup/example_order.h"
 #include "server/worker/soup/inner_products.h"
 
@@ -197,6 +198,7 @@ class LearningPass {
     for (size_t p = 0; p < learnable_.size(); ++p) {
       if (!gradients[p].defined()) continue;  // forward() does not use it
       const at::Tensor gradient = gradients[p].to(torch::kCPU, torch::kFloat32).contiguous();
+      ClearUpperVectorRegisters();  // the copy from a card may have left them in use
       const absl::Span<const float> slope(gradient.const_data_ptr<float>(),
                                           static_cast<size_t>(gradient.numel()));
       for (size_t i = 0; i < ingredients_.size(); ++i) {
