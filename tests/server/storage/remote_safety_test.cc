@@ -12,7 +12,20 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-using RemoteSafety = RemoteFilesTest;
+class RemoteSafety : public RemoteFilesTest {
+ protected:
+  void AllowRedirectsToLocalhost() {
+    access_.allowed_private_hosts = {"127.0.0.1", "localhost"};
+    access_.allowed_redirect_hosts = {"localhost"};
+  }
+
+  // For server_, which is 127.0.0.1.
+  void GiveToken() {
+    access_.tokens_file = folder_ / "tokens";
+    const std::string line = absl::StrCat("127.0.0.1:", server_.port(), " the-token\n");
+    ASSERT_TRUE(WriteFileDurably(access_.tokens_file, line).ok());
+  }
+};
 
 TEST_F(RemoteSafety, APrivateAddressIsNotConnectedTo) {
   server_.Put("/a", {.content = "secret"});
@@ -74,12 +87,8 @@ TEST_F(RemoteSafety, ARedirectOfAPartIsCheckedAsWell) {
 }
 
 TEST_F(RemoteSafety, AnAllowedRedirectIsFollowedWithoutTheToken) {
-  access_.allowed_private_hosts = {"127.0.0.1", "localhost"};
-  access_.allowed_redirect_hosts = {"localhost"};
-  access_.tokens_file = folder_ / "tokens";
-  ASSERT_TRUE(WriteFileDurably(access_.tokens_file,
-                               absl::StrCat("127.0.0.1:", server_.port(), " the-token\n"))
-                  .ok());
+  AllowRedirectsToLocalhost();
+  GiveToken();
   HttpServer other;
   other.Put("/b", {.content = SomeBytes(3 * kPart)});
   server_.Put("/a", {});
@@ -99,8 +108,7 @@ TEST_F(RemoteSafety, AnAllowedRedirectIsFollowedWithoutTheToken) {
 }
 
 TEST_F(RemoteSafety, ASignedAddressThatExpiredIsAskedForAgain) {
-  access_.allowed_private_hosts = {"127.0.0.1", "localhost"};
-  access_.allowed_redirect_hosts = {"localhost"};
+  AllowRedirectsToLocalhost();
   options_.download.connections = 1;
   HttpServer other;
   other.Put("/b", {.content = SomeBytes(6 * kPart)});
@@ -122,12 +130,8 @@ TEST_F(RemoteSafety, ASignedAddressThatExpiredIsAskedForAgain) {
 }
 
 TEST_F(RemoteSafety, NoErrorHoldsAQueryOrAToken) {
-  access_.allowed_private_hosts = {"127.0.0.1", "localhost"};
-  access_.allowed_redirect_hosts = {"localhost"};
-  access_.tokens_file = folder_ / "tokens";
-  ASSERT_TRUE(WriteFileDurably(access_.tokens_file,
-                               absl::StrCat("127.0.0.1:", server_.port(), " the-token\n"))
-                  .ok());
+  AllowRedirectsToLocalhost();
+  GiveToken();
   HttpServer other;
   server_.OnReply([&](const auto&, HttpServer::Reply* reply) {
     reply->Become(302, {{"Location", other.Url("/b", "localhost") + "?signature=secret"}});
