@@ -18,14 +18,18 @@ RUN cmake --preset release -DSTOCKPOT_BUILD_TESTS=OFF \
     && cmake --build --preset release --target stockpotd stockpot-worker stockpot stockpot-merge \
     && cmake --install build/release --prefix /opt/stockpot --strip
 
-# What LibTorch needs at run time: its libraries, without headers, Python bindings and the CUDA half.
+# What LibTorch and Arrow need at run time: their libraries, without headers, Python bindings, profilers and the CUDA half, and
+# without symbols (93 MB of libtorch_cpu alone).
 FROM dependencies AS libraries-cpu
-RUN cd "$STOCKPOT_DEPENDENCIES" && rm -rf torch/include torch/share googleapis .stamps .lock \
-    torch/lib/libtorch_python.so torch/lib/*_cuda* torch/lib/*nv* nvidia/cu13/lib/*.a
+WORKDIR $STOCKPOT_DEPENDENCIES
+RUN rm -rf torch/include torch/share pyarrow/include googleapis .stamps .lock torch/lib/libtorch_python.so \
+    torch/lib/*_cuda* torch/lib/*nv* nvidia/cu13/lib/libnvperf* nvidia/cu13/lib/*.a \
+    && find . -name '*.so*' -type f -exec strip --strip-unneeded {} +
 
 FROM dependencies AS libraries-gpu
-RUN deploy/install-dependencies --gpu --no-apt && cd "$STOCKPOT_DEPENDENCIES" \
-    && rm -rf torch/include torch/share googleapis .stamps .lock torch/lib/libtorch_python.so nvidia/cu13/lib/*.a
+RUN deploy/install-dependencies --gpu --no-apt
+WORKDIR $STOCKPOT_DEPENDENCIES
+RUN rm -rf torch/include torch/share pyarrow/include googleapis .stamps .lock torch/lib/libtorch_python.so nvidia/cu13/lib/*.a
 
 FROM debian:12-slim AS runtime
 LABEL org.opencontainers.image.title="Stockpot" \
@@ -33,17 +37,21 @@ LABEL org.opencontainers.image.title="Stockpot" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY deploy/install-dependencies deploy/debian-packages.txt /tmp/deploy/
 RUN /tmp/deploy/install-dependencies --runtime --no-wheels && rm -rf /tmp/deploy /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home --home-dir /var/lib/stockpot stockpot
+    && groupadd --system --gid 10001 stockpot \
+    && useradd --system --uid 10001 --gid stockpot --create-home --home-dir /var/lib/stockpot stockpot
 COPY --from=build /opt/stockpot/bin /opt/stockpot/bin
 COPY --from=build /opt/stockpot/share /opt/stockpot/share
 ENV PATH=/opt/stockpot/bin:$PATH
-USER stockpot
+# By number, so that Kubernetes can see that it is not root. Only /var/lib/stockpot and /tmp are written to: the root file
+# system may be read-only.
+USER 10001:10001
 WORKDIR /var/lib/stockpot
 VOLUME /var/lib/stockpot
 EXPOSE 8433 9464
-# Asks the server itself: metadata of a call that needs neither a job nor a file.
+# Asks the server itself, at 127.0.0.1:8433 in plaintext unless the client's variables (STOCKPOT_SERVER, STOCKPOT_CA_FILE,
+# STOCKPOT_TOKEN_FILE) say otherwise: deploy/compose.yaml sets them.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
-  CMD ["stockpot", "--server", "127.0.0.1:8433", "capabilities"]
+  CMD ["stockpot", "capabilities"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["stockpotd", "--data_folder=/var/lib/stockpot/data"]
 

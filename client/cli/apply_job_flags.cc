@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "client/cli/job_flags.h"
 #include "client/cli/paths.h"
+#include "client/cli/renames.h"
 
 namespace stockpot::cli {
 namespace {
@@ -50,9 +51,19 @@ absl::StatusOr<Size> ParseSize(const std::string& flag, const std::string& text)
 
 bool HoldsTensors(const v1::DataSet& set) {
   if (set.format() != v1::DataSet::FORMAT_UNSPECIFIED) {
-    return set.format() == v1::DataSet::TENSORS;
+    return set.format() == v1::DataSet::TENSORS || set.format() == v1::DataSet::NUMPY;
   }
-  return absl::EndsWith(set.uri(), ".safetensors");
+  return absl::EndsWith(set.uri(), ".safetensors") || absl::EndsWith(set.uri(), ".npz");
+}
+
+bool IsImageFolder(const v1::DataSet& set) {
+  if (set.format() != v1::DataSet::FORMAT_UNSPECIFIED) {
+    return set.format() == v1::DataSet::IMAGE_FOLDER;
+  }
+  for (const char* end : {".safetensors", ".npz", ".parquet", ".tar", ".csv", ".jsonl"}) {
+    if (absl::EndsWith(set.uri(), end)) return false;
+  }
+  return true;
 }
 
 absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
@@ -65,7 +76,11 @@ absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("--ingredients: ", paths.status().message()));
   }
   spec.clear_ingredients();
-  for (std::string& path : *paths) spec.add_ingredients()->set_uri(std::move(path));
+  for (std::string& path : *paths) {
+    v1::Ingredient* const ingredient = spec.add_ingredients();
+    IsUriPattern(path) ? ingredient->set_uri_pattern(std::move(path))
+                       : ingredient->set_uri(std::move(path));
+  }
   return absl::OkStatus();
 }
 
@@ -102,6 +117,10 @@ absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
 }
 
 absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform) {
+  if (!flags.preset.empty()) {
+    transform.set_preset(EnumValue(flags.preset, v1::ImageTransform::Preset_Parse));
+  }
+  if (!flags.preprocessor.empty()) transform.set_config_uri(AbsolutePath(flags.preprocessor));
   if (!flags.resize.empty()) {
     const absl::StatusOr<Size> size = ParseSize("--resize", flags.resize);
     if (!size.ok()) return size.status();
@@ -126,12 +145,15 @@ absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform
 // What is said of data sets in general holds for each that it can hold for.
 absl::Status ApplyReading(const JobFlags& flags, v1::EvaluationPlan& plan) {
   const bool transforms = !flags.resize.empty() || !flags.crop.empty() ||
-                          !flags.interpolation.empty() || flags.no_antialias;
+                          !flags.interpolation.empty() || flags.no_antialias ||
+                          !flags.preset.empty() || !flags.preprocessor.empty();
   std::vector<v1::DataSet*> sets = {plan.mutable_held_out()};
   for (v1::DataSet& set : *plan.mutable_report_sets()) sets.push_back(&set);
   for (v1::DataSet* set : sets) {
     const bool tensors = HoldsTensors(*set);
-    if (tensors && !flags.label_tensor.empty()) set->set_label_tensor(flags.label_tensor);
+    if (!IsImageFolder(*set) && !flags.label_tensor.empty()) {
+      set->set_label_tensor(flags.label_tensor);
+    }
     if (tensors || !transforms) continue;
     if (absl::Status status = ApplyTransform(flags, *set->mutable_image_transform());
         !status.ok()) {
@@ -142,8 +164,10 @@ absl::Status ApplyReading(const JobFlags& flags, v1::EvaluationPlan& plan) {
 }
 
 absl::Status ApplyInput(const JobFlags& flags, v1::Model& model) {
+  const bool has_preset = !flags.preset.empty() || !flags.preprocessor.empty();
+  const bool says_values = !flags.mean.empty() || flags.scale_to_unit.has_value();
   if (flags.input.empty() && flags.mean.empty() && flags.standard_deviation.empty() &&
-      !flags.scale_to_unit.has_value()) {
+      !flags.scale_to_unit.has_value() && !has_preset) {
     return absl::OkStatus();
   }
   if (flags.mean.size() != flags.standard_deviation.size()) {
@@ -162,7 +186,12 @@ absl::Status ApplyInput(const JobFlags& flags, v1::Model& model) {
     *binding->mutable_standard_deviation() = {flags.standard_deviation.begin(),
                                               flags.standard_deviation.end()};
   }
-  if (flags.scale_to_unit.has_value()) {
+  if (has_preset && !says_values) {
+    binding->clear_scale_to_unit();
+    binding->clear_mean();
+    binding->clear_standard_deviation();
+    binding->set_normalize_as_held_out(true);
+  } else if (flags.scale_to_unit.has_value()) {
     binding->set_scale_to_unit(*flags.scale_to_unit);
   } else if (!bound_by_file) {
     binding->set_scale_to_unit(binding->data_set_input() == "images");
@@ -208,6 +237,14 @@ absl::Status ApplyRecipe(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.comparisons.empty()) spec.clear_comparisons();
   for (const std::string& word : flags.comparisons) ChooseRecipe(word, *spec.add_comparisons());
   if (!flags.base.empty()) spec.mutable_model()->set_base_uri(AbsolutePath(flags.base));
+  if (!flags.state_dict_key.empty()) {
+    spec.mutable_model()->set_state_dict_key(flags.state_dict_key);
+  }
+  if (!flags.renames.empty()) {
+    spec.mutable_model()->clear_tensor_renames();
+    absl::Status added = AddRenames(flags.renames, spec.mutable_model()->mutable_tensor_renames());
+    if (!added.ok()) return added;
+  }
   if (flags.wise_ft) spec.mutable_recipe()->mutable_wise_ft();
   if (flags.calibration) spec.mutable_analysis()->set_calibration(true);
   if (flags.angles) spec.mutable_analysis()->set_angles(true);
@@ -275,6 +312,7 @@ absl::Status ApplyLimits(const JobFlags& flags, v1::JobSpec& spec) {
   const Entry entries[] = {
       {"--timeout", flags.job_timeout, &v1::JobLimits::mutable_timeout},
       {"--task-timeout", flags.task_timeout, &v1::JobLimits::mutable_task_timeout},
+      {"--max-task-time", flags.max_task_time, &v1::JobLimits::mutable_max_task_time},
       {"--max-worker-time", flags.max_worker_time, &v1::JobLimits::mutable_max_worker_time},
   };
   for (const Entry& entry : entries) {

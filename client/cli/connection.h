@@ -1,4 +1,4 @@
-// The connection to a server: plaintext, deadlines on unary calls, Ctrl-C cancels what is in
+// The connection to a server: deadlines on unary calls, Ctrl-C cancels what is in
 // flight. Thread safety: confined to the thread that runs the command.
 #ifndef STOCKPOT_CLIENT_CLI_CONNECTION_H_
 #define STOCKPOT_CLIENT_CLI_CONNECTION_H_
@@ -6,12 +6,14 @@
 #include <grpcpp/client_context.h>
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/cli/channel_security.h"
 #include "client/cli/errors.h"
 #include "client/cli/interruption.h"
 #include "stockpot/v1/soup_service.grpc.pb.h"
@@ -24,6 +26,10 @@ class Connection {
     std::string server;      // HOST:PORT or unix:PATH
     std::string client;      // goes with every call as the metadata stockpot-client; "": none
     absl::Duration timeout;  // of unary calls
+    ChannelSecurity security;
+    std::string traceparent = {};  // passed on with every call where it looks like one
+    // Told of each call (verbose_calls.h); null: nobody. Must outlive the connection.
+    std::ostream* verbose = nullptr;
   };
   // Connects with the first call.
   Connection(Options options, Interruption& interruption);

@@ -129,6 +129,9 @@ absl::StatusOr<Document> ParseJson(const std::string& text) {
     result.root = json::parse(text, std::ref(duplicates));
     return result;
   });
+  // Most of JSON is YAML, whose parser tells places; the rest does without them.
+  absl::StatusOr<Document> as_yaml = ParseYaml(text);
+  if (document.ok() && as_yaml.ok()) document->places = std::move(as_yaml->places);
   if (document.ok() && !duplicates.problem().empty()) {
     return absl::InvalidArgumentError(duplicates.problem());
   }

@@ -17,8 +17,8 @@ struct Document {
     int column = 0;
   };
   nlohmann::json root;
-  // By field path, such as "ingredients[3].uri"; "" is the root. Empty for JSON, whose parser does
-  // not tell.
+  // By field path, such as "ingredients[3].uri"; "" is the root. Empty for JSON that is not YAML as
+  // well: its parser does not tell.
   std::map<std::string, Place> places;
 };
 

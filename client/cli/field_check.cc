@@ -3,8 +3,11 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 namespace stockpot::cli {
 namespace {
@@ -88,6 +91,9 @@ class Checker {
   void CheckValue(const json& value, const FieldDescriptor* field, const std::string& path) {
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_MESSAGE:
+        if (field->message_type()->full_name() == "google.protobuf.Duration") {
+          return CheckDuration(value, path);
+        }
         return CheckMessage(value, field->message_type(), path);
       case FieldDescriptor::CPPTYPE_STRING:
         if (!value.is_string()) {
@@ -107,6 +113,15 @@ class Checker {
         if (!value.is_number_integer() && !value.is_string()) {
           Problem(path, "expected a whole number; got " + Got(value));
         }
+    }
+  }
+
+  // A message to C++, but text in the JSON mapping.
+  void CheckDuration(const json& value, const std::string& path) {
+    double seconds = 0;
+    const std::string text = value.is_string() ? value.get<std::string>() : "";
+    if (!absl::EndsWith(text, "s") || !absl::SimpleAtod(absl::StripSuffix(text, "s"), &seconds)) {
+      Problem(path, "expected seconds such as 90s; got " + Got(value));
     }
   }
 

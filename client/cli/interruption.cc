@@ -40,10 +40,19 @@ Interruption::CallScope::~CallScope() {
   interruption_.call_ = nullptr;
 }
 
-SignalListener::SignalListener(Interruption* interruption) : stop_event_(eventfd(0, EFD_CLOEXEC)) {
+sigset_t InterruptingSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  struct sigaction hangup = {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
+  return signals;
+}
+
+SignalListener::SignalListener(Interruption* interruption) : stop_event_(eventfd(0, EFD_CLOEXEC)) {
+  const sigset_t signals = InterruptingSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const int signal_event = signalfd(-1, &signals, SFD_CLOEXEC);
   thread_ = std::thread([interruption, signal_event, stop_event = stop_event_] {

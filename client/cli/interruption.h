@@ -1,8 +1,10 @@
-// Ctrl-C as something a command can wait for and a call in flight is cancelled by.
+// Ctrl-C, or being told to end, as something a command can wait for and a call in flight is
+// cancelled by.
 // Thread safety: Interruption is thread-safe; its scopes and SignalListener belong to one thread.
 #ifndef STOCKPOT_CLIENT_CLI_INTERRUPTION_H_
 #define STOCKPOT_CLIENT_CLI_INTERRUPTION_H_
 
+#include <csignal>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -41,8 +43,11 @@ class Interruption {
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
-// Turns SIGINT into Interruption::Trigger(). Make it before any other thread of the process: they
-// inherit that SIGINT is blocked.
+// SIGINT, SIGTERM, and SIGHUP but under nohup.
+sigset_t InterruptingSignals();
+
+// Turns these into Interruption::Trigger(). Make it before any other thread of the process: they
+// inherit that the signals are blocked.
 class SignalListener {
  public:
   explicit SignalListener(Interruption* interruption);

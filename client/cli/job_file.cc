@@ -14,11 +14,14 @@
 #include "client/cli/errors.h"
 #include "client/cli/field_check.h"
 #include "client/cli/paths.h"
+#include "client/cli/places.h"
 #include "client/cli/read_file.h"
 #include "google/api/field_behavior.pb.h"
 
 namespace stockpot::cli {
 namespace {
+
+using google::protobuf::FieldDescriptor;
 
 constexpr uintmax_t kMaxFileMebibytes = 16;
 
@@ -26,7 +29,7 @@ constexpr uintmax_t kMaxFileMebibytes = 16;
 void RemoveOutputs(nlohmann::json& job) {
   const google::protobuf::Descriptor* type = v1::Job::descriptor();
   for (int i = 0; i < type->field_count(); ++i) {
-    const google::protobuf::FieldDescriptor* field = type->field(i);
+    const FieldDescriptor* field = type->field(i);
     const auto& behaviors = field->options().GetRepeatedExtension(google::api::field_behavior);
     const bool output = std::any_of(behaviors.begin(), behaviors.end(), [](int behavior) {
       return behavior == google::api::OUTPUT_ONLY || behavior == google::api::IDENTIFIER;
@@ -34,22 +37,6 @@ void RemoveOutputs(nlohmann::json& job) {
     if (!output) continue;
     job.erase(field->name());
     job.erase(field->json_name());
-  }
-}
-
-void ResolvePaths(v1::JobSpec& spec, const std::string& folder) {
-  const auto resolve = [&](std::string* uri) {
-    if (!uri->empty()) *uri = AbsolutePath(*uri, folder);
-  };
-  if (spec.has_model()) resolve(spec.mutable_model()->mutable_architecture_uri());
-  for (v1::Ingredient& ingredient : *spec.mutable_ingredients()) resolve(ingredient.mutable_uri());
-  if (spec.has_output()) resolve(spec.mutable_output()->mutable_output_uri());
-  if (!spec.has_evaluation()) return;
-  if (spec.evaluation().has_held_out()) {
-    resolve(spec.mutable_evaluation()->mutable_held_out()->mutable_uri());
-  }
-  for (v1::DataSet& set : *spec.mutable_evaluation()->mutable_report_sets()) {
-    resolve(set.mutable_uri());
   }
 }
 
@@ -79,8 +66,15 @@ absl::StatusOr<v1::Job> ParseJobFile(const std::string& text, JobFileFormat form
   absl::StatusOr<Document> document =
       format == JobFileFormat::kJson ? ParseJson(text) : ParseYaml(text);
   if (!document.ok()) return document.status();
-  absl::StatusOr<v1::Job> job = ToJob(std::move(*document));
-  if (job.ok()) ResolvePaths(*job->mutable_spec(), folder);
+  return ReadJobDocument(*std::move(document), folder);
+}
+
+absl::StatusOr<v1::Job> ReadJobDocument(Document document, const std::string& folder) {
+  absl::StatusOr<v1::Job> job = ToJob(std::move(document));
+  if (job.ok()) {
+    ForEachPlace(*job->mutable_spec(),
+                 [&](const std::string& place) { return AbsolutePath(place, folder); });
+  }
   return job;
 }
 

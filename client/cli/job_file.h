@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "client/cli/document.h"
 #include "stockpot/v1/job.pb.h"
 
 namespace stockpot::cli {
@@ -20,9 +21,12 @@ enum class JobFileFormat { kYaml, kJson };
 
 // What the server sets (name, state, report, …) is left out, so that what `stockpot get --json`
 // says of a job makes another one like it. Relative paths are taken from `folder`. Errors:
-// INVALID_ARGUMENT with line and column (YAML, JSON syntax) and field path, all at once.
+// INVALID_ARGUMENT with line, column and field path, all at once.
 absl::StatusOr<v1::Job> ParseJobFile(const std::string& text, JobFileFormat format,
                                      const std::string& folder);
+
+// The same from a tree. Errors: of ParseJobFile, with the places that the tree has.
+absl::StatusOr<v1::Job> ReadJobDocument(Document document, const std::string& folder);
 
 // Reads `path`; JSON when it ends in .json, else YAML. Relative paths are taken from its folder.
 // Errors: as above, and NOT_FOUND; all with the path in front.

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "client/cli/renames.h"
+
 namespace stockpot::cli {
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
@@ -14,7 +16,8 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       "Checkpoints: paths, or quoted globs that expand here in byte order")
       ->type_name("GLOB");
   add("--held-out", flags.held_out,
-      "Data set that decides: a folder of CLASS/image, or a .safetensors file");
+      "Data set that decides: a folder of CLASS/image, or a .parquet, .tar, .csv, .jsonl, .npz or "
+      ".safetensors file");
   add("--report-set", flags.report_sets, "Data set that is measured for the report only")
       ->type_name("NAME=PATH");
   add("--shift-set", flags.shift_sets,
@@ -23,7 +26,8 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   add("--final-set", flags.final_set,
       "Report set that makes the headline: it is looked at once, after every choice")
       ->type_name("NAME=PATH");
-  add("--label-tensor", flags.label_tensor, "Tensor with the labels (data sets of tensors)");
+  add("--label-tensor", flags.label_tensor,
+      "Tensor, column or member with the labels (not of image folders)");
   add("--input", flags.input, "Data-set input given to the model (default: images)");
   add("--mean", flags.mean, "Per channel, such as 0.485,0.456,0.406; with --std")->delimiter(',');
   add("--std", flags.standard_deviation, "Per channel, such as 0.229,0.224,0.225")->delimiter(',');
@@ -35,6 +39,12 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->group(job);
   add("--resize", flags.resize, "Images: the shorter side, or the exact size HxW");
   add("--crop", flags.crop, "Images: centre crop, a square's side or HxW");
+  add("--preset", flags.preset,
+      "Images: resized, cropped and normalised as models of this kind are evaluated")
+      ->check(CLI::IsMember(
+          {"torchvision-v1", "torchvision-v2", "timm", "timm-half", "clip", "clip-336"}));
+  add("--preprocessor", flags.preprocessor,
+      "The same by a preprocessor_config.json, timm config.json or open_clip_config.json");
   add("--interpolation", flags.interpolation, "How images are resized (default: bicubic)")
       ->check(CLI::IsMember({"bicubic", "bilinear"}));
   command.add_flag("--no-antialias", flags.no_antialias, "Resize without antialiasing")->group(job);
@@ -46,7 +56,9 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->check(CLI::IsMember(RecipeWords(/*with_ensembles=*/false)));
   add("--compare", flags.comparisons, "More recipes, measured beside it")
       ->check(CLI::IsMember(RecipeWords(/*with_ensembles=*/true)));
-  add("--base", flags.base, "The model that the fine-tunes began with");
+  add("--base", flags.base, "The model that the fine-tunes, or LoRA adapters, began with");
+  add("--state-dict-key", flags.state_dict_key, kStateDictKeyHelp)->type_name("KEY");
+  add("--rename", flags.renames, kRenameHelp)->type_name("PATTERN=NAME");
   command
       .add_flag("--wise-ft", flags.wise_ft,
                 "Measure the soups between --base and the soup too (WiSE-FT)")
@@ -61,8 +73,9 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   add("--max-shard-bytes", flags.max_shard_bytes,
       "Largest file of a safetensors soup; a larger soup is several (default: 5000000000)");
   add("--output-uri", flags.output_uri,
-      "Folder of the server's that the artifacts are written to (default: its own, until the job "
-      "is deleted)");
+      "Folder of the server's, or of an object store (s3://, gs://, abfs://), that the artifacts "
+      "are "
+      "written to (default: the server's own, until the job is deleted)");
   add("--on-bad-ingredient", flags.on_bad_ingredient, "Fail the job (default) or skip it")
       ->check(CLI::IsMember({"fail", "skip"}));
   command
@@ -96,6 +109,9 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->type_name("DURATION");
   limit("--task-timeout", flags.task_timeout,
         "Longest time a task may go without progress (default: the server's)")
+      ->type_name("DURATION");
+  limit("--max-task-time", flags.max_task_time,
+        "Longest time a task may take, with or without progress (default: any)")
       ->type_name("DURATION");
   limit("--max-evaluations", flags.max_evaluations,
         "Passes over the held-out set; then the soup so far is the result")

@@ -32,9 +32,12 @@ struct JobFlags {
   std::string resize;                     // "S" (shorter side) or "HxW"
   std::string crop;                       // "S" (square) or "HxW"
   std::string interpolation;              // bicubic | bilinear
+  std::string preset, preprocessor;       // torchvision-v1 | … | clip-336; a file
   bool no_antialias = false;
 
-  std::string base;                      // the model that the fine-tunes began with
+  std::string base;  // the model that the fine-tunes began with
+  std::string state_dict_key;
+  std::vector<std::string> renames;      // PATTERN=NAME
   std::string problem;                   // classification | regression | language-model
   std::string metric;                    // a word of MetricWords()
   std::string recipe;                    // a word of RecipeWords(), no ensemble
@@ -57,6 +60,7 @@ struct JobFlags {
 
   std::string job_timeout;      // durations: "90s", "1h30m"
   std::string task_timeout;     //
+  std::string max_task_time;    //
   std::string max_worker_time;  //
   std::optional<int64_t> max_evaluations;
 

@@ -60,6 +60,11 @@ absl::StatusOr<std::vector<std::string>> ExpandGlobs(const std::vector<std::stri
   return expanded;
 }
 
+bool IsUriPattern(const std::string& path) {
+  return IsUri(path) && path.rfind("http", 0) != 0 &&
+         path.find_first_of("*?[", path.find("://") + 3) != std::string::npos;
+}
+
 bool IsSafeRelativePath(const std::string& file) {
   const std::filesystem::path path(file);
   if (file.empty() || path.is_absolute() || file.find('\0') != std::string::npos) return false;

@@ -20,6 +20,9 @@ std::string AbsolutePath(const std::string& path);
 // on another machine. Errors: INVALID_ARGUMENT when a pattern matches nothing.
 absl::StatusOr<std::vector<std::string>> ExpandGlobs(const std::vector<std::string>& patterns);
 
+// A URI with wildcards, for the server to look for: a '?' of http and https is no wildcard.
+bool IsUriPattern(const std::string& path);
+
 // Whether `file` (an artifact's name) stays below the folder it is written to.
 bool IsSafeRelativePath(const std::string& file);
 

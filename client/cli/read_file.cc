@@ -23,4 +23,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uintmax_t max_mebi
   return text.str();
 }
 
+absl::Status WriteFile(const std::string& path, const std::string& content) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(content.data(), static_cast<std::streamsize>(content.size()));
+  file.close();
+  if (file) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be written"));
+}
+
 }  // namespace stockpot::cli

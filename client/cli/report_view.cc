@@ -16,8 +16,6 @@
 namespace stockpot::cli {
 namespace {
 
-constexpr size_t kScoreWidth = 24;
-
 struct MetricView {
   absl::string_view name, title;
   bool lower_is_better;
@@ -58,6 +56,11 @@ int64_t CorrectOf(const v1::Score& score, const MetricView& view) {
   return view.name == "TOP5" ? score.top5_correct() : score.top1_correct();
 }
 
+// Of a set whose examples have weights.
+double WeightedShareOf(const v1::Score& score, const MetricView& view) {
+  return view.name == "TOP5" ? score.top5() : score.top1();
+}
+
 const v1::Score* FindScore(const v1::BlendResult& blend, const std::string& data_set) {
   for (const v1::DataSetScore& score : blend.scores()) {
     if (score.data_set() == data_set) return &score.score();
@@ -68,6 +71,7 @@ const v1::Score* FindScore(const v1::BlendResult& blend, const std::string& data
 // Higher is better, whatever the metric.
 double Goodness(const v1::Score& score, absl::string_view metric) {
   const MetricView& view = ViewOf(metric);
+  if (view.value == nullptr && score.has_weight_sum()) return WeightedShareOf(score, view);
   if (view.value == nullptr) return static_cast<double>(CorrectOf(score, view));
   return view.lower_is_better ? -view.value(score) : view.value(score);
 }
@@ -164,12 +168,17 @@ std::string FormatScore(const v1::Score& score, absl::string_view metric) {
   if (score.example_count() <= 0) return "-";
   const MetricView& view = ViewOf(metric);
   if (view.value != nullptr) return absl::StrFormat("%.4f", view.value(score));
+  if (score.has_weight_sum()) {
+    return absl::StrFormat("%.2f %% (weighted)", 100 * WeightedShareOf(score, view));
+  }
   const int64_t correct = CorrectOf(score, view);
   return absl::StrFormat(
       "%.2f %% (%d/%d)",
       100.0 * static_cast<double>(correct) / static_cast<double>(score.example_count()), correct,
       score.example_count());
 }
+
+bool IsLowerBetter(absl::string_view metric) { return ViewOf(metric).lower_is_better; }
 
 std::string MetricTitle(absl::string_view metric) { return std::string(ViewOf(metric).title); }
 
@@ -191,33 +200,6 @@ std::string FormatReport(const v1::Report& report, const Style& style) {
   }
   return absl::StrCat(text, PrecisionLine(result), ReuseLine(report.cost()),
                       EarlyLine(report.cost()));
-}
-
-std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style) {
-  return style.Dim(absl::StrCat(
-      PadLeft("#", 9), "  ", PadRight("candidate", name_width), "  ",
-      PadRight(absl::StrCat("held-out ", MetricTitle(metric)), kScoreWidth), "  soup"));
-}
-
-namespace {
-
-// Of a rejected candidate it may be known only what it was not better than.
-std::string FormatStepScore(const v1::CandidateStep& step, absl::string_view metric) {
-  if (!step.has_not_better_than()) return FormatScore(step.score(), metric);
-  return absl::StrCat(ViewOf(metric).lower_is_better ? "≥ " : "≤ ",
-                      FormatScore(step.not_better_than(), metric));
-}
-
-}  // namespace
-
-std::string CandidateLine(const v1::JobEvent::CandidateDecided& decided, absl::string_view metric,
-                          size_t name_width, const Style& style) {
-  const v1::CandidateStep& step = decided.step();
-  const std::string position = absl::StrCat(decided.position(), "/", decided.candidate_count());
-  return absl::StrCat(PadLeft(position, 9), "  ", PadRight(Printable(step.candidate()), name_width),
-                      "  ", PadRight(FormatStepScore(step, metric), kScoreWidth), "  ",
-                      PadLeft(absl::StrCat(step.soup_size()), 4), "  ",
-                      step.accepted() ? style.Green("✓ accepted") : style.Dim("✗ rejected"));
 }
 
 }  // namespace stockpot::cli

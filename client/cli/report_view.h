@@ -14,6 +14,7 @@ namespace stockpot::cli {
 // "69.80 % (1745/2500)" for top-1 and top-5, "0.8639" for cross-entropy; "-" when nothing was
 // measured. `metric` as in ReportResult.metric.
 std::string FormatScore(const v1::Score& score, absl::string_view metric);
+bool IsLowerBetter(absl::string_view metric);
 // "top-1", "top-5", "cross-entropy".
 std::string MetricTitle(absl::string_view metric);
 // The metric of a spec as ReportResult.metric would name it.
@@ -24,11 +25,6 @@ std::string MetricName(const v1::JobSpec& spec);
 // decided and why, why it stopped early, and what known facts spared. The best score of a line is
 // bold on a terminal. "" when nothing is known.
 std::string FormatReport(const v1::Report& report, const Style& style);
-
-// The running table's lines: one for each candidate that was decided.
-std::string CandidateHeading(absl::string_view metric, size_t name_width, const Style& style);
-std::string CandidateLine(const v1::JobEvent::CandidateDecided& decided, absl::string_view metric,
-                          size_t name_width, const Style& style);
 
 }  // namespace stockpot::cli
 

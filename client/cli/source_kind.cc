@@ -32,12 +32,27 @@ std::string Tail(const std::string& path) {
   return bytes;
 }
 
+// As transformers' save_pretrained and peft write them.
+bool IsCheckpointFolder(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                           "pytorch_model.bin.index.json", "adapter_config.json"}) {
+    if (std::filesystem::exists(folder / name, ignored)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 SourceKind GuessSourceKind(const std::string& path_or_uri) {
   const std::string path(absl::StripPrefix(path_or_uri, "file://"));
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return SourceKind::kDataSet;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return IsCheckpointFolder(path) ? SourceKind::kCheckpoint : SourceKind::kDataSet;
+  }
+  for (const char* end : {".parquet", ".tar", ".csv", ".jsonl", ".npz"}) {
+    if (absl::EndsWith(path, end)) return SourceKind::kDataSet;
+  }
   if (absl::EndsWith(path, ".safetensors")) {
     return absl::StrContains(Head(path), "\"labels\"") ? SourceKind::kDataSet
                                                        : SourceKind::kCheckpoint;

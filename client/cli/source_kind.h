@@ -9,7 +9,8 @@ namespace stockpot::cli {
 
 enum class SourceKind { kCheckpoint, kArchitecture, kDataSet };
 
-// A folder is a data set; safetensors with a tensor named `labels` too; a zip archive with code/ is
+// A folder is a data set, unless it holds a model's files or an adapter; so are .parquet, .tar,
+// .csv, .jsonl and .npz, and safetensors with a tensor named `labels`; a zip archive with code/ is
 // an architecture; the rest are checkpoints.
 SourceKind GuessSourceKind(const std::string& path);
 

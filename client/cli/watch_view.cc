@@ -13,7 +13,8 @@
 namespace stockpot::cli {
 namespace {
 
-constexpr size_t kMaxNameWidth = 40;
+// Above the table: what happened last.
+constexpr size_t kLinesAbove = 1;
 
 std::string DisplayName(const v1::Ingredient& ingredient) {
   if (!ingredient.display_name().empty()) return ingredient.display_name();
@@ -23,14 +24,6 @@ std::string DisplayName(const v1::Ingredient& ingredient) {
 std::string HeldOutName(const v1::JobSpec& spec) {
   const std::string& name = spec.evaluation().held_out().name();
   return name.empty() ? "held_out" : name;
-}
-
-size_t NameWidth(const v1::JobSpec& spec) {
-  size_t width = sizeof("candidate") - 1;
-  for (const v1::Ingredient& ingredient : spec.ingredients()) {
-    width = std::max(width, DisplayWidth(DisplayName(ingredient)));
-  }
-  return std::min(width, kMaxNameWidth);
 }
 
 std::string InspectedLine(const v1::JobEvent::IngredientInspected& inspected, const Style& style) {
@@ -85,36 +78,72 @@ LiveView::LiveView(Environment& environment, const v1::Job& job)
       style_(environment.colour),
       metric_(MetricName(job.spec())),
       held_out_(HeldOutName(job.spec())),
-      name_width_(NameWidth(job.spec())) {}
+      candidates_(metric_, style_) {
+  for (const v1::Ingredient& ingredient : job.spec().ingredients()) {
+    candidates_.NoteName(DisplayName(ingredient));
+  }
+}
 
 void LiveView::OnEvent(const v1::JobEvent& event) {
   if (event.has_progress()) {
     progress_.Update(event.progress(), absl::FromUnixSeconds(event.time().seconds()) +
                                            absl::Nanoseconds(event.time().nanos()));
-    DrawProgress();
-    return;
+    return Draw();
   }
   const std::string line = EventLine(event);
-  if (line.empty()) return;
-  Pause();
-  // At once: whoever reads a pipe or a log waits for it.
-  environment_.out << line << std::endl;
-  DrawProgress();
+  if (!line.empty()) {
+    Pause();
+    // At once: whoever reads a pipe or a log waits for it.
+    environment_.out << line << std::endl;
+  }
+  Draw();
 }
 
 void LiveView::Pause() {
-  if (progress_drawn_) environment_.out << "\r\x1b[K" << std::flush;
-  progress_drawn_ = false;
+  if (lines_drawn_ == 0) return;
+  environment_.out << "\r";
+  if (lines_drawn_ > 1) environment_.out << "\x1b[" << lines_drawn_ - 1 << "A";
+  environment_.out << "\x1b[J" << std::flush;
+  lines_drawn_ = 0;
 }
 
-void LiveView::DrawProgress() {
-  if (!environment_.terminal) return;
+void LiveView::Leave() {
+  Pause();
+  if (!environment_.terminal || candidates_.size() == 0) return;
+  environment_.out << candidates_.Heading() << "\n";
+  for (size_t i = 0; i < candidates_.size(); ++i) environment_.out << candidates_.Line(i) << "\n";
+  environment_.out << std::flush;
+}
+
+std::vector<std::string> LiveView::Block() const {
   // A line as wide as the terminal would wrap on some.
-  const int width = std::max(environment_.width() - 1, 10);
-  const std::string line = progress_.Render(static_cast<size_t>(width));
-  if (line.empty()) return;
-  environment_.out << "\r" << line << "\x1b[K" << std::flush;
-  progress_drawn_ = true;
+  const auto width = static_cast<size_t>(std::max(environment_.width() - 1, 10));
+  std::vector<std::string> lines;
+  const std::string progress = progress_.Render(width);
+  if (candidates_.size() > 0) {
+    const size_t others = kLinesAbove + 2 + (progress.empty() ? 0 : 1);  // heading, soup, progress
+    const auto height = static_cast<size_t>(std::max(environment_.height(), 0));
+    const size_t rows = std::min(candidates_.size(), height > others ? height - others : size_t{1});
+    lines.push_back(candidates_.Heading(width));
+    for (size_t i = candidates_.size() - rows; i < candidates_.size(); ++i) {
+      lines.push_back(candidates_.Line(i, width));
+    }
+    lines.push_back(candidates_.Soup(width));
+  }
+  if (!progress.empty()) lines.push_back(progress);
+  return lines;
+}
+
+void LiveView::Draw() {
+  if (!environment_.terminal) return;
+  const std::vector<std::string> lines = Block();
+  std::string text = lines_drawn_ > 1 ? absl::StrCat("\x1b[", lines_drawn_ - 1, "A") : "";
+  for (size_t i = 0; i < lines.size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? "\r" : "\n", lines[i],
+                    i + 1 < lines.size() ? "\x1b[K" : "\x1b[J");
+  }
+  environment_.out << text << std::flush;
+  lines_drawn_ = lines.size();
 }
 
 std::string LiveView::EventLine(const v1::JobEvent& event) {
@@ -122,6 +151,7 @@ std::string LiveView::EventLine(const v1::JobEvent& event) {
     case v1::JobEvent::kStateChanged:
       return StateLine(event.state_changed(), style_);
     case v1::JobEvent::kIngredientInspected:
+      candidates_.NoteName(event.ingredient_inspected().display_name());
       return InspectedLine(event.ingredient_inspected(), style_);
     case v1::JobEvent::kDataSetInspected: {
       const v1::DataSetSummary& set = event.data_set_inspected().data_set();
@@ -164,14 +194,13 @@ std::string LiveView::EventLine(const v1::JobEvent& event) {
 }
 
 std::string LiveView::CandidateLines(const v1::JobEvent::CandidateDecided& decided) {
-  const std::string line = CandidateLine(decided, metric_, name_width_, style_);
-  if (heading_written_) return line;
-  heading_written_ = true;
-  return absl::StrCat(CandidateHeading(metric_, name_width_, style_), "\n", line);
+  candidates_.Add(decided);
+  if (environment_.terminal) return "";  // Draw() shows it
+  const std::string line = candidates_.Line(candidates_.size() - 1);
+  return candidates_.size() > 1 ? line : absl::StrCat(candidates_.Heading(), "\n", line);
 }
 
 void LiveView::OnEnd(const v1::Job& job) {
-  Pause();
   const std::string report = FormatReport(job.report(), style_);
   if (!report.empty()) environment_.out << "\n" << report << std::flush;
 }

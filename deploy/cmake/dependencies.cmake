@@ -29,6 +29,18 @@ if(NOT dependencies)
 endif()
 set(STOCKPOT_DEPENDENCIES "${dependencies}" CACHE PATH
     "Where deploy/install-dependencies unpacked LibTorch")
+# Object stores and Parquet. Arrow's headers are C++20; its libraries keep their own dependencies to themselves.
+set(arrow_lib ${STOCKPOT_DEPENDENCIES}/pyarrow)
+if(NOT EXISTS ${arrow_lib}/libarrow.so.2600)
+  message(FATAL_ERROR "no Arrow below ${STOCKPOT_DEPENDENCIES}: run deploy/install-dependencies")
+endif()
+foreach(library arrow arrow_s3 parquet)
+  add_library(stockpot_${library} SHARED IMPORTED)
+  set_target_properties(stockpot_${library} PROPERTIES IMPORTED_LOCATION ${arrow_lib}/lib${library}.so.2600)
+  target_include_directories(stockpot_${library} SYSTEM INTERFACE ${arrow_lib}/include)
+endforeach()
+target_link_libraries(stockpot_arrow_s3 INTERFACE stockpot_arrow)
+target_link_libraries(stockpot_parquet INTERFACE stockpot_arrow)
 if(STOCKPOT_SANITIZE STREQUAL thread)
   # Abseil of Debian's version and ABI, instrumented: without it absl::Mutex is no lock to ThreadSanitizer. An
   # RPATH, unlike a RUNPATH, holds for Debian's gRPC as well, so that the process has this Mutex only.

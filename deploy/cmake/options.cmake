@@ -31,8 +31,9 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(STOCKPOT_SANITIZE)
   # What costs is compiling: AddressSanitizer with -O1 takes twice as long as with -O0, ThreadSanitizer hardly longer.
+  # Fuzzers run for longer than they compile.
   set(sanitize_level -O0)
-  if(STOCKPOT_SANITIZE STREQUAL thread)
+  if(STOCKPOT_SANITIZE MATCHES "thread|fuzzer")
     set(sanitize_level -O1)
   endif()
   add_compile_options(${sanitize_level} -g1 -fsanitize=${STOCKPOT_SANITIZE} -fno-omit-frame-pointer

@@ -164,18 +164,23 @@ void JsonReader::ReadList(const std::string& key, std::vector<Value>* values, Co
   }
 }
 
-void JsonReader::Read(const std::string& key, std::map<std::string, std::string>* values) {
+template <typename Value, typename Convert>
+void JsonReader::ReadMap(const std::string& key, std::map<std::string, Value>* values,
+                         Convert convert, const char* expected) {
   const Json* json = Find(key);
   if (json == nullptr) return;
-  if (!json->is_object()) {
-    AddViolation(key, "must be an object");
-    return;
-  }
+  if (!json->is_object()) return AddViolation(key, "must be an object");
   for (const auto& [name, value] : json->items()) {
-    if (!ToString(value, &(*values)[name])) {
-      AddViolation(absl::StrCat(key, ".", name), "must be text");
-    }
+    if (!convert(value, &(*values)[name])) AddViolation(absl::StrCat(key, ".", name), expected);
   }
+}
+
+void JsonReader::Read(const std::string& key, std::map<std::string, std::string>* values) {
+  ReadMap(key, values, ToString, "must be text");
+}
+
+void JsonReader::Read(const std::string& key, std::map<std::string, double>* values) {
+  ReadMap(key, values, ToDouble, "must be a number");
 }
 
 void JsonReader::Read(const std::string& key, std::vector<std::string>* values) {

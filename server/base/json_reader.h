@@ -48,6 +48,7 @@ class JsonReader {
   // google.protobuf.Duration: seconds as "3.5s". Not negative.
   void Read(const std::string& key, absl::Duration* value);
   void Read(const std::string& key, std::map<std::string, std::string>* values);
+  void Read(const std::string& key, std::map<std::string, double>* values);
   void Read(const std::string& key, std::vector<std::string>* values);
   void Read(const std::string& key, std::vector<int64_t>* values);
   void Read(const std::string& key, std::vector<double>* values);
@@ -75,6 +76,9 @@ class JsonReader {
   template <typename Value, typename Convert>
   void ReadList(const std::string& key, std::vector<Value>* values, Convert convert,
                 const char* expected);
+  template <typename Value, typename Convert>
+  void ReadMap(const std::string& key, std::map<std::string, Value>* values, Convert convert,
+               const char* expected);
 
   const Json* json_;
   std::string path_;

@@ -53,14 +53,21 @@ bool LowerIsBetter(Metric metric) {
          metric == Metric::kPerplexity;
 }
 
+bool TakesWeights(Metric metric) {
+  return metric == Metric::kTop1 || metric == Metric::kTop5 || metric == Metric::kCrossEntropy ||
+         metric == Metric::kMeanSquaredError;
+}
+
 double MetricValue(Metric metric, const Score& score) {
-  const double count = score.example_count > 0 ? static_cast<double>(score.example_count) : 1.0;
-  const double top1 = static_cast<double>(score.top1_correct) / count;
+  const bool weighted = score.weight_sum > 0;
+  const double examples = score.example_count > 0 ? static_cast<double>(score.example_count) : 1.0;
+  const double count = weighted ? score.weight_sum : examples;
+  const double top1 = DecidingNumber(Metric::kTop1, score) / count;
   switch (metric) {
     case Metric::kTop1:
       return top1;
     case Metric::kTop5:
-      return static_cast<double>(score.top5_correct) / count;
+      return DecidingNumber(Metric::kTop5, score) / count;
     case Metric::kCrossEntropy:
       return score.cross_entropy_sum / count;
     case Metric::kMeanPerClass:
@@ -90,9 +97,9 @@ double MetricValue(Metric metric, const Score& score) {
 double DecidingNumber(Metric metric, const Score& score) {
   switch (metric) {
     case Metric::kTop1:
-      return static_cast<double>(score.top1_correct);
+      return score.weight_sum > 0 ? score.top1_weight : static_cast<double>(score.top1_correct);
     case Metric::kTop5:
-      return static_cast<double>(score.top5_correct);
+      return score.weight_sum > 0 ? score.top5_weight : static_cast<double>(score.top5_correct);
     case Metric::kCrossEntropy:
     case Metric::kPerplexity:  // grows with the sum, which cannot overflow
       return score.cross_entropy_sum;

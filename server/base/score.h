@@ -48,7 +48,14 @@ struct Score {
   double ece_equal_mass = 0, ece_equal_width = 0;
   double squared_error_sum = 0, pearson = 0, spearman = 0;
   double temperature = 1;  // by which an ensemble's logits were divided
+
+  // Of a set whose examples have weights: their sum, and those of what is right; sums of losses are
+  // weighted then. 0: it has none.
+  double weight_sum = 0, top1_weight = 0, top5_weight = 0;
 };
+
+// Whether the metric is a mean over examples, so that they can have weights.
+bool TakesWeights(Metric metric);
 
 // The metric as a number for people: a rate, a mean, a correlation.
 double MetricValue(Metric metric, const Score& score);

@@ -41,9 +41,23 @@ std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std:
   for (const std::string& prefix : flags.allowed_architecture_prefixes) {
     arguments.push_back(absl::StrCat("--allowed_architecture_prefix=", prefix));
   }
+  for (const std::string& prefix : flags.allowed_compiled_architecture_prefixes) {
+    arguments.push_back(absl::StrCat("--allowed_compiled_architecture_prefix=", prefix));
+  }
   for (std::string& argument : ToArguments(flags.remote)) arguments.push_back(std::move(argument));
   if (flags.verbose) arguments.push_back("--verbose");
   return arguments;
+}
+
+MeasuredFolders FoldersToMeasure(const StockpotdFlags& flags) {
+  const std::string cache = flags.data_folder + "/cache";
+  MeasuredFolders folders;
+  folders.data_folder = flags.data_folder;
+  folders.caches = {{kDataSetCache, cache, "", /*whole=*/false},
+                    {kDownloadCache, cache + "/downloads", "", /*whole=*/true},
+                    {kLogitsCache, cache + "/logits", "", /*whole=*/false},
+                    {kFactCache, flags.data_folder, "stockpot.db", /*whole=*/false}};
+  return folders;
 }
 
 absl::Status AssembleEngine(const StockpotdFlags& flags, Server* server) {
@@ -85,7 +99,7 @@ absl::Status AssembleWorkers(const StockpotdFlags& flags, Server* server) {
       [supervisor = server->supervisor.get()](const std::string& id) {
         return supervisor->IsLive(id);
       },
-      server->log.get());
+      server->log.get(), server->work_observer.get());
   ASSIGN_OR_RETURN(server->worker_server,
                    WorkerServer::Start(socket, server->worker_service.get()));
   return absl::OkStatus();
@@ -96,13 +110,24 @@ absl::Status AssembleListeners(const StockpotdFlags& flags, Server* server) {
   service.version = STOCKPOT_VERSION;
   service.limits = flags.limits;
   service.max_request_bytes = flags.max_message_bytes;
-  server->soup_service = std::make_unique<SoupService>(std::move(service), server->engine.get(),
-                                                       server->allowed.get(), &server->clock);
+  service.calls_per_second = flags.max_calls_per_second_of_client;
+  if (!flags.access_file.empty()) {
+    auto access = AccessFile::Open(flags.access_file, &server->clock, server->log.get());
+    RETURN_IF_ERROR(Annotate(access.status(), "--access_file"));
+    server->access = *std::move(access);
+  }
+  server->soup_service =
+      std::make_unique<SoupService>(std::move(service), server->engine.get(), server->allowed.get(),
+                                    &server->clock, server->access.get());
   PublicServer::Options options;
   options.listen = flags.listen;
   options.max_message_bytes = flags.max_message_bytes;
+  options.tls = flags.tls;
   ASSIGN_OR_RETURN(server->public_server, PublicServer::Start(options, server->soup_service.get(),
                                                               server->call_observer.get()));
+  if (!flags.health_listen.empty()) {
+    ASSIGN_OR_RETURN(server->health_server, HealthServer::Start(flags.health_listen));
+  }
   if (flags.metrics_listen.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(server->metrics_server,
                    MetricsServer::Start(flags.metrics_listen, *server->metrics));
@@ -131,7 +156,9 @@ SocketFolder::~SocketFolder() { RemoveAll(path_).IgnoreError(); }
 absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
   auto server = std::make_unique<Server>();
   server->log = Log::ToStandardError("stockpotd", flags.verbose);
-  server->metrics = std::make_unique<ServerMetrics>(STOCKPOT_VERSION, absl::Now());
+  server->metrics =
+      std::make_unique<ServerMetrics>(STOCKPOT_VERSION, absl::Now(), FoldersToMeasure(flags));
+  server->work_observer = std::make_unique<MeteredWork>(server->metrics.get());
   server->engine_observer = std::make_unique<MeteredEngine>(server->metrics.get());
   server->metered_calls = std::make_unique<MeteredCalls>(server->metrics.get());
   server->call_observer =
@@ -139,10 +166,7 @@ absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
   if (!server->fail_points.armed().empty()) {
     server->log->Warning("fail_point_armed", {{"point", server->fail_points.armed()}});
   }
-  ASSIGN_OR_RETURN(
-      AllowList allowed,
-      AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
-                        flags.allowed_output_roots, flags.remote.access.allowed_uri_prefixes));
+  ASSIGN_OR_RETURN(AllowList allowed, AllowedBy(flags));
   server->allowed = std::make_unique<AllowList>(std::move(allowed));
   RETURN_IF_ERROR(AssembleEngine(flags, server.get()));
   RETURN_IF_ERROR(AssembleWorkers(flags, server.get()));
@@ -154,6 +178,7 @@ absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
 absl::Status Announce(const StockpotdFlags& flags, Server* server) {
   const std::string& address = server->public_server->address();
   server->public_server->SetServing(true);
+  if (server->health_server != nullptr) server->health_server->SetServing(true);
   server->log->Info(
       "serving",
       {{"address", address},
@@ -161,6 +186,10 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
         server->metrics_server == nullptr ? "off" : absl::StrCat(server->metrics_server->port())},
        {"data_folder", flags.data_folder},
        {"workers", absl::StrCat(flags.workers)},
+       {"tls", flags.tls.empty()             ? "off"
+               : flags.tls.client_ca.empty() ? "on"
+                                             : "mutual"},
+       {"access", flags.access_file.empty() ? "open" : "by file"},
        {"version", STOCKPOT_VERSION}});
   const bool no_data =
       flags.allowed_roots.empty() && flags.remote.access.allowed_uri_prefixes.empty();
@@ -175,6 +204,7 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
 
 void Stop(const StockpotdFlags& flags, Server* server) {
   server->public_server->SetServing(false);
+  if (server->health_server != nullptr) server->health_server->SetServing(false);
   absl::SleepFor(flags.drain_delay);
   server->engine->Drain();
   server->soup_service->EndStreams();

@@ -48,6 +48,7 @@ struct Server {
   const FailPoints fail_points = FailPoints::FromEnvironment();
   std::unique_ptr<ServerMetrics> metrics;
   std::unique_ptr<MeteredEngine> engine_observer;
+  std::unique_ptr<MeteredWork> work_observer;
   std::unique_ptr<MeteredCalls> metered_calls;
   std::unique_ptr<LoggedCalls> call_observer;
   std::unique_ptr<AllowList> allowed;
@@ -57,8 +58,10 @@ struct Server {
   std::unique_ptr<Supervisor> supervisor;
   std::unique_ptr<WorkerService> worker_service;
   std::unique_ptr<WorkerServer> worker_server;
+  std::unique_ptr<AccessFile> access;
   std::unique_ptr<SoupService> soup_service;
   std::unique_ptr<PublicServer> public_server;
+  std::unique_ptr<HealthServer> health_server;
   std::unique_ptr<MetricsServer> metrics_server;
 };
 

@@ -1,4 +1,4 @@
-// What the engine and the RPC server tell their observers, in the terms of ServerMetrics.
+// What the engine and the RPC servers tell their observers, in the terms of ServerMetrics.
 // Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_MAIN_OBSERVERS_H_
 #define STOCKPOT_SERVER_MAIN_OBSERVERS_H_
@@ -6,8 +6,10 @@
 #include <string>
 
 #include "server/control/job/engine.h"
+#include "server/control/metrics/measured_folders.h"
 #include "server/control/metrics/metrics.h"
 #include "server/control/rpc/call_observer.h"
+#include "server/control/rpc/work_observer.h"
 
 namespace stockpot {
 
@@ -19,12 +21,36 @@ class MeteredEngine final : public EngineObserver {
   void JobEnded(JobState state) override {
     metrics_->CountJobEnded(std::string(JobStateName(state)));
   }
-  void JobCounts(int queued, int running) override { metrics_->SetJobs(queued, running); }
+  void JobCounts(const UnfinishedJobs& jobs) override {
+    metrics_->SetJobs(jobs.queued, jobs.running, jobs.suspended, jobs.oldest_queued);
+  }
   void TaskEnded(const std::string& kind, const std::string& outcome, double seconds) override {
     metrics_->CountTaskEnded(kind, outcome, seconds);
   }
-  void ExamplesEvaluated(int64_t count) override { metrics_->CountExamples(count); }
+  void EvaluationEnded(int64_t examples_spared) override {
+    metrics_->CountEvaluation(examples_spared);
+  }
+  void FactsLookedFor(int64_t known, int64_t unknown) override {
+    metrics_->work().CountLookups(kFactCache, known, unknown);
+  }
+  void CandidateDecided(const std::string& decision) override {
+    metrics_->CountCandidate(decision);
+  }
   void WorkerCount(int connected, int busy) override { metrics_->SetWorkers(connected, busy); }
+
+ private:
+  ServerMetrics* const metrics_;
+};
+
+class MeteredWork final : public WorkObserver {
+ public:
+  // `metrics` must outlive the observer.
+  explicit MeteredWork(ServerMetrics* metrics) : metrics_(metrics) {}
+
+  void WorkCounted(const std::string& worker_id, const WorkCounts& so_far) override {
+    metrics_->work().Report(worker_id, so_far);
+  }
+  void WorkerGone(const std::string& worker_id) override { metrics_->work().Forget(worker_id); }
 
  private:
   ServerMetrics* const metrics_;

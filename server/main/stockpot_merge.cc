@@ -51,9 +51,11 @@ const std::map<std::string, std::optional<DType>>& DTypes() {
 
 void AddFlags(CLI::App* app, Flags* flags) {
   app->set_version_flag("--version", "stockpot-merge " STOCKPOT_VERSION);
-  app->add_option("ingredients", flags->merge.ingredients, "Checkpoint files, in this order")
+  app->add_option("ingredients", flags->merge.ingredients,
+                  "Checkpoint files or folders, in this order")
       ->required();
   app->add_option("--out", flags->merge.out, "The soup: NAME.safetensors")->required();
+  app->add_option("--base", flags->merge.base, "Of LoRA adapters: what they were trained from");
   app->add_option("--coefficients", flags->merge.coefficients,
                   "One for each ingredient (default: uniform)")
       ->delimiter(',')

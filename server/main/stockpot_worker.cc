@@ -1,6 +1,6 @@
 // stockpot-worker: runs models for a stockpotd, one process per device. It holds no database and no
-// API, and no credential but those to read files with: a model that crashes it costs one attempt of
-// one task.
+// API, and no credential but those to read files and write artifacts with: a model that crashes it
+// costs one attempt of one task.
 //
 // Started by stockpotd, which it does not outlive. Signals: SIGTERM ends it at once (any end is
 // safe, as with kill -9); SIGINT is ignored, because a terminal sends it to the server as well and
@@ -24,9 +24,12 @@
 #include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/base/status.h"
+#include "server/base/work_counters.h"
 #include "server/main/remote_flags.h"
 #include "server/storage/local_path.h"
+#include "server/storage/object_store/object_stores.h"
 #include "server/storage/remote_files.h"
+#include "server/worker/evaluation/device_memory.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/session/session.h"
 #include "server/worker/session/task_runner.h"
@@ -42,7 +45,7 @@ struct Flags {
   std::string heartbeat = "2s";
   std::string cache_folder;
   std::vector<std::string> allowed_roots;
-  std::vector<std::string> allowed_architecture_prefixes;
+  std::vector<std::string> allowed_architecture_prefixes, allowed_compiled_architecture_prefixes;
   RemoteFlags remote;
   bool verbose = false;
 };
@@ -68,6 +71,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->allow_extra_args(false);
   app->add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
                   "Folder, file or URI that architectures may be loaded from; repeatable")
+      ->allow_extra_args(false);
+  app->add_option("--allowed_compiled_architecture_prefix",
+                  flags->allowed_compiled_architecture_prefixes,
+                  "Among those, what may be AOTInductor packages, machine code; repeatable")
       ->allow_extra_args(false);
   AddRemoteFlags(app, &flags->remote);
   app->add_flag("--verbose", flags->verbose, "Log more");
@@ -108,24 +115,31 @@ void SetUpProcess() {
 }
 
 // Null when all that may be read is local.
-absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, Clock* clock,
-                                                        const FailPoints* fail_points) {
+absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, ObjectStores* objects,
+                                                        Clock* clock, const FailPoints* fail_points,
+                                                        WorkCounters* counters) {
   RemoteAccess access = flags.remote.access;
   access.allowed_architecture_prefixes = flags.allowed_architecture_prefixes;
   const bool leads_elsewhere = !access.allowed_uri_prefixes.empty() ||
+                               !access.allowed_output_uri_prefixes.empty() ||
                                std::any_of(flags.allowed_architecture_prefixes.begin(),
                                            flags.allowed_architecture_prefixes.end(), IsRemoteUri);
   if (!leads_elsewhere) return std::unique_ptr<RemoteFiles>();
   RemoteFiles::Options options;
   options.cache_folder = flags.cache_folder + "/downloads";
   options.max_bytes = flags.remote.max_download_bytes;
-  return OpenRemoteFiles(access, std::move(options), clock, fail_points);
+  options.counters = counters;
+  ASSIGN_OR_RETURN(RemoteFiles::Stores stores, objects->Open(access));
+  return OpenRemoteFiles(access, std::move(options), clock, fail_points, std::move(stores));
 }
 
-absl::Status Serve(const Flags& flags, Log* log) {
+absl::Status Serve(const Flags& flags, ObjectStores* objects, Log* log) {
   ASSIGN_OR_RETURN(AllowList allow_list,
                    AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes, {},
-                                     flags.remote.access.allowed_uri_prefixes));
+                                     flags.remote.access.allowed_uri_prefixes,
+                                     flags.remote.access.allowed_output_uri_prefixes));
+  ASSIGN_OR_RETURN(AllowList compiled,
+                   AllowList::Create({}, flags.allowed_compiled_architecture_prefixes));
   SetComputeThreads(flags.threads);
   ASSIGN_OR_RETURN(const DeviceInfo device, ProbeDevice(flags.device));
   log->Info("worker_started", {{"worker", flags.worker_id},
@@ -134,17 +148,22 @@ absl::Status Serve(const Flags& flags, Log* log) {
                                {"numerics", device.numerics}});
   TaskRunner::Options options;
   options.device = flags.device;
+  options.compiled = std::move(compiled);
   options.sources.cache_folder = flags.cache_folder;
   const FailPoints fail_points = FailPoints::FromEnvironment();
   options.fail_points = &fail_points;
   SystemClock clock;
+  WorkCounters counters;
   ASSIGN_OR_RETURN(const std::unique_ptr<RemoteFiles> remote_files,
-                   OpenRemote(flags, &clock, &fail_points));
+                   OpenRemote(flags, objects, &clock, &fail_points, &counters));
   options.remote_files = remote_files.get();
+  options.counters = &counters;
   TaskRunner runner(options, std::move(allow_list));
   SessionOptions session;
   session.server = flags.server;
   session.worker_id = flags.worker_id;
+  session.counters = &counters;
+  session.read_memory = [&flags] { return ReadDeviceMemory(flags.device); };
   if (!absl::ParseDuration(flags.heartbeat, &session.heartbeat_interval) ||
       session.heartbeat_interval <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
@@ -163,12 +182,15 @@ int Main(int argc, char** argv) {
   SetUpProcess();
   flags.remote.access.hf_token = TakeHubToken();
   const std::unique_ptr<Log> log = Log::ToStandardError("stockpot-worker", flags.verbose);
-  const absl::Status status = Serve(flags, log.get());
+  ObjectStores objects;
+  const absl::Status status = Serve(flags, &objects, log.get());
   if (!status.ok()) {
     log->Error("worker_failed",
                {{"worker", flags.worker_id}, {"error", std::string(status.message())}});
   }
-  return status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+  const int code = status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
+  if (!objects.ShutDown()) _exit(code);
+  return code;
 }
 
 }  // namespace

@@ -14,10 +14,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
 #include "server/base/status.h"
+#include "server/control/access/access_file.h"
 #include "server/control/rpc/server.h"
 #include "server/main/config_file.h"
-#include "server/storage/local_path.h"
 
 namespace stockpot {
 namespace {
@@ -76,8 +78,23 @@ void AddServingFlags(CLI::App& app, StockpotdFlags* flags) {
                  "HOST:PORT of the API; port 0 takes a free one (see --port_file)")
       ->capture_default_str();
   app.add_flag("--allow_insecure_remote", flags->allow_insecure_remote,
-               "Listen beyond loopback although there is no TLS and no authentication yet: anybody "
-               "who reaches the port can make jobs and download soups");
+               "Listen beyond loopback without TLS, or without asking who calls (--access_file or "
+               "--tls_client_ca_file): where something before the server does that");
+  app.add_option("--tls_certificate_file", flags->tls.certificate,
+                 "The server's certificate and its chain, PEM; read again within seconds when it "
+                 "is renewed, as is the key");
+  app.add_option("--tls_key_file", flags->tls.key, "Its private key, PEM without a password");
+  app.add_option("--tls_client_ca_file", flags->tls.client_ca,
+                 "Mutual TLS: clients show a certificate that one of these signed, PEM");
+  app.add_flag("--tls_client_certificate_optional", flags->tls.client_certificate_optional,
+               "Clients without a certificate are let in, to show a token");
+  app.add_option("--access_file", flags->access_file,
+                 "Who may do what: lines of CLIENT ROLE sha256:DIGEST-OF-A-TOKEN or CLIENT ROLE "
+                 "certificate:NAME and maybe a time; ROLE is viewer, submitter or admin (README, "
+                 "\"Who may do what\"). Read again when it changes");
+  app.add_option("--health_listen", flags->health_listen,
+                 "HOST:PORT of grpc.health.v1 alone, in plaintext: for probes that speak neither "
+                 "TLS nor tokens");
   app.add_option("--port_file", flags->port_file,
                  "Write the HOST:PORT that was bound to this file once the server is ready");
   app.add_option("--metrics_listen", flags->metrics_listen,
@@ -110,6 +127,13 @@ void AddLimitFlags(CLI::App& app, StockpotdFlags* flags) {
       "No new jobs while more bytes than this are in the data folder's artifacts");
   add("--max_artifact_bytes_of_client", &limits.max_artifact_bytes_of_client,
       "The same for each client");
+  add("--max_waiting_inspections", &limits.max_waiting_inspections,
+      "Inspections and verifications that wait for a worker");
+  add("--max_waiting_inspections_of_client", &limits.max_waiting_inspections_of_client,
+      "The same for each client");
+  add("--max_calls_per_second_of_client", &flags->max_calls_per_second_of_client,
+      "Calls of a client, with ten seconds' worth at once; more are RESOURCE_EXHAUSTED; 0: no "
+      "limit");
   AddDuration(app, "--retain_jobs_for", &flags->retention.age, absl::Seconds(1),
               absl::InfiniteDuration(),
               "Jobs that ended longer ago are deleted, with their artifacts; inf: never");
@@ -162,6 +186,12 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
                  "Architectures, which are programs, may be loaded from this file, or below this "
                  "folder or URI; may be given many times. None: no job can run")
+      ->take_all();
+  app.add_option(
+         "--allowed_compiled_architecture_prefix", flags->allowed_compiled_architecture_prefixes,
+         "What may, below --allowed_architecture_prefix, be an AOTInductor package: machine "
+         "code that can do all that a worker can; may be given many times. None: TorchScript "
+         "alone")
       ->take_all();
   app.add_option("--allowed_output_root", flags->allowed_output_roots,
                  "Jobs may write their artifacts (output_uri) below this folder; may be given many "
@@ -225,12 +255,30 @@ int DefaultWorkers(const std::string& device, int cores, int cards) {
   return std::min(cores, kMostOnTheProcessor);
 }
 
+absl::StatusOr<AllowList> AllowedBy(const StockpotdFlags& flags) {
+  return AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
+                           flags.allowed_output_roots, flags.remote.access.allowed_uri_prefixes,
+                           flags.remote.access.allowed_output_uri_prefixes);
+}
+
 absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
-  if (!IsLoopbackAddress(flags.listen) && !flags.allow_insecure_remote) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--listen=", flags.listen,
-        " is reachable from other machines, and this release has no TLS and no authentication. "
-        "Listen on 127.0.0.1 behind a proxy, or say --allow_insecure_remote"));
+  RETURN_IF_ERROR(CheckCertificateFiles(flags.tls));
+  const bool asks_who = !flags.access_file.empty() ||
+                        (!flags.tls.client_ca.empty() && !flags.tls.client_certificate_optional);
+  const bool is_safe = !flags.tls.empty() && asks_who;
+  if (!IsLoopbackAddress(flags.listen) && !is_safe && !flags.allow_insecure_remote) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen=", flags.listen, " is reachable from other machines: give ",
+                     flags.tls.empty() ? "--tls_certificate_file and --tls_key_file" : "",
+                     flags.tls.empty() && !asks_who ? ", and " : "",
+                     asks_who ? "" : "--access_file or --tls_client_ca_file",
+                     "; or listen on 127.0.0.1 behind a proxy, or say --allow_insecure_remote"));
+  }
+  if (!flags.access_file.empty()) {
+    SystemClock clock;
+    const std::unique_ptr<Log> log = Log::ToStandardError("stockpotd", false);
+    RETURN_IF_ERROR(Annotate(AccessFile::Open(flags.access_file, &clock, log.get()).status(),
+                             absl::StrCat("--access_file=", flags.access_file)));
   }
   if (flags.workers > 0 && access(flags.worker_binary.c_str(), X_OK) != 0) {
     return absl::FailedPreconditionError(
@@ -238,11 +286,12 @@ absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
                      " is not a program that can be run; build stockpot-worker beside stockpotd"));
   }
   RETURN_IF_ERROR(Annotate(
-      AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes,
-                        flags.allowed_output_roots, flags.remote.access.allowed_uri_prefixes)
-          .status(),
-      "--allowed_root, --allowed_architecture_prefix, --allowed_output_root or "
-      "--allowed_uri_prefix"));
+      AllowedBy(flags).status(),
+      "--allowed_root, --allowed_architecture_prefix, --allowed_output_root, --allowed_uri_prefix "
+      "or --allowed_output_uri_prefix"));
+  RETURN_IF_ERROR(
+      Annotate(AllowList::Create({}, flags.allowed_compiled_architecture_prefixes).status(),
+               "--allowed_compiled_architecture_prefix"));
   return CheckRemoteAccess(flags.remote.access);
 }
 

@@ -8,9 +8,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/control/access/certificate_files.h"
 #include "server/control/job/engine.h"
 #include "server/main/remote_flags.h"
+#include "server/storage/local_path.h"
 
 namespace stockpot {
 
@@ -24,6 +27,10 @@ inline constexpr int kExitDamaged = 3;   // --check_store found something wrong
 struct StockpotdFlags {
   std::string listen = "127.0.0.1:8433";
   bool allow_insecure_remote = false;
+  CertificateFiles tls;
+  std::string access_file;                    // "": everybody may do everything
+  double max_calls_per_second_of_client = 0;  // 0: no limit
+  std::string health_listen;                  // "": health is asked at `listen`
   std::string port_file;
   std::string metrics_listen = "127.0.0.1:9464";
   int max_message_bytes = 4 << 20;
@@ -39,6 +46,7 @@ struct StockpotdFlags {
   absl::Duration task_timeout = absl::Hours(1);
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes;
+  std::vector<std::string> allowed_compiled_architecture_prefixes;
   std::vector<std::string> allowed_output_roots;
   RemoteFlags remote;
 
@@ -59,6 +67,9 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
 // out evenly, because small models gain more from examples side by side than from threads (1.2 to
 // 1.4 times on two cores). Not more than eight then, for each holds a model.
 int DefaultWorkers(const std::string& device, int cores, int cards);
+
+// What clients' URIs may name. Errors: of AllowList::Create.
+absl::StatusOr<AllowList> AllowedBy(const StockpotdFlags& flags);
 
 // What a flag alone cannot tell. Errors: INVALID_ARGUMENT or FAILED_PRECONDITION, naming the flag.
 absl::Status CheckStockpotdFlags(const StockpotdFlags& flags);

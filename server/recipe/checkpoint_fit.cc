@@ -1,4 +1,5 @@
 // Whether checkpoints fit the architecture and each other.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -12,6 +13,15 @@ namespace {
 
 std::string ShapeText(const TensorSignature& tensor) {
   return absl::StrCat(tensor.dtype, " [", absl::StrJoin(tensor.shape, ", "), "]");
+}
+
+// Said where two matrices differ in their rows alone and are called as embeddings are.
+std::string VocabularyHint(const TensorSignature& a, const TensorSignature& b) {
+  const bool rows_differ = a.shape.size() == 2 && b.shape.size() == 2 && a.shape[1] == b.shape[1];
+  const bool is_embedding =
+      MatchesAny({"*embed*", "*wte*", "*lm_head*", "*vocab*", "*decoder.weight"}, a.name);
+  if (!rows_differ || !is_embedding) return "";
+  return "; vocabularies of different size cannot be averaged: their rows stand for other tokens";
 }
 
 absl::Status Mismatch(const std::string& tensor, const std::string& message) {
@@ -31,13 +41,23 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
     if (!left_out(tensor.name)) present[tensor.name] = &tensor;
   }
   const std::set<std::string> buffers(architecture.buffers.begin(), architecture.buffers.end());
+  // Whether the checkpoint has the tensor under another name that the architecture ties to this
+  // one.
+  const auto other_name = [&](const std::string& name) {
+    for (const std::vector<std::string>& tie : architecture.ties) {
+      if (std::find(tie.begin(), tie.end(), name) == tie.end()) continue;
+      return std::any_of(tie.begin(), tie.end(),
+                         [&](const std::string& other) { return present.count(other) > 0; });
+    }
+    return false;
+  };
   std::set<std::string> known;
   for (const TensorSignature& expected : architecture.tensors) {
     if (left_out(expected.name)) continue;
     known.insert(expected.name);
     auto found = present.find(expected.name);
     if (found == present.end()) {
-      if (buffers.count(expected.name) > 0) continue;
+      if (buffers.count(expected.name) > 0 || other_name(expected.name)) continue;
       return Mismatch(expected.name, absl::StrCat("tensor '", expected.name,
                                                   "' is missing; the architecture has it as ",
                                                   ShapeText(expected)));
@@ -45,7 +65,8 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
     if (found->second->shape != expected.shape) {
       return Mismatch(expected.name,
                       absl::StrCat("tensor '", expected.name, "': ", ShapeText(*found->second),
-                                   ", but the architecture expects ", ShapeText(expected)));
+                                   ", but the architecture expects ", ShapeText(expected),
+                                   VocabularyHint(*found->second, expected)));
     }
   }
   for (const auto& [name, tensor] : present) {
@@ -68,7 +89,8 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
       if (!(*other->second == tensor)) {
         return Mismatch(tensor.name,
                         absl::StrCat("tensor '", tensor.name, "': ", ShapeText(tensor),
-                                     ", but the first ingredient has ", ShapeText(*other->second)));
+                                     ", but the first ingredient has ", ShapeText(*other->second),
+                                     VocabularyHint(tensor, *other->second)));
       }
       others.erase(other);
     }

@@ -56,6 +56,7 @@ absl::StatusOr<CheckpointFound> ReadCheckpointFound(const Fact& fact) {
   reader.Read("non_finite_tensor", &found.non_finite_tensor);
   reader.Read("notes", &found.notes);
   reader.Read("pinned_uri", &found.pinned_uri);
+  reader.Read("is_adapter", &found.is_adapter);
   found.tensors = ReadTensors(reader);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
@@ -69,6 +70,7 @@ absl::StatusOr<ArchitectureFound> ReadArchitectureFound(const Fact& fact) {
   reader.Read("buffers", &found.buffers);
   reader.Read("batch_norms", &found.batch_norms);
   reader.Read("pinned_uri", &found.pinned_uri);
+  for (JsonReader& item : reader.List("ties")) item.Read("names", &found.ties.emplace_back());
   found.tensors = ReadTensors(reader);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
@@ -81,6 +83,9 @@ absl::StatusOr<DataSetFound> ReadDataSetFound(const Fact& fact) {
   reader.Read("pinned_uri", &found.pinned_uri);
   reader.Read("example_count", &found.example_count);
   reader.Read("class_count", &found.class_count);
+  reader.Read("scale_to_unit", &found.scale_to_unit);
+  reader.Read("mean", &found.mean);
+  reader.Read("standard_deviation", &found.standard_deviation);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
 }
@@ -93,6 +98,9 @@ absl::StatusOr<Score> ReadScore(const Fact& fact) {
   reader.Read("top5_correct", &score.top5_correct);
   reader.Read("cross_entropy_sum", &score.cross_entropy_sum);
   reader.Read("squared_error_sum", &score.squared_error_sum);
+  reader.Read("weight_sum", &score.weight_sum);
+  reader.Read("top1_weight", &score.top1_weight);
+  reader.Read("top5_weight", &score.top5_weight);
   reader.Read("pearson", &score.pearson);
   reader.Read("spearman", &score.spearman);
   reader.Read("ece_equal_mass", &score.ece_equal_mass);
@@ -110,8 +118,9 @@ absl::StatusOr<Score> ReadScore(const Fact& fact) {
   if (labels.size() != predicted.size() || labels.size() != correct.size()) {
     return Malformed("its counts by class are of different numbers of classes");
   }
-  for (const double value : {score.cross_entropy_sum, score.squared_error_sum, score.pearson,
-                             score.spearman, score.temperature}) {
+  for (const double value :
+       {score.cross_entropy_sum, score.squared_error_sum, score.pearson, score.spearman,
+        score.temperature, score.weight_sum, score.top1_weight, score.top5_weight}) {
     if (std::isfinite(value)) continue;
     return WithReason(absl::DataLossError("a score is not finite"), "NON_FINITE_OUTPUT");
   }
@@ -149,6 +158,15 @@ absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact) {
   reader.Read("class_count", &found.class_count);
   RETURN_IF_ERROR(Checked(reader, found.digest));
   return found;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadSourcesListed(const Fact& fact) {
+  ASSIGN_OR_RETURN(JsonReader reader, Open(fact, "sources"));
+  std::vector<std::string> uris;
+  reader.Read("uris", &uris);
+  RETURN_IF_ERROR(Checked(reader));
+  if (uris.empty()) return Malformed("it lists nothing");
+  return uris;
 }
 
 absl::StatusOr<GapFound> ReadGapFound(const Fact& fact) {

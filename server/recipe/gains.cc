@@ -193,7 +193,8 @@ void AddGains(const PlanState& state, Json* report) {
     const PlanState::Measure chosen = state.Look(data_set, contest.chosen);
     const PlanState::Measure best = state.Look(data_set, contest.best);
     if (!chosen.score.has_value() || !best.score.has_value()) continue;
-    if (regression) {
+    // Tests and intervals count examples alike.
+    if (regression || chosen.score->weight_sum > 0) {
       gains.push_back(GainOn(state, contest, data_set, nullptr));
       continue;
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/recipe/plan_state.h"
 
 namespace stockpot {
@@ -328,9 +329,18 @@ Plan::Plan(JobSpec spec, PlanOptions options)
 Plan::~Plan() = default;
 
 std::string Plan::recipe_version() const {
-  RecipeOptions options;
-  options.recipe = spec_.recipe;
-  return MakeRecipe(std::move(options))->version();
+  std::vector<RecipeSpec> recipes = {spec_.recipe};
+  recipes.insert(recipes.end(), spec_.comparisons.begin(), spec_.comparisons.end());
+  std::vector<std::string> versions;
+  for (RecipeSpec& recipe : recipes) {
+    RecipeOptions options;
+    options.recipe = std::move(recipe);
+    const std::string version = MakeRecipe(std::move(options))->version();
+    if (std::find(versions.begin(), versions.end(), version) == versions.end()) {
+      versions.push_back(version);
+    }
+  }
+  return absl::StrJoin(versions, ", ");
 }
 
 PlanDecision Plan::Next(const Ledger& ledger, const NextOptions& options) const {

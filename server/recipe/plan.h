@@ -72,7 +72,7 @@ class Plan {
   ~Plan();
 
   const JobSpec& spec() const { return spec_; }
-  // "greedy/1".
+  // "greedy/1, learned/1": of the recipe, then of the comparisons, each once.
   std::string recipe_version() const;
 
   // Over one plan's life a key stands for one fact: a ledger may grow or shrink, never disagree.

@@ -175,6 +175,7 @@ Task PlanState::MakeWriteTask() const {
                     {"stockpot.architecture", architecture_.digest},
                     {"stockpot.numerics", Numerics()},
                     {"stockpot.data_sets", DumpJson(ScoresForMetadata())}};
+  if (base() != nullptr) write.metadata["stockpot.base"] = base()->digest;
   write.format = spec_.output_format;
   write.max_shard_bytes = spec_.max_shard_bytes;
   if (soup.reestimated) {  // with the batches that the soup was measured with

@@ -26,14 +26,20 @@ PlanCache::PlanCache(const JobSpec& spec, const std::string& scope)
   for (const DataSetSpec& data_set : spec.data_sets) {
     inspections_.push_back(InspectDataSetTask(scope, data_set));
   }
+  CheckpointReadingSpec reading{spec.state_dict_key, spec.tensor_renames, {}};
+  const CheckpointReadingSpec base_reading = reading;
+  reading.adapter_base.uri = spec.base_uri;
   for (const IngredientSpec& ingredient : spec.ingredients) {
-    inspections_.push_back(InspectCheckpointTask(scope, ingredient.uri));
+    inspections_.push_back(InspectCheckpointTask(
+        scope, ingredient.uri, ingredient.uri == spec.base_uri ? base_reading : reading));
   }
   const auto add = [this](Task task) {
     inspections_.push_back(std::move(task));
     return static_cast<int>(inspections_.size()) - 1;
   };
-  if (!spec.base_uri.empty()) base_ = add(InspectCheckpointTask(scope, spec.base_uri));
+  if (!spec.base_uri.empty()) {
+    base_ = add(InspectCheckpointTask(scope, spec.base_uri, base_reading));
+  }
   if (spec.batch_norm.has_value()) {
     batch_norm_ = add(InspectDataSetTask(scope, spec.batch_norm->data_set));
   }
@@ -80,6 +86,7 @@ const InspectedIngredient& PlanCache::Ingredient(size_t index, const Fact& fact)
     ingredient.problem = found.status();
   } else {
     ingredient.found = *std::move(found);
+    has_adapters_ = has_adapters_ || ingredient.found.is_adapter;
     auto [same, is_first] =
         first_with_digest_.emplace(ingredient.found.digest, static_cast<int>(index));
     if (!is_first) ingredient.identical_to = same->second;

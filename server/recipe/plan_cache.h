@@ -52,6 +52,8 @@ class PlanCache {
   const InspectedIngredient& Ingredient(size_t index, const Fact& fact);
   // Those that were read so far.
   const std::vector<InspectedIngredient>& ingredients() const { return ingredients_; }
+  // Whether any of them is merged into the base.
+  bool has_adapters() const { return has_adapters_; }
 
   // A key under a name of its own for it: made once.
   template <typename MakeKey>
@@ -95,6 +97,7 @@ class PlanCache {
   std::optional<absl::StatusOr<ArchitectureFound>> architecture_;
   std::vector<std::optional<absl::StatusOr<DataSetFound>>> data_sets_;
   std::vector<InspectedIngredient> ingredients_;  // the first ones, as far as read
+  bool has_adapters_ = false;
   absl::flat_hash_map<std::string, int> first_with_digest_;
   int first_usable_ = -1;
   std::vector<absl::node_hash_map<Blend, Measure>> measures_, halves_;  // by data set

@@ -33,6 +33,9 @@ CheckpointReference PlanState::ReferenceOf(int ingredient) const {
 TensorSelectionReference PlanState::Selection() const {
   TensorSelectionReference selection{spec_.excluded_tensors, spec_.tensors_from_base, {}};
   if (!selection.from_base.empty()) selection.base = ReferenceOf(kBase);
+  selection.reading.state_dict_key = spec_.state_dict_key;
+  selection.reading.renames = spec_.tensor_renames;
+  if (cache_->has_adapters()) selection.reading.adapter_base = ReferenceOf(kBase);
   return selection;
 }
 
@@ -45,12 +48,24 @@ WeightsInputs PlanState::WeightsOf(const Blend& blend) const {
   return weights;
 }
 
+// Keys and tasks have the numbers, wherever they come from.
+std::vector<InputBindingSpec> PlanState::ResolvedBindings() const {
+  std::vector<InputBindingSpec> bindings = spec_.inputs;
+  for (InputBindingSpec& binding : bindings) {
+    if (!binding.normalize_as_held_out) continue;
+    binding.scale_to_unit = data_sets_[0]->scale_to_unit;
+    binding.mean = data_sets_[0]->mean;
+    binding.standard_deviation = data_sets_[0]->standard_deviation;
+  }
+  return bindings;
+}
+
 MeasureInputs PlanState::ContextOf(int data_set) const {
   const auto index = static_cast<size_t>(data_set);
   MeasureInputs inputs;
   inputs.architecture_uri = PinnedOr(architecture_.pinned_uri, spec_.architecture_uri);
   inputs.architecture_digest = architecture_.digest;
-  inputs.bindings = spec_.inputs;
+  inputs.bindings = ResolvedBindings();
   inputs.problem = spec_.problem;
   inputs.data_set = spec_.data_sets[index];
   inputs.data_set.uri = PinnedOr(data_sets_[index]->pinned_uri, inputs.data_set.uri);
@@ -256,24 +271,35 @@ Task PlanState::LearnTaskFor(const LearnSpec& learn, const LearnEpoch& epoch) co
 }
 
 Json ScoreJson(const Score& score, Problem problem) {
-  const double count = score.example_count > 0 ? static_cast<double>(score.example_count) : 1.0;
+  const bool weighted = score.weight_sum > 0;
   if (problem == Problem::kRegression) {
-    return {{"example_count", score.example_count},
-            {"batch_size", score.batch_size},
-            {"pearson", score.pearson},
-            {"spearman", score.spearman},
-            {"mean_squared_error", score.squared_error_sum / count}};
+    Json json = {{"example_count", score.example_count},
+                 {"batch_size", score.batch_size},
+                 {"mean_squared_error", MetricValue(Metric::kMeanSquaredError, score)}};
+    if (weighted) {
+      json["weight_sum"] = score.weight_sum;
+      return json;
+    }
+    json["pearson"] = score.pearson;
+    json["spearman"] = score.spearman;
+    return json;
   }
   Json json = {{"example_count", score.example_count},
                {"top1_correct", score.top1_correct},
                {"top5_correct", score.top5_correct},
                {"cross_entropy_sum", score.cross_entropy_sum},
-               {"top1", static_cast<double>(score.top1_correct) / count},
-               {"top5", static_cast<double>(score.top5_correct) / count},
-               {"cross_entropy", score.cross_entropy_sum / count},
+               {"top1", MetricValue(Metric::kTop1, score)},
+               {"top5", MetricValue(Metric::kTop5, score)},
+               {"cross_entropy", MetricValue(Metric::kCrossEntropy, score)},
                {"batch_size", score.batch_size}};
   if (problem == Problem::kLanguageModel) {
     json["perplexity"] = MetricValue(Metric::kPerplexity, score);
+    return json;
+  }
+  if (weighted) {
+    json["weight_sum"] = score.weight_sum;
+    json["top1_weight"] = score.top1_weight;
+    json["top5_weight"] = score.top5_weight;
     return json;
   }
   json["mean_per_class"] = score.mean_per_class;

@@ -84,6 +84,7 @@ class PlanState final : public HeldOutScores {
   WeightsInputs WeightsOf(const Blend& blend) const;
   // No weights, no kept logits.
   MeasureInputs ContextOf(int data_set) const;
+  std::vector<InputBindingSpec> ResolvedBindings() const;
   // One for weights, one for each member of an ensemble.
   std::vector<KeptLogitsReference> KeptLogitsOf(int data_set, const Blend& blend) const;
   CheckpointReference ReferenceOf(int ingredient) const;

@@ -38,6 +38,11 @@ std::vector<InputBindingSpec> ReadBindings(JsonReader& model) {
                      [](float value) { return std::isfinite(value) && value > 0; })) {
       reader.AddViolation("standard_deviation", "must be positive and finite");
     }
+    reader.Read("normalize_as_held_out", &binding.normalize_as_held_out);
+    if (binding.normalize_as_held_out && (binding.scale_to_unit || !binding.mean.empty())) {
+      reader.AddViolation("normalize_as_held_out",
+                          "contradicts scale_to_unit, mean and standard_deviation");
+    }
     bindings.push_back(std::move(binding));
   }
   return bindings;
@@ -48,13 +53,25 @@ std::string LastPart(const std::string& uri) {
   return slash == std::string::npos ? uri : uri.substr(slash + 1);
 }
 
+void ReadPlace(JsonReader& item, IngredientSpec* ingredient) {
+  item.Read("uri_pattern", &ingredient->uri_pattern);
+  if (ingredient->uri_pattern.empty()) return ReadUri(item, "uri", &ingredient->uri);
+  CheckUri(item, "uri_pattern", ingredient->uri_pattern);
+  item.Read("uri", &ingredient->uri);
+  if (!ingredient->uri.empty())
+    item.AddViolation("uri", "is given in place of uri_pattern, not beside it");
+  if (!ingredient->display_name.empty()) {
+    item.AddViolation("display_name", "a pattern's ingredients are called by what differs");
+  }
+}
+
 void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec) {
   std::vector<JsonReader> items = reader.List("ingredients");
   std::map<std::string, int> last_parts;
   for (JsonReader& item : items) {
     IngredientSpec& ingredient = spec->ingredients.emplace_back();
-    ReadUri(item, "uri", &ingredient.uri);
     item.Read("display_name", &ingredient.display_name);
+    ReadPlace(item, &ingredient);
     item.Read("group", &ingredient.group);
     if (ingredient.group.size() > kMaxNameBytes) {
       item.AddViolation("group", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
@@ -62,12 +79,14 @@ void ReadIngredients(JsonReader& reader, const SpecLimits& limits, JobSpec* spec
     if (ingredient.display_name.size() > kMaxNameBytes) {
       item.AddViolation("display_name", absl::StrCat("must be at most ", kMaxNameBytes, " bytes"));
     }
-    ++last_parts[LastPart(ingredient.uri)];
+    if (ingredient.uri_pattern.empty()) ++last_parts[LastPart(ingredient.uri)];
   }
   std::set<std::string> names;
   for (size_t i = 0; i < items.size(); ++i) {
     IngredientSpec& ingredient = spec->ingredients[i];
-    if (ingredient.display_name.empty()) {
+    if (!ingredient.uri_pattern.empty()) {
+      ingredient.display_name = ingredient.uri_pattern;
+    } else if (ingredient.display_name.empty()) {
       // Sweeps keep runs in folders of the same shape (run_07/model.pt): the whole URI tells them
       // apart.
       std::string last_part = LastPart(ingredient.uri);
@@ -172,6 +191,19 @@ void ReadModel(JsonReader model, JobSpec* spec) {
   if (!spec->tensors_from_base.empty() && spec->base_uri.empty()) {
     model.AddViolation("tensors_from_base", "needs base_uri");
   }
+  ReadNaming(model, "state_dict_key", "tensor_renames", &spec->state_dict_key,
+             &spec->tensor_renames);
+}
+
+void CheckNormalisation(JsonReader& reader, const JobSpec& spec) {
+  const bool known = spec.data_sets.empty() || !spec.data_sets[0].preset.empty() ||
+                     !spec.data_sets[0].config_uri.empty();
+  for (const InputBindingSpec& binding : spec.inputs) {
+    if (known || !binding.normalize_as_held_out) continue;
+    reader.AddViolation("inputs",
+                        "normalize_as_held_out needs a preset or config_uri in the held-out set's "
+                        "image_transform");
+  }
 }
 
 void ReadBatchNorm(JsonReader reader, JobSpec* spec) {
@@ -228,6 +260,7 @@ void ReadLimits(JsonReader reader, JobSpec* spec) {
   const std::pair<const char*, absl::Duration*> kTimes[] = {
       {"timeout", &spec->timeout},
       {"task_timeout", &spec->task_timeout},
+      {"max_task_time", &spec->max_task_time},
       {"max_worker_time", &spec->max_worker_time},
   };
   for (const auto& [key, value] : kTimes) {
@@ -238,7 +271,49 @@ void ReadLimits(JsonReader reader, JobSpec* spec) {
   if (spec->max_evaluations < 0) reader.AddViolation("max_evaluations", "must not be negative");
 }
 
+bool IsEnsembleOrRankedByOne(const RecipeSpec& recipe) {
+  return IsEnsemble(recipe.kind) || recipe.ensemble_ranking != EnsembleRanking::kNone;
+}
+
+// What can be made of a set whose examples have weights: means over examples, and choices by them.
+void CheckWeights(JsonReader& reader, const JobSpec& spec) {
+  const auto weighted = [](const DataSetSpec& set) { return !set.weight_tensor.empty(); };
+  if (std::none_of(spec.data_sets.begin(), spec.data_sets.end(), weighted)) return;
+  JsonReader evaluation = reader.Object("evaluation");
+  if (!TakesWeights(spec.metric)) {
+    evaluation.AddViolation("metric", absl::StrCat(MetricName(spec.metric),
+                                                   " is no mean over examples, and a set has "
+                                                   "weights: TOP1, TOP5, CROSS_ENTROPY and "
+                                                   "MEAN_SQUARED_ERROR take them"));
+  }
+  if (spec.problem == Problem::kLanguageModel) {
+    evaluation.AddViolation("problem",
+                            "scores of a LANGUAGE_MODEL count tokens, and weight_tensor "
+                            "gives weights to examples");
+  }
+  if (spec.analysis.calibration || spec.analysis.pairs.has_value()) {
+    reader.AddViolation("analysis",
+                        "calibration and pairs do not know weights, and a set has some "
+                        "(weight_tensor)");
+  }
+  if (!weighted(spec.data_sets[0])) return;
+  std::vector<RecipeSpec> recipes = spec.comparisons;
+  recipes.push_back(spec.recipe);
+  for (const RecipeSpec& recipe : recipes) {
+    if (recipe.kind != RecipeKind::kLearned && !IsEnsembleOrRankedByOne(recipe)) continue;
+    reader.AddViolation(&recipe == &recipes.back() ? "recipe" : "comparisons",
+                        "the held-out set has weights (weight_tensor), which learned coefficients "
+                        "and ensembles do not know");
+  }
+}
+
 }  // namespace
+
+bool JobSpec::has_patterns() const {
+  return std::any_of(ingredients.begin(), ingredients.end(), [](const IngredientSpec& ingredient) {
+    return !ingredient.uri_pattern.empty();
+  });
+}
 
 absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
                                      const SpecLimits& limits) {
@@ -247,9 +322,12 @@ absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
   ReadModel(reader.Object("model"), &spec);
   ReadIngredients(reader, limits, &spec);
   ReadEvaluation(reader.Object("evaluation"), limits, &spec);
+  JsonReader model = reader.Object("model");
+  CheckNormalisation(model, spec);
   ReadCompute(reader.Object("compute"), limits, &spec);
   ReadRecipes(reader, &spec);
   spec.analysis = ReadAnalysis(reader.Object("analysis"), spec);
+  CheckWeights(reader, spec);
   if (reader.Has("batch_norm")) ReadBatchNorm(reader.Object("batch_norm"), &spec);
   ReadOutput(reader.Object("output"), &spec);
   ReadLimits(reader.Object("limits"), &spec);

@@ -8,6 +8,7 @@
 #define STOCKPOT_SERVER_RECIPE_SPEC_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/json_reader.h"
+#include "server/base/name_rule.h"
 #include "server/base/precision.h"
 #include "server/base/problem.h"
 #include "server/base/score.h"
@@ -27,10 +29,12 @@ struct InputBindingSpec {
   std::string argument;
   bool scale_to_unit = false;
   std::vector<float> mean, standard_deviation;
+  bool normalize_as_held_out = false;
 };
 
 struct IngredientSpec {
   std::string uri;
+  std::string uri_pattern;   // in place of uri: this stands for what it matches
   std::string display_name;  // never empty after parsing
   std::string group;         // "": a group of its own
 };
@@ -45,17 +49,32 @@ struct ClassifierSpec {
   double scale = 1;
 };
 
+struct SubsetSpec {
+  double fraction = 0;  // 0: count
+  int64_t count = 0;
+  uint64_t seed = 0;
+  bool complement = false;
+};
+
 struct DataSetSpec {
   std::string name;
   std::string uri;
-  std::string format;  // "IMAGE_FOLDER" or "TENSORS", resolved
+  std::string format;  // DataSet.Format, resolved: never unspecified
   int resize_shorter_side = 0, resize_height = 0, resize_width = 0;
   std::string interpolation = "BICUBIC";
   bool no_antialias = false;
   int crop_height = 0, crop_width = 0;
-  std::string label_tensor = "labels";
+  std::string crop_begin = "NEAREST";
+  std::string preset, config_uri;       // of the image transform; "": none
+  std::string label_tensor = "labels";  // "": the format's default, of those that have another one
   std::vector<std::string> input_tensors;
   std::vector<std::string> class_names;
+  std::string image_column, split;
+  std::map<std::string, std::string> label_map;
+  std::map<std::string, double> pad_values;
+  std::string weight_tensor;  // "": none
+  std::optional<SubsetSpec> subset;
+  int64_t limit = 0;
   DataSetRole role = DataSetRole::kTest;
   std::vector<int64_t> class_subset;
   std::optional<ClassifierSpec> classifier;
@@ -141,6 +160,8 @@ struct JobSpec {
   std::vector<InputBindingSpec> inputs;
   std::string base_uri;  // "": none
   std::vector<std::string> tensors_from_base, excluded_tensors;
+  std::string state_dict_key;
+  std::vector<NameRule> tensor_renames;
   std::vector<IngredientSpec> ingredients;
   std::vector<DataSetSpec> data_sets;  // the held-out set first, then the report sets
   Problem problem = Problem::kClassification;
@@ -163,9 +184,13 @@ struct JobSpec {
   bool disable_early_stopping = false;
   absl::Duration timeout = absl::InfiniteDuration();
   absl::Duration task_timeout = absl::InfiniteDuration();
+  absl::Duration max_task_time = absl::InfiniteDuration();
   int64_t max_evaluations = 0;  // 0: no budget
   absl::Duration max_worker_time = absl::InfiniteDuration();
   bool skip_bad_ingredients = false;
+
+  // Some ingredient stands for others (ingredient_patterns.h).
+  bool has_patterns() const;
 };
 
 struct SpecLimits {
@@ -175,12 +200,18 @@ struct SpecLimits {
 };
 
 // Reads and checks the JSON mapping of JobSpec, with defaults filled in. Every violation is
-// reported, with its field path below `path`. Errors: INVALID_ARGUMENT, reason INVALID_FIELD.
+// reported, with its field path below `path`. While there are patterns nobody knows the
+// ingredients: where the spec names some, that is not checked, and means the first. Errors:
+// INVALID_ARGUMENT, reason INVALID_FIELD.
 absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,
                                      const SpecLimits& limits);
 
 // One data set alone, for InspectSource.
 absl::StatusOr<DataSetSpec> ParseDataSetSpec(const Json& json, const std::string& path);
+
+// How tensors are found and named, as Model and worker.v1.CheckpointReading have it.
+void ReadNaming(JsonReader& reader, const std::string& key_field, const std::string& renames_field,
+                std::string* state_dict_key, std::vector<NameRule>* renames);
 
 // The JSON mapping again, without what is the default and came later than tasks' keys: those stay.
 Json ToJson(const DataSetSpec& data_set);

@@ -1,7 +1,10 @@
 // Reading data sets.
 #include <algorithm>
+#include <initializer_list>
 #include <set>
+#include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -30,13 +33,38 @@ void ReadBothOrNeither(JsonReader& reader, const std::string& a, int* a_value, c
   }
 }
 
+// A preset or a file stands for all the numbers.
+void CheckAlone(JsonReader& transform, const std::string& key, const std::string& other) {
+  for (const char* number :
+       {"resize_shorter_side", "resize_height", "resize_width", "interpolation", "no_antialias",
+        "crop_height", "crop_width", "crop_begin"}) {
+    if (transform.Has(number)) {
+      transform.AddViolation(number, absl::StrCat("contradicts ", key, ", which says it"));
+    }
+  }
+  if (!other.empty()) transform.AddViolation(key, "give a preset or config_uri, not both");
+}
+
+void ReadPreset(JsonReader& transform, DataSetSpec* spec) {
+  const std::string preset =
+      ReadEnum(transform, "preset",
+               {"", "TORCHVISION_V1", "TORCHVISION_V2", "TIMM", "TIMM_HALF", "CLIP", "CLIP_336"});
+  spec->preset = preset == "PRESET_UNSPECIFIED" ? "" : preset;
+  transform.Read("config_uri", &spec->config_uri);
+  CheckUri(transform, "config_uri", spec->config_uri);
+  if (!spec->preset.empty()) CheckAlone(transform, "preset", spec->config_uri);
+  if (!spec->config_uri.empty()) CheckAlone(transform, "config_uri", "");
+}
+
 void ReadTransform(JsonReader transform, DataSetSpec* spec) {
+  ReadPreset(transform, spec);
   transform.Read("resize_shorter_side", &spec->resize_shorter_side);
   ReadBothOrNeither(transform, "resize_height", &spec->resize_height, "resize_width",
                     &spec->resize_width);
   ReadBothOrNeither(transform, "crop_height", &spec->crop_height, "crop_width", &spec->crop_width);
   spec->interpolation = ReadEnum(transform, "interpolation", {"BICUBIC", "BILINEAR"});
   transform.Read("no_antialias", &spec->no_antialias);
+  spec->crop_begin = ReadEnum(transform, "crop_begin", {"NEAREST", "DOWN"});
   if (spec->resize_shorter_side != 0 && spec->resize_height != 0) {
     transform.AddViolation("resize_shorter_side",
                            "contradicts resize_height and resize_width: give one or the other");
@@ -79,6 +107,92 @@ void ReadSubset(JsonReader& reader, DataSetSpec* spec) {
   }
 }
 
+std::string ReadFormat(JsonReader& reader, absl::string_view uri) {
+  std::vector<std::string> formats = {"IMAGE_FOLDER", "TENSORS", "PARQUET", "WEBDATASET",
+                                      "NUMPY",        "CSV",     "JSONL"};
+  constexpr std::pair<absl::string_view, absl::string_view> kEnds[] = {
+      {".safetensors", "TENSORS"}, {".parquet", "PARQUET"}, {".tar", "WEBDATASET"},
+      {".npz", "NUMPY"},           {".csv", "CSV"},         {".jsonl", "JSONL"}};
+  for (const auto& [end, format] : kEnds) {
+    if (absl::EndsWith(uri, end)) std::swap(formats[0], *absl::c_find(formats, format));
+  }
+  return ReadEnum(reader, "format", formats);
+}
+
+void ReadExampleSubset(JsonReader reader, DataSetSpec* spec) {
+  SubsetSpec subset;
+  reader.Read("fraction", &subset.fraction);
+  reader.Read("count", &subset.count);
+  reader.Read("seed", &subset.seed);
+  reader.Read("complement", &subset.complement);
+  if (!(subset.fraction >= 0 && subset.fraction < 1)) {
+    reader.AddViolation("fraction", "must be between 0 and 1");
+  }
+  if (subset.count < 0) reader.AddViolation("count", "must be positive");
+  if ((subset.fraction != 0) == (subset.count != 0)) {
+    reader.AddViolation("fraction", "give a fraction or a count");
+  }
+  spec->subset = subset;
+}
+
+void ReadSelection(JsonReader& reader, DataSetSpec* spec) {
+  reader.Read("label_map", &spec->label_map);
+  if (spec->label_map.size() > kMaxSubset) {
+    reader.AddViolation("label_map", absl::StrCat("at most ", kMaxSubset, " labels"));
+  }
+  if (reader.Has("subset")) ReadExampleSubset(reader.Object("subset"), spec);
+  reader.Read("limit", &spec->limit);
+  if (spec->limit < 0) reader.AddViolation("limit", "must not be negative");
+}
+
+// Fields that only some formats have. What is in a Parquet file shows when it is read.
+void CheckFits(JsonReader& reader, const DataSetSpec& spec) {
+  const auto only = [&](bool given, const char* key, const char* formats,
+                        std::initializer_list<absl::string_view> fitting) {
+    if (!given || absl::c_linear_search(fitting, spec.format)) return;
+    reader.AddViolation(key,
+                        absl::StrCat("applies to ", formats, " only, and this is ", spec.format));
+  };
+  only(reader.Has("image_transform"), "image_transform", "IMAGE_FOLDER and other images",
+       {"IMAGE_FOLDER", "PARQUET", "WEBDATASET", "CSV", "JSONL"});
+  only(!spec.class_names.empty(), "class_names", "IMAGE_FOLDER and other images",
+       {"IMAGE_FOLDER", "PARQUET", "WEBDATASET", "CSV", "JSONL"});
+  only(!spec.input_tensors.empty(), "input_tensors", "TENSORS, NUMPY, PARQUET and JSONL",
+       {"TENSORS", "NUMPY", "PARQUET", "JSONL"});
+  only(!spec.pad_values.empty(), "pad_values", "PARQUET and JSONL", {"PARQUET", "JSONL"});
+  only(!spec.weight_tensor.empty(), "weight_tensor", "TENSORS, NUMPY, PARQUET and JSONL",
+       {"TENSORS", "NUMPY", "PARQUET", "JSONL"});
+  only(!spec.image_column.empty(), "image_column", "PARQUET, CSV and JSONL",
+       {"PARQUET", "CSV", "JSONL"});
+  only(!spec.split.empty(), "split", "PARQUET, CSV and JSONL", {"PARQUET", "CSV", "JSONL"});
+}
+
+void AddSelection(const DataSetSpec& data_set, Json* json) {
+  if (!data_set.label_map.empty()) (*json)["label_map"] = data_set.label_map;
+  if (!data_set.pad_values.empty()) (*json)["pad_values"] = data_set.pad_values;
+  if (!data_set.weight_tensor.empty()) (*json)["weight_tensor"] = data_set.weight_tensor;
+  if (data_set.limit != 0) (*json)["limit"] = data_set.limit;
+  if (!data_set.subset.has_value()) return;
+  const SubsetSpec& subset = *data_set.subset;
+  (*json)["subset"] = {{"seed", subset.seed}, {"complement", subset.complement}};
+  if (subset.fraction != 0) (*json)["subset"]["fraction"] = subset.fraction;
+  if (subset.count != 0) (*json)["subset"]["count"] = subset.count;
+}
+
+Json TransformJson(const DataSetSpec& data_set) {
+  if (!data_set.preset.empty()) return {{"preset", data_set.preset}};
+  if (!data_set.config_uri.empty()) return {{"config_uri", data_set.config_uri}};
+  Json json = {{"resize_shorter_side", data_set.resize_shorter_side},
+               {"resize_height", data_set.resize_height},
+               {"resize_width", data_set.resize_width},
+               {"interpolation", data_set.interpolation},
+               {"no_antialias", data_set.no_antialias},
+               {"crop_height", data_set.crop_height},
+               {"crop_width", data_set.crop_width}};
+  if (data_set.crop_begin != DataSetSpec().crop_begin) json["crop_begin"] = data_set.crop_begin;
+  return json;
+}
+
 }  // namespace
 
 DataSetSpec ReadDataSet(JsonReader reader, absl::string_view default_name) {
@@ -89,24 +203,18 @@ DataSetSpec ReadDataSet(JsonReader reader, absl::string_view default_name) {
     reader.AddViolation("name", "must be 1 to 63 of a-z, 0-9, '_' and '-'");
   }
   ReadUri(reader, "uri", &spec.uri);
-  const bool tensors_by_name = absl::EndsWith(spec.uri, ".safetensors");
-  spec.format = ReadEnum(reader, "format",
-                         tensors_by_name ? std::vector<std::string>{"TENSORS", "IMAGE_FOLDER"}
-                                         : std::vector<std::string>{"IMAGE_FOLDER", "TENSORS"});
+  spec.format = ReadFormat(reader, spec.uri);
   ReadTransform(reader.Object("image_transform"), &spec);
+  if (spec.format != "TENSORS" && spec.format != "NUMPY") spec.label_tensor.clear();
   reader.Read("label_tensor", &spec.label_tensor);
   reader.Read("input_tensors", &spec.input_tensors);
+  reader.Read("pad_values", &spec.pad_values);
+  reader.Read("weight_tensor", &spec.weight_tensor);
   reader.Read("class_names", &spec.class_names);
-  if (spec.format == "TENSORS") {
-    if (reader.Has("image_transform")) {
-      reader.AddViolation("image_transform", "applies to IMAGE_FOLDER only, and this is TENSORS");
-    }
-    if (!spec.class_names.empty()) {
-      reader.AddViolation("class_names", "applies to IMAGE_FOLDER only, and this is TENSORS");
-    }
-  } else if (!spec.input_tensors.empty()) {
-    reader.AddViolation("input_tensors", "applies to TENSORS only, and this is IMAGE_FOLDER");
-  }
+  reader.Read("image_column", &spec.image_column);
+  reader.Read("split", &spec.split);
+  ReadSelection(reader, &spec);
+  CheckFits(reader, spec);
   const int role = ReadChoice(reader, "role", {"TEST", "DISTRIBUTION_SHIFT", "FINAL"});
   constexpr DataSetRole kRoles[] = {DataSetRole::kTest, DataSetRole::kDistributionShift,
                                     DataSetRole::kFinal};
@@ -133,23 +241,20 @@ Json ToJson(const DataSetSpec& data_set) {
                           {"normalize_features", data_set.classifier->normalize_features},
                           {"scale", data_set.classifier->scale}};
   }
-  if (data_set.format == "TENSORS") {
+  AddSelection(data_set, &json);
+  if (data_set.format == "TENSORS" || data_set.format == "NUMPY") {
     json["label_tensor"] = data_set.label_tensor;
     json["input_tensors"] = data_set.input_tensors;
     return json;
   }
+  // Image folders have no use for it, and their tasks never had it.
+  const bool has_labels = !data_set.label_tensor.empty() && data_set.format != "IMAGE_FOLDER";
+  if (has_labels) json["label_tensor"] = data_set.label_tensor;
+  if (!data_set.input_tensors.empty()) json["input_tensors"] = data_set.input_tensors;
+  if (!data_set.image_column.empty()) json["image_column"] = data_set.image_column;
+  if (!data_set.split.empty()) json["split"] = data_set.split;
   json["class_names"] = data_set.class_names;
-  json["image_transform"] = {{"resize_shorter_side", data_set.resize_shorter_side},
-                             {"resize_height", data_set.resize_height},
-                             {"resize_width", data_set.resize_width},
-                             {"interpolation", data_set.interpolation},
-                             {"no_antialias", data_set.no_antialias},
-                             {"crop_height", data_set.crop_height},
-                             {"crop_width", data_set.crop_width}};
-  if (data_set.interpolation != DataSetSpec().interpolation) {
-    json["image_transform"]["interpolation"] = data_set.interpolation;
-  }
-  if (data_set.no_antialias) json["image_transform"]["no_antialias"] = true;
+  json["image_transform"] = TransformJson(data_set);
   return json;
 }
 

@@ -50,4 +50,26 @@ void ReadUri(JsonReader& reader, const std::string& key, std::string* uri) {
   CheckUri(reader, key, *uri);
 }
 
+void ReadNaming(JsonReader& reader, const std::string& key_field, const std::string& renames_field,
+                std::string* state_dict_key, std::vector<NameRule>* renames) {
+  constexpr size_t kMaxRules = 1000;
+  constexpr size_t kMaxTextBytes = 1024;
+  reader.Read(key_field, state_dict_key);
+  if (state_dict_key->size() > kMaxTextBytes) reader.AddViolation(key_field, "is too long");
+  for (JsonReader& item : reader.List(renames_field)) {
+    if (renames->size() == kMaxRules) {
+      reader.AddViolation(renames_field, absl::StrCat("at most ", kMaxRules));
+      break;
+    }
+    NameRule& rule = renames->emplace_back();
+    item.Read("pattern", &rule.pattern);
+    item.Read("replacement", &rule.replacement);
+    if (std::max(rule.pattern.size(), rule.replacement.size()) > kMaxTextBytes) {
+      item.AddViolation("pattern", "is too long");
+    }
+    const absl::Status checked = CheckNameRule(rule);
+    if (!checked.ok()) item.AddViolation("pattern", std::string(checked.message()));
+  }
+}
+
 }  // namespace stockpot

@@ -86,7 +86,7 @@ WiseFtSpec ReadWiseFt(JsonReader reader) {
 // Positions of ingredients by display name.
 class Names {
  public:
-  explicit Names(const JobSpec& spec) {
+  explicit Names(const JobSpec& spec) : are_known_(!spec.has_patterns()) {
     for (size_t i = 0; i < spec.ingredients.size(); ++i) {
       positions_.emplace(spec.ingredients[i].display_name, static_cast<int>(i));
     }
@@ -96,6 +96,7 @@ class Names {
     reader.Read(key, &name);
     const auto found = positions_.find(name);
     if (found != positions_.end()) return found->second;
+    if (!are_known_) return 0;
     reader.AddViolation(key, absl::StrCat("'", name, "' is not the name of an ingredient"));
     return 0;
   }
@@ -107,7 +108,10 @@ class Names {
     return kBase;
   }
 
+  bool are_known() const { return are_known_; }
+
  private:
+  const bool are_known_;  // else they are made of patterns, later
   std::map<std::string, int> positions_;
 };
 
@@ -129,7 +133,8 @@ PairAnalysisSpec ReadPairs(JsonReader reader, const JobSpec& spec, const Names& 
   for (JsonReader& item : reader.List("pairs")) {
     const int first = names.Read(item, "first");
     const int second = names.Read(item, "second");
-    if (first == second) item.AddViolation("second", "a pair is of two different ingredients");
+    if (first == second && names.are_known())
+      item.AddViolation("second", "a pair is of two different ingredients");
     analysis.pairs.emplace_back(first, second);
   }
   if (analysis.pairs.empty()) {
@@ -159,7 +164,7 @@ LandscapeSpec ReadLandscape(JsonReader reader, const JobSpec& spec, const Names&
   LandscapeSpec landscape;
   const char* const kKeys[] = {"first", "second", "third"};
   for (int i = 0; i < 3; ++i) landscape.models[i] = names.ReadModel(reader, kKeys[i], spec);
-  for (int i = 1; i < 3; ++i) {
+  for (int i = 1; i < 3 && names.are_known(); ++i) {
     if (std::count(landscape.models, landscape.models + i, landscape.models[i]) > 0) {
       reader.AddViolation(kKeys[i], "three different models make a plane");
     }

@@ -32,10 +32,13 @@ void AddContent(const Json& json, std::vector<std::string>* digests) {
 
 }  // namespace
 
-Task InspectCheckpointTask(const std::string& scope, const std::string& uri) {
+Task InspectCheckpointTask(const std::string& scope, const std::string& uri,
+                           const CheckpointReadingSpec& reading) {
   Task task;
   task.key = KeyOf("inspect_checkpoint", kInspectVersion, {{"scope", scope}, {"uri", uri}});
-  task.body = {{"inspect_checkpoint", {{"uri", uri}}}};
+  Json body = {{"uri", uri}};
+  AddReadingJson(reading, &body);
+  task.body = {{"inspect_checkpoint", std::move(body)}};
   task.description = absl::StrCat("inspect checkpoint ", uri);
   return task;
 }
@@ -48,11 +51,12 @@ Task InspectArchitectureTask(const std::string& scope, const std::string& uri) {
   return task;
 }
 
-Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set) {
+Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set, int picture_count) {
   Task task;
   const Json spec = ToJson(data_set);
   task.key = KeyOf("inspect_data_set", kInspectVersion, {{"scope", scope}, {"data_set", spec}});
   task.body = {{"inspect_data_set", {{"data_set", spec}}}};
+  if (picture_count > 0) task.body["inspect_data_set"]["picture_count"] = picture_count;
   task.description = absl::StrCat("inspect data set ", data_set.name);
   return task;
 }
@@ -65,6 +69,15 @@ Task InspectClassifierTask(const std::string& scope, const ClassifierSpec& class
   task.key = KeyOf("inspect_classifier", kInspectVersion, {{"scope", scope}, {"of", body}});
   task.body = {{"inspect_classifier", body}};
   task.description = absl::StrCat("inspect classifier ", classifier.uri);
+  return task;
+}
+
+Task ListSourcesTask(const std::string& scope, const std::string& uri_pattern, int max_count) {
+  Task task;
+  const Json body = {{"uri_pattern", uri_pattern}, {"max_count", max_count}};
+  task.key = KeyOf("list_sources", kInspectVersion, {{"scope", scope}, {"of", body}});
+  task.body = {{"list_sources", body}};
+  task.description = absl::StrCat("look for ", uri_pattern);
   return task;
 }
 
@@ -105,6 +118,16 @@ Task WriteSoupTask(const WriteSoupInputs& inputs) {
   task.key = KeyOf("write_soup", kWriteVersion, determining);
   task.body = {{"write_soup", std::move(body)}};
   task.description = absl::StrCat("write the soup of ", inputs.weights.ingredients.size());
+  return task;
+}
+
+Task PublishArtifactsTask(const std::string& job, const std::string& folder,
+                          const std::string& output_uri, const std::vector<std::string>& files) {
+  Task task;
+  task.key = absl::StrCat("publish/", job);
+  task.body = {{"publish_artifacts",
+                {{"folder", folder}, {"output_uri", output_uri}, {"job", job}, {"files", files}}}};
+  task.description = absl::StrCat(files.empty() ? "look at " : "publish to ", output_uri);
   return task;
 }
 

@@ -9,8 +9,10 @@
 //   learn         the measure, the options, the epoch and the state it begins with;
 //   weights       digests and the tensor selection;
 //   inspect …     the job's scope and the URI: what a name stands for may change between jobs;
+//   list …        the job's scope, the pattern, how many it may match;
 //   write soup    the job's scope, the blend, the dtype and the file format;
-//   end budget    the job's scope.
+//   end budget    the job's scope;
+//   publish …     nothing: it has an effect instead of a result, and none of its facts is stored.
 // (Scope: PlanOptions::scope.)
 // A fact is immutable and stored before anyone is told. A task that failed for a reason of its own
 // input is a fact too: its status is not OK.
@@ -38,6 +40,18 @@ struct CheckpointReference {
   std::string digest;
 };
 
+// How checkpoints are read (worker.v1.CheckpointReading). Digests are of what was read so, and a
+// job has one reading: it is part of no key.
+struct CheckpointReadingSpec {
+  std::string state_dict_key;
+  std::vector<NameRule> renames;
+  CheckpointReference adapter_base;  // "": none
+
+  bool empty() const {
+    return state_dict_key.empty() && renames.empty() && adapter_base.uri.empty();
+  }
+};
+
 // A unit of work, ready to be given to a worker.
 struct Task {
   std::string key;
@@ -54,15 +68,20 @@ struct Task {
   std::string kind() const { return body.empty() ? "" : body.begin().key(); }
 };
 
-Task InspectCheckpointTask(const std::string& scope, const std::string& uri);
+Task InspectCheckpointTask(const std::string& scope, const std::string& uri,
+                           const CheckpointReadingSpec& reading = {});
 Task InspectArchitectureTask(const std::string& scope, const std::string& uri);
-Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set);
+// `picture_count`: how many examples are given as pictures.
+Task InspectDataSetTask(const std::string& scope, const DataSetSpec& data_set,
+                        int picture_count = 0);
 Task InspectClassifierTask(const std::string& scope, const ClassifierSpec& classifier);
+Task ListSourcesTask(const std::string& scope, const std::string& uri_pattern, int max_count);
 
 // Which tensors take part: Model.excluded_tensors and so on.
 struct TensorSelectionReference {
   std::vector<std::string> excluded, from_base;
   CheckpointReference base;  // looked at where from_base is not empty
+  CheckpointReadingSpec reading = {};
 };
 
 struct WeightsInputs {
@@ -170,6 +189,10 @@ struct WriteSoupInputs {
 };
 Task WriteSoupTask(const WriteSoupInputs& inputs);
 
+// Copies the files of a folder, in this order, to an object store; none: whether it could.
+Task PublishArtifactsTask(const std::string& job, const std::string& folder,
+                          const std::string& output_uri, const std::vector<std::string>& files);
+
 // The key under which a task's result is a fact: the task's own, but for what does not clear a bar.
 const std::string& FactKey(const Task& task, const Json& result);
 
@@ -209,16 +232,21 @@ struct CheckpointFound {
   std::string pinned_uri;  // "": the URI that was inspected stays as it is; of the others too
   std::vector<TensorSignature> tensors;  // sorted by name
   std::vector<std::string> notes;
+  bool is_adapter = false;
 };
 struct ArchitectureFound {
   std::string digest, numerics, pinned_uri;
-  std::vector<TensorSignature> tensors;  // sorted by name
-  std::vector<std::string> buffers;      // names a checkpoint may leave out
-  std::vector<std::string> batch_norms;  // modules whose statistics can be gathered anew
+  std::vector<TensorSignature> tensors;        // sorted by name
+  std::vector<std::string> buffers;            // names a checkpoint may leave out
+  std::vector<std::string> batch_norms;        // modules whose statistics can be gathered anew
+  std::vector<std::vector<std::string>> ties;  // names of one tensor each: one of them will do
 };
 struct DataSetFound {
   std::string digest, pinned_uri;
   int64_t example_count = 0, class_count = 0;
+  // As its image transform's preset or file says.
+  bool scale_to_unit = false;
+  std::vector<float> mean, standard_deviation;
 };
 struct SoupFile {
   std::string file, sha256;
@@ -236,6 +264,8 @@ struct GapFound {
   double inverse_temperature = 0, soup_loss = 0, ensemble_loss = 0, second_derivative = 0,
          variance = 0, approximation = 0;
 };
+// URIs, at least one.
+absl::StatusOr<std::vector<std::string>> ReadSourcesListed(const Fact& fact);
 absl::StatusOr<ClassifierFound> ReadClassifierFound(const Fact& fact);
 absl::StatusOr<GapFound> ReadGapFound(const Fact& fact);
 // Row-major [count, count].

@@ -33,11 +33,23 @@ Json ReferencesJson(const std::vector<CheckpointReference>& references) {
   return list;
 }
 
+void AddReadingJson(const CheckpointReadingSpec& reading, Json* body) {
+  if (reading.empty()) return;
+  Json& json = (*body)["reading"];
+  json = Json::object();
+  if (!reading.state_dict_key.empty()) json["state_dict_key"] = reading.state_dict_key;
+  for (const NameRule& rule : reading.renames) {
+    json["renames"].push_back({{"pattern", rule.pattern}, {"replacement", rule.replacement}});
+  }
+  if (!reading.adapter_base.uri.empty()) json["adapter_base"] = ReferenceJson(reading.adapter_base);
+}
+
 void AddSelectionJson(const TensorSelectionReference& selection, Json* body) {
-  if (SelectsAll(selection)) return;
+  if (SelectsAll(selection) && selection.reading.empty()) return;
   Json& json = (*body)["selection"];
   json = {{"excluded", selection.excluded}, {"from_base", selection.from_base}};
   if (!selection.from_base.empty()) json["base"] = ReferenceJson(selection.base);
+  AddReadingJson(selection.reading, &json);
 }
 
 Json BlendJson(const WeightsInputs& weights) {

@@ -17,7 +17,8 @@ Json DigestsOf(const std::vector<CheckpointReference>& ingredients);
 Json ReferenceJson(const CheckpointReference& reference);
 Json ReferencesJson(const std::vector<CheckpointReference>& references);
 
-// worker.v1.TensorSelection and Blend; a selection of all tensors is left out.
+// worker.v1.CheckpointReading, TensorSelection and Blend; what says nothing is left out.
+void AddReadingJson(const CheckpointReadingSpec& reading, Json* body);
 void AddSelectionJson(const TensorSelectionReference& selection, Json* body);
 Json BlendJson(const WeightsInputs& weights);
 

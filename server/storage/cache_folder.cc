@@ -87,9 +87,10 @@ absl::Status CacheFolder::PartialFile::Commit(bool sync) {
 }
 
 absl::StatusOr<CacheFolder> CacheFolder::Create(const std::string& path,
-                                                const FailPoints* fail_points) {
+                                                const FailPoints* fail_points,
+                                                WorkCounters* counters) {
   RETURN_IF_ERROR(Annotate(MakeFolders(path), "data cache"));
-  return CacheFolder(path, fail_points);
+  return CacheFolder(path, fail_points, counters);
 }
 
 std::string CacheFolder::LockPathOf(const std::string& name) const {

@@ -22,7 +22,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/fail_point.h"
+#include "server/base/status.h"
+#include "server/base/work_counters.h"
 #include "server/storage/resumable_file.h"
 
 namespace stockpot {
@@ -67,9 +71,11 @@ class CacheFolder {
     const FailPoints* fail_points_;
   };
 
-  // Creates the folder when it is missing. `fail_points` may be null.
+  // Creates the folder when it is missing. `fail_points` may be null, as may `counters`, which
+  // hears of OpenOrBuild() as of a cache of decoded data sets.
   static absl::StatusOr<CacheFolder> Create(const std::string& path,
-                                            const FailPoints* fail_points = nullptr);
+                                            const FailPoints* fail_points = nullptr,
+                                            WorkCounters* counters = nullptr);
 
   std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
 
@@ -91,16 +97,53 @@ class CacheFolder {
   // all are at most `max_bytes` (0: no bound). Those who have a file mapped keep their mapping.
   void Evict(uint64_t max_bytes, const std::string& keep) const;
 
+  void CountLookup(bool hit) const {
+    if (counters_ != nullptr) counters_->CountLookup(kDataSetCache, hit);
+  }
+  void CountBuilding(absl::Duration duration) const {
+    if (counters_ != nullptr) counters_->CountDecoding(duration);
+  }
+
  private:
-  CacheFolder(std::string path, const FailPoints* fail_points)
-      : path_(std::move(path)), fail_points_(fail_points) {}
+  CacheFolder(std::string path, const FailPoints* fail_points, WorkCounters* counters)
+      : path_(std::move(path)), fail_points_(fail_points), counters_(counters) {}
   std::string LockPathOf(const std::string& name) const;
   void RemoveAbandoned(const std::string& partial) const;
   bool RemoveUnlessInUse(const std::string& name) const;
 
   std::string path_;
   const FailPoints* fail_points_;
+  WorkCounters* counters_;
 };
+
+// What `open` reads from the file `name`; where that fails, `build` makes the file first, one
+// process at a time, and others make room for it (Evict). `open` returns an absl::StatusOr, `build`
+// an absl::Status. Errors: those of `build`; those of `open`, annotated "data cache".
+template <typename Open, typename Build>
+auto OpenOrBuild(const CacheFolder& cache, const std::string& name, uint64_t max_bytes,
+                 const Open& open, const Build& build) -> decltype(open()) {
+  auto opened = open();
+  bool hit = opened.ok();
+  if (!opened.ok()) {
+    {
+      ASSIGN_OR_RETURN(const CacheFolder::BuildLock lock, cache.LockForBuild(name));
+      opened = open();  // somebody may have built it while we waited
+      hit = opened.ok();
+      if (!opened.ok()) {
+        const absl::Time begin = absl::Now();
+        const absl::Status built = build();
+        cache.CountBuilding(absl::Now() - begin);
+        RETURN_IF_ERROR(built);
+        opened = open();
+      }
+    }
+    cache.Evict(max_bytes, name);
+  }
+  cache.CountLookup(hit);
+  if (!opened.ok()) return Annotate(opened.status(), "data cache");
+  cache.Touch(name);
+  return opened;
+}
 
 }  // namespace stockpot
 

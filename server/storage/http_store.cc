@@ -268,4 +268,13 @@ absl::StatusOr<std::unique_ptr<RemoteFile>> HttpStore::Look(const RemoteUri& uri
   return LookOverHttp(requests_, uri, check_hop, keep_going, nullptr);
 }
 
+absl::StatusOr<std::vector<ListedFile>> HttpStore::List(const RemoteUri& folder, size_t,
+                                                        const KeepGoing&) {
+  return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                        "a web server such as '", folder.host,
+                        "' has no listings: name each file, or read the folder from a Hugging Face "
+                        "repository (hf://) or an object store (s3://)")),
+                    "SOURCE_UNSUPPORTED");
+}
+
 }  // namespace stockpot

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -70,6 +71,9 @@ class HttpStore final : public RemoteStore {
 
   absl::StatusOr<std::unique_ptr<RemoteFile>> Look(const RemoteUri& uri, Purpose purpose,
                                                    const KeepGoing& keep_going) override;
+  // HTTP has no listings: FAILED_PRECONDITION (reason SOURCE_UNSUPPORTED).
+  absl::StatusOr<std::vector<ListedFile>> List(const RemoteUri& folder, size_t most,
+                                               const KeepGoing& keep_going) override;
 
  private:
   const HttpRequests* const requests_;

@@ -23,6 +23,26 @@ absl::Status NoCommit(const std::string& host) {
                     "SOURCE_UNSUPPORTED");
 }
 
+absl::Status NoAnswer(const std::string& host) {
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrCat("'", host, "' does not answer as a hub does")),
+      "SOURCE_UNSUPPORTED");
+}
+
+// Where `link` (RFC 8288) says that the page after `page` is: of the same listing on the same
+// server. An empty scheme: there is none.
+absl::StatusOr<RemoteUri> NextPage(absl::string_view link, const RemoteUri& page) {
+  const size_t begin = link.find('<'), end = link.find('>');
+  if (begin == absl::string_view::npos || end == absl::string_view::npos || end < begin ||
+      !absl::StrContains(link.substr(end), "rel=\"next\"")) {
+    return RemoteUri();
+  }
+  ASSIGN_OR_RETURN(RemoteUri next, ParseRedirect(link.substr(begin + 1, end - begin - 1)));
+  const bool is_same = next.scheme == page.scheme && next.authority == page.authority &&
+                       next.path == page.path && next.query != page.query;
+  return is_same ? absl::StatusOr<RemoteUri>(std::move(next)) : NoAnswer(page.host);
+}
+
 // The same file with other facts.
 class PinnedFile final : public RemoteFile {
  public:
@@ -65,24 +85,74 @@ HttpRequests::CheckHop HubStore::HopsFor(Purpose purpose) const {
   };
 }
 
-absl::StatusOr<std::string> HubStore::FindCommit(const RemoteUri& uri, Purpose purpose,
-                                                 const KeepGoing& keep_going) const {
+RemoteUri HubStore::AtApi(const RemoteUri& uri, const std::string& path) const {
   const bool is_data_set = absl::StartsWith(uri.authority, "datasets/");
-  const RemoteUri api = AtEndpoint(absl::StrCat("/api/", is_data_set ? "" : "models/",
-                                                uri.authority, "/revision/", EncodedRevision(uri)));
+  return AtEndpoint(absl::StrCat("/api/", is_data_set ? "" : "models/", uri.authority, path));
+}
+
+absl::StatusOr<Json> HubStore::AskApi(const RemoteUri& api, Purpose purpose,
+                                      const KeepGoing& keep_going, RemoteUri* next_page) const {
   std::string text;
   const auto on_head = [](const HttpClient::Head&) { return HttpClient::Body::kRead; };
   const auto on_body = [&](absl::string_view bytes) {
     text.append(bytes.data(), bytes.size());
-    return text.size() <= kMostApiBytes ? absl::OkStatus() : NoCommit(endpoint_.host);
+    return text.size() <= kMostApiBytes ? absl::OkStatus() : NoAnswer(endpoint_.host);
   };
-  RETURN_IF_ERROR(
-      requests_->Get(api, "", "", HopsFor(purpose), on_head, on_body, keep_going).status());
+  ASSIGN_OR_RETURN(const HttpRequests::Answer answer,
+                   requests_->Get(api, "", "", HopsFor(purpose), on_head, on_body, keep_going));
+  if (next_page != nullptr) {
+    ASSIGN_OR_RETURN(*next_page, NextPage(FieldOf(answer.head.fields, "link"), api));
+  }
   const absl::StatusOr<Json> json = ParseJson(text);
-  if (!json.ok() || !json->is_object()) return NoCommit(endpoint_.host);
+  return json.ok() ? json : NoAnswer(endpoint_.host);
+}
+
+absl::StatusOr<std::string> HubStore::FindCommit(const RemoteUri& uri, Purpose purpose,
+                                                 const KeepGoing& keep_going) const {
+  const RemoteUri api = AtApi(uri, absl::StrCat("/revision/", EncodedRevision(uri)));
+  ASSIGN_OR_RETURN(const Json json, AskApi(api, purpose, keep_going, nullptr));
   std::string commit;
-  JsonReader(*json, "").Read("sha", &commit);
+  if (json.is_object()) JsonReader(json, "").Read("sha", &commit);
   return IsCommit(commit) ? absl::StatusOr<std::string>(commit) : NoCommit(endpoint_.host);
+}
+
+absl::StatusOr<std::vector<ListedFile>> HubStore::List(const RemoteUri& folder, size_t most,
+                                                       const KeepGoing& keep_going) {
+  RemoteUri pinned = folder;
+  if (!IsCommit(folder.revision)) {
+    ASSIGN_OR_RETURN(pinned.revision, FindCommit(folder, Purpose::kData, keep_going));
+  }
+  RemoteUri root = pinned;
+  root.path = "";
+  const std::string base = DecodedPath(folder);
+  const std::string prefix = base.empty() ? "" : base + "/";
+  std::vector<ListedFile> files;
+  RemoteUri page = AtApi(folder, absl::StrCat("/tree/", pinned.revision, folder.path));
+  page.query = "recursive=true";
+  while (!page.scheme.empty()) {
+    RemoteUri next;
+    ASSIGN_OR_RETURN(const Json entries, AskApi(page, Purpose::kData, keep_going, &next));
+    if (!entries.is_array()) return NoAnswer(endpoint_.host);
+    for (const Json& entry : entries) {
+      std::string path, type;
+      ListedFile file;
+      JsonReader reader(entry, "");
+      reader.Read("path", &path);
+      reader.Read("type", &type);
+      reader.Read("size", &file.size);
+      reader.Read("oid", &file.version);
+      if (!reader.status().ok()) return NoAnswer(endpoint_.host);
+      if (type != "file" || !absl::StartsWith(path, prefix)) continue;
+      const absl::StatusOr<RemoteUri> uri = Below(root, path);
+      if (!uri.ok()) continue;
+      if (files.size() == most) return TooManyFiles(most);
+      file.uri = *uri;
+      file.path = path.substr(prefix.size());
+      files.push_back(std::move(file));
+    }
+    page = std::move(next);
+  }
+  return SortedByPath(std::move(files));
 }
 
 absl::StatusOr<std::unique_ptr<RemoteFile>> HubStore::Look(const RemoteUri& uri, Purpose purpose,

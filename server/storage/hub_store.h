@@ -5,7 +5,9 @@
 //       the file, or a redirect to it; X-Repo-Commit is the commit of REVISION, X-Linked-Etag the
 //       SHA-256 of a large file
 //   GET ENDPOINT/api/{models,datasets}/OWNER/REPOSITORY/revision/REVISION
-//       "sha": the commit; asked only where X-Repo-Commit is missing
+//       "sha": the commit; asked where X-Repo-Commit is missing, and before a listing
+//   GET ENDPOINT/api/{models,datasets}/OWNER/REPOSITORY/tree/COMMIT[/PATH]?recursive=true
+//       the files below a folder; Link says where the next page is
 //
 // Facts::pinned_uri names the commit, so that a branch that moves changes no record. The endpoint
 // may redirect to itself and to the hosts that the operator names. Thread safety: thread-safe.
@@ -15,8 +17,10 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/base/json_reader.h"
 #include "server/storage/http_store.h"
 #include "server/storage/redirect_policy.h"
 #include "server/storage/remote_store.h"
@@ -33,11 +37,19 @@ class HubStore final : public RemoteStore {
 
   absl::StatusOr<std::unique_ptr<RemoteFile>> Look(const RemoteUri& uri, Purpose purpose,
                                                    const KeepGoing& keep_going) override;
+  absl::StatusOr<std::vector<ListedFile>> List(const RemoteUri& folder, size_t most,
+                                               const KeepGoing& keep_going) override;
 
  private:
   HubStore(const HttpRequests* requests, RemoteUri endpoint, RedirectPolicy redirects)
       : requests_(requests), endpoint_(std::move(endpoint)), redirects_(std::move(redirects)) {}
   RemoteUri AtEndpoint(const std::string& path) const;
+  // Of a repository's API; `path` begins with "/".
+  RemoteUri AtApi(const RemoteUri& uri, const std::string& path) const;
+  // JSON that the API answers with; `next_page` (may be null) gets where the next page is, or an
+  // empty scheme.
+  absl::StatusOr<Json> AskApi(const RemoteUri& api, Purpose purpose, const KeepGoing& keep_going,
+                              RemoteUri* next_page) const;
   HttpRequests::CheckHop HopsFor(Purpose purpose) const;
   absl::StatusOr<std::string> FindCommit(const RemoteUri& uri, Purpose purpose,
                                          const KeepGoing& keep_going) const;

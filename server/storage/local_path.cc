@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
+#include "server/storage/uri_pattern.h"
 
 namespace stockpot {
 namespace {
@@ -77,10 +78,11 @@ absl::Status CheckBelow(const std::string& path, const std::vector<std::string>&
       reason);
 }
 
-absl::StatusOr<std::string> CheckRemote(absl::string_view uri,
+absl::StatusOr<std::string> CheckRemote(const absl::StatusOr<RemoteUri>& parsed,
                                         const std::vector<UriPrefix>& allowed,
                                         absl::string_view reason, absl::string_view flag) {
-  ASSIGN_OR_RETURN(const RemoteUri remote, ParseRemoteUri(uri));
+  RETURN_IF_ERROR(parsed.status());
+  const RemoteUri& remote = *parsed;
   for (const UriPrefix& prefix : allowed) {
     if (prefix.Covers(remote)) return remote.ToString();
   }
@@ -88,6 +90,20 @@ absl::StatusOr<std::string> CheckRemote(absl::string_view uri,
       absl::PermissionDeniedError(absl::StrCat(
           "not below a URI that this server allows; the operator allows one with --", flag)),
       reason);
+}
+
+absl::StatusOr<std::string> CheckRemoteData(const absl::StatusOr<RemoteUri>& parsed,
+                                            const std::vector<UriPrefix>& allowed) {
+  return CheckRemote(parsed, allowed, "PATH_NOT_ALLOWED", "allowed_uri_prefix");
+}
+
+absl::StatusOr<RemoteUri> ParseOutput(absl::string_view uri) {
+  ASSIGN_OR_RETURN(RemoteUri parsed, ParseRemoteFolder(uri));
+  if (IsObjectStore(parsed.scheme)) return parsed;
+  return WithReason(
+      absl::UnimplementedError(
+          "artifacts are written to the server or to an object store (s3://, gs://, abfs://)"),
+      "NOT_IMPLEMENTED");
 }
 
 absl::Status CheckDataPath(const std::string& path, const std::vector<std::string>& roots) {
@@ -167,7 +183,8 @@ absl::StatusOr<std::string> LocalPath(absl::string_view uri) {
 absl::StatusOr<AllowList> AllowList::Create(const std::vector<std::string>& roots,
                                             const std::vector<std::string>& architecture_prefixes,
                                             const std::vector<std::string>& output_roots,
-                                            const std::vector<std::string>& uri_prefixes) {
+                                            const std::vector<std::string>& uri_prefixes,
+                                            const std::vector<std::string>& output_uri_prefixes) {
   AllowList list;
   ASSIGN_OR_RETURN(list.roots_, WithRealPaths(roots));
   std::vector<std::string> paths, uris;
@@ -178,19 +195,32 @@ absl::StatusOr<AllowList> AllowList::Create(const std::vector<std::string>& root
   ASSIGN_OR_RETURN(list.architecture_uris_, ParsePrefixes(uris));
   ASSIGN_OR_RETURN(list.uris_, ParsePrefixes(uri_prefixes));
   ASSIGN_OR_RETURN(list.outputs_, WithRealPaths(output_roots));
+  for (const std::string& prefix : output_uri_prefixes) {
+    RETURN_IF_ERROR(Annotate(ParseOutput(prefix).status(), prefix));
+  }
+  ASSIGN_OR_RETURN(list.output_uris_, ParsePrefixes(output_uri_prefixes));
   return list;
 }
 
 absl::StatusOr<std::string> AllowList::CheckData(absl::string_view uri) const {
-  if (IsRemoteUri(uri)) return CheckRemote(uri, uris_, "PATH_NOT_ALLOWED", "allowed_uri_prefix");
+  if (IsRemoteUri(uri)) return CheckRemoteData(ParseRemoteUri(uri), uris_);
   ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
   RETURN_IF_ERROR(CheckDataPath(path, roots_));
   return path;
 }
 
+absl::StatusOr<std::string> AllowList::CheckDataFolder(absl::string_view uri) const {
+  return IsRemoteUri(uri) ? CheckRemoteData(ParseRemoteFolder(uri), uris_) : CheckData(uri);
+}
+
+absl::Status AllowList::CheckPattern(absl::string_view pattern) const {
+  ASSIGN_OR_RETURN(const UriPattern parsed, ParseUriPattern(pattern));
+  return CheckDataFolder(parsed.folder).status();
+}
+
 absl::StatusOr<std::string> AllowList::CheckArchitecture(absl::string_view uri) const {
   if (IsRemoteUri(uri)) {
-    return CheckRemote(uri, architecture_uris_, "ARCHITECTURE_NOT_ALLOWED",
+    return CheckRemote(ParseRemoteUri(uri), architecture_uris_, "ARCHITECTURE_NOT_ALLOWED",
                        "allowed_architecture_prefix");
   }
   ASSIGN_OR_RETURN(std::string path, LocalPath(uri));
@@ -213,6 +243,10 @@ absl::StatusOr<std::string> AllowList::ResolveArchitecture(absl::string_view uri
 }
 
 absl::StatusOr<std::string> AllowList::CheckOutput(absl::string_view uri) const {
+  if (IsRemoteUri(uri)) {
+    return CheckRemote(ParseOutput(uri), output_uris_, "OUTPUT_NOT_ALLOWED",
+                       "allowed_output_uri_prefix");
+  }
   ASSIGN_OR_RETURN(const std::string path, LocalPath(uri));
   RETURN_IF_ERROR(CheckOutputPath(path, outputs_));
   const size_t existing = ExistingLength(path);

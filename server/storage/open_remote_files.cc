@@ -10,6 +10,7 @@
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "server/storage/hub_store.h"
+#include "server/storage/object_store_access.h"
 #include "server/storage/remote_files.h"
 
 namespace stockpot {
@@ -31,6 +32,10 @@ class OwningStore final : public RemoteStore {
   absl::StatusOr<std::unique_ptr<RemoteFile>> Look(const RemoteUri& uri, Purpose purpose,
                                                    const KeepGoing& keep_going) override {
     return store_->Look(uri, purpose, keep_going);
+  }
+  absl::StatusOr<std::vector<ListedFile>> List(const RemoteUri& folder, size_t most,
+                                               const KeepGoing& keep_going) override {
+    return store_->List(folder, most, keep_going);
   }
 
  private:
@@ -110,7 +115,7 @@ absl::StatusOr<RedirectPolicy> Redirects(const RemoteAccess& access,
   return policy;
 }
 
-using Stores = std::map<std::string, std::unique_ptr<RemoteStore>>;
+using Stores = RemoteFiles::Stores;
 
 absl::StatusOr<Stores> MakeStores(const RemoteAccess& access, Clock* clock) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Http> http, MakeHttp(access, clock));
@@ -136,6 +141,7 @@ absl::StatusOr<Stores> MakeStores(const RemoteAccess& access, Clock* clock) {
 absl::Status CheckRemoteAccess(const RemoteAccess& access) {
   SystemClock clock;
   RETURN_IF_ERROR(MakeStores(access, &clock).status());
+  RETURN_IF_ERROR(CheckObjectStoreAccess(access));
   if (access.ca_file.empty() || ::access(access.ca_file.c_str(), R_OK) == 0) {
     return absl::OkStatus();
   }
@@ -145,8 +151,10 @@ absl::Status CheckRemoteAccess(const RemoteAccess& access) {
 absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemoteFiles(const RemoteAccess& access,
                                                              RemoteFiles::Options options,
                                                              Clock* clock,
-                                                             const FailPoints* fail_points) {
+                                                             const FailPoints* fail_points,
+                                                             Stores more_stores) {
   ASSIGN_OR_RETURN(Stores stores, MakeStores(access, clock));
+  stores.merge(std::move(more_stores));
   return RemoteFiles::Create(std::move(options), std::move(stores), clock, fail_points);
 }
 

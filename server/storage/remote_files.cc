@@ -9,6 +9,7 @@
 #include "server/base/digest.h"
 #include "server/base/random_id.h"
 #include "server/base/status.h"
+#include "server/storage/metered_store.h"
 
 namespace stockpot {
 namespace {
@@ -38,28 +39,51 @@ bool IsWorthAnotherLook(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RemoteFiles>> RemoteFiles::Create(
-    Options options, std::map<std::string, std::unique_ptr<RemoteStore>> stores, Clock* clock,
-    const FailPoints* fail_points) {
+absl::StatusOr<std::unique_ptr<RemoteFiles>> RemoteFiles::Create(Options options, Stores stores,
+                                                                 Clock* clock,
+                                                                 const FailPoints* fail_points) {
   options.download.max_bytes = options.max_bytes;
+  if (options.counters != nullptr) stores = Metered(std::move(stores), options.counters);
   ASSIGN_OR_RETURN(CacheFolder cache, CacheFolder::Create(options.cache_folder, fail_points));
-  return std::unique_ptr<RemoteFiles>(
-      new RemoteFiles(std::move(options), std::move(stores), clock, std::move(cache)));
+  ASSIGN_OR_RETURN(FolderCache folders, FolderCache::Create(options.cache_folder + "/folders"));
+  return std::unique_ptr<RemoteFiles>(new RemoteFiles(std::move(options), std::move(stores), clock,
+                                                      std::move(cache), std::move(folders)));
 }
 
 absl::StatusOr<RemoteFiles::LocalCopy> RemoteFiles::Fetch(const std::string& uri, Purpose purpose,
                                                           const Progress& progress) {
   ASSIGN_OR_RETURN(const RemoteUri parsed, ParseRemoteUri(uri));
-  const auto store = stores_.find(parsed.scheme);
-  if (store == stores_.end()) {
-    return WithReason(absl::UnimplementedError(
-                          absl::StrCat("scheme '", parsed.scheme, "' is not read by this server")),
-                      "NOT_IMPLEMENTED");
+  if (parsed.is_folder()) {
+    return WithReason(absl::InvalidArgumentError("names a folder, where a file is needed"),
+                      "INVALID_FIELD");
   }
+  ASSIGN_OR_RETURN(RemoteStore* const store, StoreOf(parsed));
   for (int version = 1;; ++version) {
-    absl::StatusOr<LocalCopy> copy = FetchOnce(store->second.get(), parsed, purpose, progress);
+    absl::StatusOr<LocalCopy> copy = FetchOnce(store, parsed, purpose, progress);
     if (copy.ok() || version == kMostVersions || !IsWorthAnotherLook(copy.status())) return copy;
   }
+}
+
+absl::StatusOr<RemoteStore*> RemoteFiles::StoreOf(const RemoteUri& uri) const {
+  const auto store = stores_.find(uri.scheme);
+  if (store != stores_.end()) return store->second.get();
+  return WithReason(absl::UnimplementedError(
+                        absl::StrCat("scheme '", uri.scheme, "' is not read by this server")),
+                    "NOT_IMPLEMENTED");
+}
+
+absl::StatusOr<std::vector<ListedFile>> RemoteFiles::List(const RemoteUri& folder, size_t most,
+                                                          const KeepGoing& keep_going) {
+  ASSIGN_OR_RETURN(RemoteStore* const store, StoreOf(folder));
+  std::vector<ListedFile> files;
+  RETURN_IF_ERROR(
+      Retry(options_.download.retry, options_.download.sleep, keep_going, [&]() -> absl::Status {
+        absl::StatusOr<std::vector<ListedFile>> listed = store->List(folder, most, keep_going);
+        if (!listed.ok()) return listed.status();
+        files = *std::move(listed);
+        return absl::OkStatus();
+      }));
+  return files;
 }
 
 absl::StatusOr<RemoteFiles::LocalCopy> RemoteFiles::FetchOnce(RemoteStore* store,
@@ -75,12 +99,18 @@ absl::StatusOr<RemoteFiles::LocalCopy> RemoteFiles::FetchOnce(RemoteStore* store
         return absl::OkStatus();
       }));
   const std::string name = CacheName(uri, file->facts());
-  while (!IsHere(name, file->facts())) {
+  bool is_here = IsHere(name, file->facts());
+  CountLookup(is_here);
+  for (; !is_here; is_here = IsHere(name, file->facts())) {
     const absl::Status brought = Bring(file.get(), name, progress);
     if (!brought.ok()) return brought;
   }
   cache_.TouchBeside(name);
   return LocalCopy{cache_.PathOf(name), file->facts().pinned_uri};
+}
+
+void RemoteFiles::CountLookup(bool hit) const {
+  if (options_.counters != nullptr) options_.counters->CountLookup(kDownloadCache, hit);
 }
 
 bool RemoteFiles::IsHere(const std::string& name, const RemoteFile::Facts& facts) const {

@@ -1,5 +1,7 @@
 #include "server/storage/remote_uri.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,11 @@ namespace {
 constexpr size_t kMostUriBytes = 2048;
 // Signed URLs of object stores are long.
 constexpr size_t kMostRedirectBytes = 8192;
+constexpr absl::string_view kObjectStores[] = {"s3", "gs", "abfs"};
+// Another name of one of them.
+constexpr absl::string_view kAzure = "az";
+constexpr absl::string_view kOthers[] = {"https", "http", "hf", kAzure};
+
 bool IsHostName(absl::string_view host) {
   for (const absl::string_view label : absl::StrSplit(host, '.')) {
     if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') {
@@ -127,6 +134,37 @@ absl::Status ParseHub(absl::string_view rest, RemoteUri* uri) {
   return absl::OkStatus();
 }
 
+// What object stores have in common; some allow more, which nobody has to use.
+bool IsBucketName(absl::string_view name) {
+  if (name.size() < 3 || name.size() > 63 || absl::StrContains(name, "..")) return false;
+  for (const char c : name) {
+    const bool is_plain = absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+                          absl::ascii_islower(static_cast<unsigned char>(c));
+    if (!is_plain && !absl::StrContains("-._", c)) return false;
+  }
+  return absl::ascii_isalnum(static_cast<unsigned char>(name.front())) &&
+         absl::ascii_isalnum(static_cast<unsigned char>(name.back()));
+}
+
+// `rest` is what follows "://".
+absl::Status ParseObject(absl::string_view rest, RemoteUri* uri) {
+  const size_t slash = rest.find('/');
+  const absl::string_view bucket = rest.substr(0, slash);
+  if (!IsBucketName(bucket)) {
+    return BadUri(
+        absl::StrCat("must be ", uri->scheme,
+                     "://BUCKET/KEY, with a bucket's name of 3 to 63 of "
+                     "a-z, 0-9, '-', '.' and '_': the operator says which server it is of"));
+  }
+  uri->authority = std::string(bucket);
+  if (slash == absl::string_view::npos) return absl::OkStatus();
+  ASSIGN_OR_RETURN(uri->path, NormalizeUriPath(rest.substr(slash)));
+  if (absl::StrContains(uri->path, "//")) {
+    return BadUri("the path of an object store's URI must not have empty parts");
+  }
+  return absl::OkStatus();
+}
+
 absl::string_view SchemeOf(absl::string_view uri) {
   const size_t colon = uri.find("://");
   return colon == absl::string_view::npos ? "" : uri.substr(0, colon);
@@ -142,11 +180,16 @@ absl::StatusOr<RemoteUri> ParseAsFarAsItGoes(absl::string_view text) {
         "a URI must not have a query ('?'): it often holds a credential, and jobs and reports keep "
         "their URIs");
   }
-  if (!IsRemoteUri(text)) return BadUri("must begin with https://, http:// or hf://");
+  if (!IsRemoteUri(text)) {
+    return BadUri("must begin with https://, http://, hf://, s3://, gs:// or abfs://");
+  }
   RemoteUri uri;
   uri.scheme = absl::AsciiStrToLower(SchemeOf(text));
   const absl::string_view rest = text.substr(uri.scheme.size() + 3);
-  RETURN_IF_ERROR(uri.scheme == "hf" ? ParseHub(rest, &uri) : ParseHttp(rest, &uri));
+  if (uri.scheme == kAzure) uri.scheme = "abfs";
+  RETURN_IF_ERROR(uri.scheme == "hf"          ? ParseHub(rest, &uri)
+                  : IsObjectStore(uri.scheme) ? ParseObject(rest, &uri)
+                                              : ParseHttp(rest, &uri));
   return uri;
 }
 
@@ -165,9 +208,14 @@ std::string RemoteUri::Target() const {
 }
 
 bool IsRemoteUri(absl::string_view uri) {
-  const absl::string_view scheme = SchemeOf(uri);
-  return absl::EqualsIgnoreCase(scheme, "https") || absl::EqualsIgnoreCase(scheme, "http") ||
-         absl::EqualsIgnoreCase(scheme, "hf");
+  const std::string scheme = absl::AsciiStrToLower(SchemeOf(uri));
+  return IsObjectStore(scheme) ||
+         std::find(std::begin(kOthers), std::end(kOthers), scheme) != std::end(kOthers);
+}
+
+bool IsObjectStore(absl::string_view scheme) {
+  return std::find(std::begin(kObjectStores), std::end(kObjectStores), scheme) !=
+         std::end(kObjectStores);
 }
 
 std::string ShownUri(absl::string_view uri) {
@@ -183,9 +231,28 @@ bool IsCommit(absl::string_view revision) {
 
 absl::StatusOr<RemoteUri> ParseRemoteUri(absl::string_view text) {
   ASSIGN_OR_RETURN(RemoteUri uri, ParseAsFarAsItGoes(text));
-  if (uri.path.empty() || uri.path.back() == '/') {
-    return BadUri("must name a file: folders are not read over the network by this release");
-  }
+  if (uri.path.empty() && uri.scheme != "hf") return BadUri("must name a file or a folder");
+  if (uri.path.empty()) uri.path.assign(1, '/');
+  return uri;
+}
+
+absl::StatusOr<RemoteUri> ParseRemoteFolder(absl::string_view text) {
+  ASSIGN_OR_RETURN(RemoteUri uri, ParseAsFarAsItGoes(text));
+  if (absl::EndsWith(uri.authority, "/")) return BadUri("must name a repository");
+  while (absl::EndsWith(uri.path, "/")) uri.path.pop_back();
+  return uri;
+}
+
+std::string DecodedPath(const RemoteUri& uri) {
+  const absl::StatusOr<std::string> decoded = DecodeUriPart(absl::StripPrefix(uri.path, "/"));
+  return decoded.ok() ? *decoded : "";  // a parsed path can be decoded
+}
+
+absl::StatusOr<RemoteUri> Below(const RemoteUri& folder, absl::string_view path) {
+  RemoteUri uri = folder;
+  ASSIGN_OR_RETURN(const std::string encoded, EncodeUriPath(path));
+  uri.path = absl::StrCat(absl::StripSuffix(folder.path, "/"), "/", encoded);
+  if (uri.ToString().size() > kMostUriBytes) return BadUri("a URI must be at most 2048 bytes");
   return uri;
 }
 

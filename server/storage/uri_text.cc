@@ -81,6 +81,15 @@ absl::StatusOr<std::string> NormalizeUriPath(absl::string_view path) {
   return absl::StrJoin(parts, "/");
 }
 
+absl::StatusOr<std::string> EncodeUriPath(absl::string_view decoded) {
+  std::vector<std::string> parts;
+  for (const absl::string_view part : absl::StrSplit(decoded, '/')) {
+    RETURN_IF_ERROR(CheckDecodedPart(part));
+    parts.push_back(EncodePart(part));
+  }
+  return absl::StrJoin(parts, "/");
+}
+
 absl::Status CheckUriCharacters(absl::string_view uri) {
   for (const char c : uri) {
     const auto byte = static_cast<unsigned char>(c);

@@ -23,6 +23,10 @@ absl::StatusOr<std::string> DecodeUriPart(absl::string_view part);
 // "/a/b" in its one spelling: encoded where it must be and nowhere else. Errors: BadUri.
 absl::StatusOr<std::string> NormalizeUriPath(absl::string_view path);
 
+// "a/b" as names of files, as NormalizeUriPath spells it. Errors: BadUri, for parts that it
+// refuses.
+absl::StatusOr<std::string> EncodeUriPath(absl::string_view decoded);
+
 }  // namespace stockpot
 
 #endif  // STOCKPOT_SERVER_STORAGE_URI_TEXT_H_

@@ -12,6 +12,10 @@ from typing import Any
 START_SECONDS = 60
 
 
+class Refused(AssertionError):
+    """A program of ours exited with an error, whose text this has."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a job that succeeded left: the `result` of its report, and the folder of its files."""
@@ -78,11 +82,27 @@ class Service:
         job = json.loads(self._client("get", job_id))
         return Job(job["report"]["result"], folder / "files")
 
+    def inspect(self, path: pathlib.Path, *flags: str) -> dict[str, Any]:
+        """What InspectSource says of a checkpoint. Raises Refused."""
+        return json.loads(self._client("inspect", "--as=checkpoint", *flags, path))["checkpoint"]
+
+    def inspect_data_set(self, path: pathlib.Path, *flags: str) -> dict[str, Any]:
+        """What InspectSource says of a data set. Raises Refused."""
+        response = json.loads(self._client("inspect", "--as=data-set", *flags, path))
+        return response.get("data_set") or response["dataSet"]
+
+    def merge(self, path: pathlib.Path, *flags: str) -> pathlib.Path:
+        """What `stockpot merge` makes of this one checkpoint. Raises Refused."""
+        self._jobs += 1
+        out = self.folder / f"merged{self._jobs}.safetensors"
+        self._client("merge", "--quiet", "--out", out, *flags, path)
+        return out
+
     def _client(self, *arguments) -> str:
         command = [self._programs / "stockpot", f"--server={self._address}", "--json", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise AssertionError(f"stockpot {arguments[0]}: {done.stdout[-4000:]}{done.stderr[-4000:]}")
+            raise Refused(f"stockpot {arguments[0]}: {done.stdout[-4000:]}{done.stderr[-4000:]}")
         return done.stdout
 
     def stop(self) -> None:

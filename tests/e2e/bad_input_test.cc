@@ -161,9 +161,9 @@ std::vector<Case> BadCases() {
        "job.spec.compute.batch_size", "between",
        [](v1::JobSpec* spec, const TinySweep&) { spec->mutable_compute()->set_batch_size(-1); }},
       {"a scheme that is not read", Code::UNIMPLEMENTED, "NOT_IMPLEMENTED",
-       "job.spec.ingredients[1].uri", "s3",
+       "job.spec.ingredients[1].uri", "ftp",
        [](v1::JobSpec* spec, const TinySweep&) {
-         spec->mutable_ingredients(1)->set_uri("s3://bucket/key");
+         spec->mutable_ingredients(1)->set_uri("ftp://host/key");
        }},
   };
 }

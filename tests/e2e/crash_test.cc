@@ -37,8 +37,10 @@ class CrashTest : public testing::Test {
   }
 
   void Start() {
-    server_ = std::make_unique<ServerProcess>(
-        ServerProcess::Options{.workers = 2, .threads_per_worker = 1, .data_folder = data_ / "d"});
+    server_ = std::make_unique<ServerProcess>(ServerProcess::Options{.workers = 2,
+                                                                     .threads_per_worker = 1,
+                                                                     .data_folder = data_ / "d",
+                                                                     .log_file = data_ / "log"});
     ASSERT_TRUE(client_.CreateOrFind(*server_));
   }
 
@@ -57,7 +59,9 @@ class CrashTest : public testing::Test {
 
   v1::Job RunUndisturbed() const {
     ServerProcess server({.workers = 2, .threads_per_worker = 1});
-    return server.Run(Spec());
+    PatientClient client(Spec());
+    EXPECT_TRUE(client.CreateOrFind(server));
+    return server.Follow(client.name());
   }
 
   void KillSomething(std::mt19937* random) {
@@ -112,7 +116,9 @@ TEST_F(CrashTest, KilledAtRandomMomentsAJobEndsAsIfUndisturbed) {
   }
   client_.ExpectEveryEventOnceAndNothingMeasuredTwice();
   const v1::Job job = client_.Get(*server_);
+  EXPECT_EQ(client_.Download(*server_).size(), static_cast<size_t>(job.artifacts_size()));
   server_.reset();
+  ExpectNoTaskGivenAgain(data_ / "log");
   ExpectEqualResult(job, undisturbed);
 }
 

@@ -12,6 +12,8 @@
 #include <string>
 
 #include "tests/e2e/patient_client.h"
+#include "tests/e2e/picture_sweep.h"
+#include "tests/support/server_process/server_log.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
 
@@ -22,52 +24,14 @@ using Watched = PatientClient::Watched;
 
 constexpr auto kGenerous = std::chrono::minutes(2);
 
-// Three classifiers of tiny pictures: a job that decodes, so that every fail point is on its way.
-class PictureSweep {
- public:
-  PictureSweep() {
-    std::filesystem::copy("tests/support/models/image.pt", folder_ / "image.pt");
-    const char* pictures[] = {"rgb.png", "palette.png", "cmyk.jpg",
-                              "444.jpg", "grey.png",    "lossy.webp"};
-    for (size_t i = 0; i < std::size(pictures); ++i) {
-      const std::string folder = folder_ / ("data/class_" + std::to_string(i % 3));
-      std::filesystem::create_directories(folder);
-      std::filesystem::copy(std::string("tests/server/worker/dataset/data/") + pictures[i],
-                            folder + "/" + pictures[i]);
-    }
-    for (int i = 0; i < 3; ++i) {
-      std::vector<float> weight(3, 1.0f);
-      weight[static_cast<size_t>(i)] = 1.5f;
-      WriteSafetensors(Checkpoint(i), {MakeTensor("weight", DType::kFloat32, {3}, weight)});
-    }
-  }
-
-  v1::JobSpec Spec() const {
-    v1::JobSpec spec;
-    spec.mutable_model()->set_architecture_uri(folder_ / "image.pt");
-    for (int i = 0; i < 3; ++i) spec.add_ingredients()->set_uri(Checkpoint(i));
-    spec.mutable_compute()->set_speculation(1);
-    v1::DataSet* data = spec.mutable_evaluation()->mutable_held_out();
-    data->set_uri(folder_ / "data");
-    data->mutable_image_transform()->set_resize_height(2);
-    data->mutable_image_transform()->set_resize_width(2);
-    return spec;
-  }
-
- private:
-  std::string Checkpoint(int i) const {
-    return folder_ / ("checkpoint_" + std::to_string(i) + ".safetensors");
-  }
-
-  const TemporaryFolder folder_;
-};
-
 class FailPointTest : public testing::TestWithParam<absl::string_view> {
  protected:
   static void SetUpTestSuite() {
     sweep_ = new PictureSweep;
     ServerProcess server({});
-    undisturbed_ = new v1::Job(server.Run(sweep_->Spec()));
+    PatientClient client(sweep_->Spec());
+    EXPECT_TRUE(client.CreateOrFind(server));
+    undisturbed_ = new v1::Job(server.Follow(client.name()));
   }
   static void TearDownTestSuite() {
     delete sweep_;
@@ -85,7 +49,8 @@ class FailPointTest : public testing::TestWithParam<absl::string_view> {
 
   void StartAgain() {
     if (server_ != nullptr) server_->Kill();  // it is dead: this buries it
-    server_ = std::make_unique<ServerProcess>(ServerProcess::Options{.data_folder = data_ / "d"});
+    server_ = std::make_unique<ServerProcess>(
+        ServerProcess::Options{.data_folder = data_ / "d", .log_file = data_ / "log"});
   }
 
   void ExpectDeleted() {
@@ -125,8 +90,11 @@ TEST_P(FailPointTest, FiresOnceAndChangesNothing) {
     if (watched == Watched::kBroken) StartAgain();
   }
   client_.ExpectEveryEventOnceAndNothingMeasuredTwice();
-  ExpectEqualResult(client_.Get(*server_), *undisturbed_);
+  const v1::Job job = client_.Get(*server_);
+  ExpectEqualResult(job, *undisturbed_);
+  EXPECT_EQ(client_.Download(*server_).size(), static_cast<size_t>(job.artifacts_size()));
   ExpectDeleted();
+  ExpectNoTaskGivenAgain(data_ / "log");
   std::ifstream fired(fired_);
   std::string point;
   EXPECT_TRUE(std::getline(fired, point)) << "the job never came by this point";
@@ -142,7 +110,8 @@ TEST(StoppedWorker, AnotherDoesItsTaskAndItsLateReturnWritesNothingTwice) {
   const TinySweep sweep(40, 4);
   v1::JobSpec spec = sweep.Spec("slow.pt");
   spec.mutable_compute()->set_batch_size(1);
-  ServerProcess server({.workers = 2, .flags = {"--worker_lease=3s"}});
+  const TemporaryFolder folder;
+  ServerProcess server({.workers = 2, .flags = {"--worker_lease=3s"}, .log_file = folder / "log"});
   PatientClient client(spec);
   ASSERT_TRUE(client.CreateOrFind(server));
   client.Watch(server, kGenerous,
@@ -160,6 +129,18 @@ TEST(StoppedWorker, AnotherDoesItsTaskAndItsLateReturnWritesNothingTwice) {
   client.ExpectEveryEventOnceAndNothingMeasuredTwice();
   const v1::Job job = client.Get(server);
   EXPECT_EQ(job.report().cost().failed_attempts(), 1);
+  // It was told to stop before it went on: its stream ends, and a result that was on its way is
+  // ignored (EngineCrash has one that arrives in time to be). Nothing is lost or stored of it.
+  const std::vector<LogLine> log = ReadServerLog(folder / "log");
+  std::string hung;
+  bool gone = false;
+  for (const LogLine& line : log) {
+    if (line.event == "worker_hung") hung = line.fields.at("worker");
+    gone |= line.event == "worker_lost" && line.fields.at("worker") == hung;
+  }
+  EXPECT_FALSE(hung.empty());
+  EXPECT_TRUE(gone);
+  ExpectNoTaskGivenAgain(folder / "log");
   ServerProcess other({.workers = 1});
   const v1::Job undisturbed = other.Run(spec);
   ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();

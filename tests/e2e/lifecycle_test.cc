@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/http_fetch.h"
+#include "tests/support/server_process/server_log.h"
 #include "tests/support/server_process/server_process.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
@@ -176,11 +179,98 @@ TEST(Lifecycle, ASecondSigtermLeavesAtOnceAndLosesNothing) {
             job.report().result().SerializeAsString());
 }
 
+// A server with that flag is told to end in the middle of a job's task. The job's name.
+std::string LeaveWhileEvaluating(const TemporaryFolder& data, const TinySweep& sweep,
+                                 const std::string& flag) {
+  ServerProcess server({.data_folder = data / "d", .flags = {flag}, .log_file = data / "log"});
+  std::string name = Create(server, SlowSpec(sweep));
+  WaitUntilEvaluating(server, name);
+  EXPECT_EQ(server.Terminate(), 0);
+  return name;
+}
+
+TEST(Lifecycle, ADrainWaitsForTheTaskThatRunsAndKeepsItsResult) {
+  const TinySweep sweep(40, 2);
+  const TemporaryFolder data;
+  const std::string name = LeaveWhileEvaluating(data, sweep, "--drain_timeout=2m");
+  const std::vector<std::string> given = KeysOfTasksGiven(ReadServerLog(data / "log"));
+  ASSERT_FALSE(given.empty());
+  ServerProcess server({.data_folder = data / "d", .log_file = data / "log"});
+  const v1::Job job = server.Follow(name);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(job.report().cost().failed_attempts(), 0);
+  const std::vector<std::string> all = KeysOfTasksGiven(ReadServerLog(data / "log"));
+  EXPECT_EQ(std::count(all.begin(), all.end(), given.back()), 1)
+      << "the task that ran at SIGTERM was finished by the first server";
+}
+
+TEST(Lifecycle, ATaskThatOutlastsTheDrainIsHandedBackAndCostsNoAttempt) {
+  const TinySweep sweep(200, 2);
+  const TemporaryFolder data;
+  const std::string name = LeaveWhileEvaluating(data, sweep, "--drain_timeout=1ms");
+  const std::vector<std::string> handed_back = KeysOfTasksCutShort(ReadServerLog(data / "log"));
+  if (handed_back.empty()) GTEST_SKIP() << "what ran ended at the same moment";
+  ServerProcess server({.data_folder = data / "d", .log_file = data / "log"});
+  std::vector<v1::JobEvent> events;
+  const v1::Job job = server.Follow(name, &events);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(job.report().cost().failed_attempts(), 0);
+  for (const v1::JobEvent& event : events) EXPECT_FALSE(event.has_attempt_failed());
+  const std::vector<std::string> all = KeysOfTasksGiven(ReadServerLog(data / "log"));
+  // One that was given on speculation may no longer be wanted.
+  EXPECT_TRUE(std::any_of(handed_back.begin(), handed_back.end(), [&](const std::string& key) {
+    return std::count(all.begin(), all.end(), key) == 2;
+  }));
+}
+
+TEST(Lifecycle, WhatFailsWithItsBatchIsMeasuredOnceMoreWithHalfOfIt) {
+  const TinySweep sweep;
+  ServerProcess server({});
+  // One takes memory that there is not, the other throws, both for more than two examples at once.
+  for (const char* model : {"out_of_memory.pt", "throws_above_two.pt"}) {
+    SCOPED_TRACE(model);
+    v1::JobSpec spec = sweep.Spec(model);
+    spec.mutable_compute()->set_batch_size(4);
+    const v1::Job job = server.Run(spec);
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+    const auto& ingredients = job.report().result().ingredients();
+    for (const auto& ingredient : ingredients) {
+      ASSERT_EQ(ingredient.scores_size(), 1);
+      EXPECT_EQ(ingredient.scores(0).score().batch_size(), 2) << "the score says so";
+    }
+    spec.mutable_compute()->set_batch_size(6);
+    const v1::Job too_large = server.Run(spec);
+    EXPECT_EQ(too_large.state(), v1::Job::FAILED) << "half is still too much: once is enough";
+  }
+}
+
 TEST(Lifecycle, MetricsTellOfJobsTasksAndCalls) {
   const std::string port = std::to_string(FreePort());
   ServerProcess server({.metrics_listen = "127.0.0.1:" + port});
-  ASSERT_EQ(server.Run(TinySweep().Spec()).state(), v1::Job::SUCCEEDED);
+  const v1::Job job = server.Run(TinySweep().Spec());
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED);
+  int accepted = 0, dropped = 0;
+  for (const v1::CandidateStep& step : job.report().result().steps()) {
+    accepted += step.accepted() ? 1 : 0;
+    dropped += step.has_not_better_than() ? 1 : 0;
+  }
   const std::string metrics = HttpFetch(std::stoi(port), "/metrics");
+  const std::string candidates = "stockpot_candidates_decided_total{decision=";
+  EXPECT_THAT(metrics, HasSubstr(absl::StrCat(candidates, "\"accepted\"} ", accepted, "\n")));
+  EXPECT_THAT(metrics, HasSubstr(absl::StrCat(candidates, "\"dropped\"} ", dropped, "\n")));
+  // What the workers counted is what the report says.
+  const v1::ReportCost& cost = job.report().cost();
+  EXPECT_GT(cost.examples_evaluated(), 0);
+  const int64_t stopped = cost.evaluations_stopped_early();
+  for (const std::string& line :
+       {absl::StrCat("stockpot_examples_evaluated_total ", cost.examples_evaluated(), "\n"),
+        absl::StrCat("stockpot_examples_spared_total ", cost.examples_spared(), "\n"),
+        absl::StrCat("stockpot_evaluations_total{extent=\"stopped_early\"} ", stopped, "\n"),
+        absl::StrCat("stockpot_evaluations_total{extent=\"full\"} ",
+                     cost.evaluations_run() - stopped, "\n"),
+        std::string("stockpot_cache_misses_total{cache=\"checkpoints\"} 3\n")}) {
+    EXPECT_THAT(metrics, HasSubstr(line));
+  }
   for (const char* line : {"stockpot_jobs_ended_total{state=\"succeeded\"} 1\n",
                            "stockpot_tasks_ended_total{kind=\"write_soup\",outcome=\"ok\"} 1\n",
                            "stockpot_workers{state=\"idle\"} 1\n"}) {

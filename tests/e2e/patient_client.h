@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ class PatientClient {
 
   // Every event came once and in order, and nothing was measured twice.
   void ExpectEveryEventOnceAndNothingMeasuredTwice() const;
+  // Reads every file of the ended job, whole; expects each to be as long and to have the sum that
+  // the job tells. Files by name.
+  std::map<std::string, std::string> Download(ServerProcess& server);
 
  private:
   const v1::JobSpec spec_;
@@ -39,7 +43,10 @@ class PatientClient {
   std::vector<v1::JobEvent> events_;
 };
 
-// The job ended well, and its report and soup are those of `undisturbed`.
+// No server gave a task after one had stored that it ended well: by its log, not by its store.
+void ExpectNoTaskGivenAgain(const std::string& log_file);
+
+// The job ended well, and its report and soup are those of `undisturbed`, a job of the same name.
 void ExpectEqualResult(const v1::Job& job, const v1::Job& undisturbed);
 
 }  // namespace stockpot

@@ -16,11 +16,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/files.h"
+#include "server/worker/checkpoint/state_dict.h"
+#include "tests/e2e/sweep_elsewhere.h"
 #include "tests/support/http_server/http_server.h"
 #include "tests/support/http_server/hub_server.h"
-#include "tests/support/server_process/server_process.h"
-#include "tests/support/tiny_sweep/tiny_sweep.h"
 
 namespace stockpot {
 namespace {
@@ -29,24 +28,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-constexpr int kIngredients = 3;
-
-std::string ReadWhole(const std::string& path) {
-  const absl::StatusOr<std::string> content = ReadSmallFile(path, 1 << 30);
-  EXPECT_TRUE(content.ok()) << path << ": " << content.status();
-  return content.ok() ? *content : "";
-}
-
-// What must not depend on where files are.
-std::string WithoutUris(v1::ReportResult result) {
-  for (v1::IngredientResult& ingredient : *result.mutable_ingredients()) {
-    ingredient.clear_uri();
-    ingredient.clear_pinned_uri();
-  }
-  return result.DebugString();
-}
-
-class RemoteTest : public testing::Test {
+class RemoteTest : public SweepElsewhereTest {
  protected:
   RemoteTest() {
     for (const std::string& name : Names()) {
@@ -54,29 +36,10 @@ class RemoteTest : public testing::Test {
     }
   }
 
-  static std::vector<std::string> Names() {
-    std::vector<std::string> names = {"models/linear.pt", "data.safetensors"};
-    for (int i = 0; i < kIngredients; ++i) {
-      names.push_back(absl::StrCat("good_", i, ".safetensors"));
-    }
-    return names;
-  }
-
   // In place of what is there.
   void Write(const std::string& name, const std::vector<MadeTensor>& tensors) {
     std::filesystem::remove(sweep_ / name);
     WriteSafetensors(sweep_ / name, tensors);
-  }
-
-  // The sweep's job, over files below `where`.
-  v1::JobSpec SpecAt(const std::string& where) const {
-    v1::JobSpec spec = sweep_.Spec();
-    spec.mutable_model()->set_architecture_uri(where + "models/linear.pt");
-    for (int i = 0; i < kIngredients; ++i) {
-      spec.mutable_ingredients(i)->set_uri(absl::StrCat(where, "good_", i, ".safetensors"));
-    }
-    spec.mutable_evaluation()->mutable_held_out()->set_uri(where + "data.safetensors");
-    return spec;
   }
 
   std::unique_ptr<ServerProcess> Start(std::vector<std::string> flags = {},
@@ -92,19 +55,7 @@ class RemoteTest : public testing::Test {
                                .flags = flags});
   }
 
-  const std::string& LocalResult() {
-    if (local_result_.empty()) {
-      ServerProcess server({.workers = 2, .threads_per_worker = 1});
-      const v1::Job job = server.Run(sweep_.Spec());
-      EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
-      local_result_ = WithoutUris(job.report().result());
-    }
-    return local_result_;
-  }
-
-  TinySweep sweep_{/*repeats=*/1, kIngredients};
   HttpServer files_;
-  std::string local_result_;
 };
 
 TEST_F(RemoteTest, AJobOverHttpGivesTheReportOfLocalFiles) {
@@ -262,7 +213,8 @@ TEST_F(RemoteTest, WhatMayNotBeReadIsRefusedWhenTheJobIsMade) {
   EXPECT_EQ(ingredient(files_.Url("/sweep/../a.safetensors")), "INVALID_FIELD");
   EXPECT_EQ(ingredient(files_.Url("/sweep/a.safetensors?token=secret")), "INVALID_FIELD");
   EXPECT_EQ(ingredient("http://u:secret@127.0.0.1/sweep/a.safetensors"), "INVALID_FIELD");
-  EXPECT_EQ(ingredient("s3://bucket/a.safetensors"), "NOT_IMPLEMENTED");
+  EXPECT_EQ(ingredient("s3://bucket/a.safetensors"), "PATH_NOT_ALLOWED");
+  EXPECT_EQ(ingredient("ftp://host/a.safetensors"), "NOT_IMPLEMENTED");
   EXPECT_EQ(refused([&](v1::JobSpec* spec) {
               spec->mutable_model()->set_architecture_uri(files_.Url("/sweep/data.safetensors"));
             }),
@@ -270,7 +222,12 @@ TEST_F(RemoteTest, WhatMayNotBeReadIsRefusedWhenTheJobIsMade) {
   EXPECT_EQ(refused([&](v1::JobSpec* spec) {
               spec->mutable_evaluation()->mutable_held_out()->set_uri(files_.Url("/sweep/images"));
             }),
-            "NOT_IMPLEMENTED");
+            "SOURCE_UNSUPPORTED");
+  EXPECT_EQ(refused([&](v1::JobSpec* spec) {
+              spec->mutable_ingredients(0)->clear_uri();
+              spec->mutable_ingredients(0)->set_uri_pattern(files_.Url("/sweep/*"));
+            }),
+            "SOURCE_UNSUPPORTED");
   EXPECT_TRUE(files_.requests().empty()) << "the server connects to nobody";
 }
 
@@ -346,6 +303,48 @@ TEST_F(HubTest, AJobFromAHubIsPinnedToItsCommits) {
               StartsWith("hf://org/sweep@" + second_));
   EXPECT_NE(again.report().result().ingredients(0).digest(),
             job.report().result().ingredients(0).digest());
+}
+
+TEST_F(HubTest, AShardedCheckpointIsOfOneCommit) {
+  const auto weights = TinySweep::Checkpoint(std::vector<float>(12, 0.5f), {3, 4});
+  WriteSafetensors(folder_ / "bias", {weights[0]});
+  WriteSafetensors(folder_ / "weight", {weights[1]});
+  WriteSafetensors(folder_ / "whole", weights);
+  std::map<std::string, std::string> contents;
+  for (const std::string& name : Names()) contents[name] = ReadWhole(sweep_ / name);
+  contents["big/a.safetensors"] = ReadWhole(folder_ / "bias");
+  contents["big/b.safetensors"] = ReadWhole(folder_ / "weight");
+  contents["big/model.safetensors.index.json"] =
+      R"({"weight_map": {"bias": "a.safetensors", "weight": "b.safetensors"}})";
+  hub_.Commit("org/sweep", "main", first_, contents);
+  const auto server = StartHub(folder_ / "d");
+  v1::JobSpec spec = Spec();
+  for (const char* uri : {"hf://org/sweep/big/", "hf://org/sweep@main/big/",
+                          "hf://org/sweep/big/model.safetensors.index.json"}) {
+    spec.mutable_ingredients(1)->set_uri(uri);
+    const v1::Job job = server->Run(spec);
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+    EXPECT_EQ(job.report().result().ingredients(1).pinned_uri(),
+              "hf://org/sweep@" + first_ + "/big/model.safetensors.index.json");
+    EXPECT_EQ(job.report().result().ingredients(1).digest(),
+              SummarizeContent(**OpenCheckpoint(folder_ / "whole", {}))->digest);
+  }
+  spec.mutable_ingredients(1)->set_uri("hf://org/sweep/models/");
+  const v1::Job job = server->Run(spec);
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_THAT(job.error().message(), HasSubstr("model.safetensors.index.json"));
+}
+
+TEST_F(HubTest, APatternIsOfOneCommit) {
+  const auto server = StartHub(folder_ / "d");
+  v1::JobSpec spec = Spec();
+  spec.clear_ingredients();
+  spec.add_ingredients()->set_uri_pattern("hf://org/sweep@main/good_*.safetensors");
+  const v1::Job job = server->Run(spec);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
+  EXPECT_EQ(job.report().result().ingredients(1).uri(),
+            "hf://org/sweep@" + first_ + "/good_1.safetensors");
 }
 
 TEST_F(HubTest, ABranchThatMovesWhileAJobRunsChangesNothing) {

@@ -37,6 +37,8 @@ std::string Describe(const v1::Capabilities& capabilities) {
       limits.max_unfinished_ingredients_of_client(), FormatCount);
   add("stored artifacts", limits.max_artifact_bytes(), limits.max_artifact_bytes_of_client(),
       FormatBytes);
+  add("waiting inspections", limits.max_waiting_inspections(),
+      limits.max_waiting_inspections_of_client(), FormatCount);
   return text;
 }
 

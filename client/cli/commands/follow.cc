@@ -38,28 +38,31 @@ int ReportOutcome(CommandContext& context, const v1::Job& job) {
   return kExitCancelled;
 }
 
-absl::StatusOr<int> FollowJob(CommandContext& context, const v1::Job& job, int64_t after_sequence,
-                              const std::string& folder) {
+absl::StatusOr<int> FollowJob(CommandContext& context, const v1::Job& job,
+                              const FollowOptions& options) {
   Environment& environment = context.environment;
   const std::unique_ptr<WatchView> view =
       MakeWatchView(environment, job, context.flags.json, context.flags.quiet);
   const absl::StatusOr<v1::Job> ended =
       Watch(context.connection, environment, job.name(),
-            {context.flags.reconnect_timeout(), after_sequence}, *view);
-  view->Pause();
+            {context.flags.reconnect_timeout(), options.after_sequence}, *view);
+  view->Leave();
   if (environment.interruption.triggered()) {
     const std::string id = JobId(job.name());
-    environment.error << "\n"
-                      << job.name() << " goes on. To watch it: stockpot watch " << id
-                      << "   To cancel it: stockpot cancel " << id << "\n";
+    if (options.server_stays) {
+      environment.error << "\n"
+                        << job.name() << " goes on. To watch it: stockpot watch " << id
+                        << "   To cancel it: stockpot cancel " << id << "\n";
+    }
     return kExitInterrupted;
   }
   if (!ended.ok()) return ended.status();
   view->OnEnd(*ended);
-  if (!folder.empty() && ended->state() == v1::Job::SUCCEEDED) {
-    const absl::Status status = DownloadFiles(context, *ended, folder, {});
+  if (!options.folder.empty() && ended->state() == v1::Job::SUCCEEDED) {
+    const absl::Status status = DownloadFiles(context, *ended, options.folder, {});
     if (!status.ok()) return status;
-  } else if (!ended->artifacts().empty() && !context.flags.json && !context.flags.quiet) {
+  } else if (options.server_stays && !ended->artifacts().empty() && !context.flags.json &&
+             !context.flags.quiet) {
     environment.out << "get the soup with: stockpot download " << JobId(job.name()) << " --out DIR"
                     << std::endl;
   }

@@ -1,5 +1,5 @@
-// Shared by submit, watch and download: follow a job to its end, bring its files, say how it went.
-// Thread safety: confined to one thread.
+// Shared by submit, watch, run and download: follow a job to its end, bring its files, say how it
+// went. Thread safety: confined to one thread.
 #ifndef STOCKPOT_CLIENT_CLI_COMMANDS_FOLLOW_H_
 #define STOCKPOT_CLIENT_CLI_COMMANDS_FOLLOW_H_
 
@@ -12,11 +12,15 @@
 
 namespace stockpot::cli {
 
-// Shows `job` to its end and, when `folder` is not empty and it succeeded, downloads its files
-// there. The exit code says how the job ended. At Ctrl-C the job goes on; a note says how to cancel
-// it.
-absl::StatusOr<int> FollowJob(CommandContext& context, const v1::Job& job, int64_t after_sequence,
-                              const std::string& folder);
+struct FollowOptions {
+  int64_t after_sequence = 0;  // shows what came after this event
+  std::string folder;          // downloads the files of a job that succeeded; "": none
+  bool server_stays = true;    // and so does the job, at Ctrl-C and at its end: says what to do
+};
+
+// Shows `job` to its end, and brings its files. The exit code says how the job ended.
+absl::StatusOr<int> FollowJob(CommandContext& context, const v1::Job& job,
+                              const FollowOptions& options);
 
 // Downloads and names each file.
 absl::Status DownloadFiles(CommandContext& context, const v1::Job& job, const std::string& folder,

@@ -1,4 +1,4 @@
-// stockpot get, report, cancel, retry, delete: one call about one job.
+// stockpot get, cancel, retry, delete: one call about one job.
 #include <google/protobuf/empty.pb.h>
 
 #include <CLI/CLI.hpp>
@@ -63,22 +63,6 @@ absl::StatusOr<int> Get(CommandContext& context, const std::string& name) {
   return kExitSuccess;
 }
 
-absl::StatusOr<int> ShowReport(CommandContext& context, const std::string& name) {
-  const absl::StatusOr<v1::Job> job = context.connection.GetJob(name);
-  if (!job.ok()) return job.status();
-  if (!job->has_report()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(name, " has no report yet: it is ", v1::Job::State_Name(job->state())));
-  }
-  if (context.flags.json) {
-    context.environment.out << ToJson(job->report()) << std::endl;
-  } else {
-    context.environment.out << FormatReport(job->report(), Style(context.environment.colour))
-                            << std::flush;
-  }
-  return kExitSuccess;
-}
-
 // A call that gives the job as it is now.
 template <typename Request>
 absl::StatusOr<int> Change(CommandContext& context, const std::string& name,
@@ -127,7 +111,6 @@ void AddJobCommands(CLI::App& app, Command& chosen) {
   };
   constexpr Entry kEntries[] = {
       {"get", "Show a job as it is now", Get},
-      {"report", "Show a job's table again", ShowReport},
       {"cancel", "End a job; what was measured stays known", Cancel},
       {"retry", "Queue a failed or cancelled job again", Retry},
       {"delete", "Remove an ended job and its files from the server", Delete},

@@ -17,6 +17,7 @@ namespace {
 struct MergeFlags {
   std::vector<std::string> ingredients;
   std::string out;
+  std::string base;
   std::string coefficients;
   std::string dtype;
   std::string max_shard_bytes;
@@ -25,7 +26,8 @@ struct MergeFlags {
   bool plan = false;
 };
 
-absl::StatusOr<int> Merge(const MergeFlags& flags, CommandContext& context) {
+absl::StatusOr<int> Merge(const MergeFlags& flags, const CommonFlags& common,
+                          Environment& environment) {
   absl::StatusOr<std::vector<std::string>> ingredients = ExpandGlobs(flags.ingredients);
   if (!ingredients.ok()) return ingredients.status();
   std::vector<std::string> arguments = {"stockpot-merge",
@@ -39,32 +41,36 @@ absl::StatusOr<int> Merge(const MergeFlags& flags, CommandContext& context) {
   const auto pass = [&](const char* name, const std::string& value) {
     if (!value.empty()) arguments.push_back(absl::StrCat(name, "=", value));
   };
+  if (!flags.base.empty()) pass("--base", AbsolutePath(flags.base));
   pass("--coefficients", flags.coefficients);
   pass("--dtype", flags.dtype);
   pass("--max-shard-bytes", flags.max_shard_bytes);
   pass("--threads", flags.threads);
   if (flags.digests) arguments.push_back("--digests");
   if (flags.plan) arguments.push_back("--plan");
-  if (context.flags.json) arguments.push_back("--json");
-  if (context.flags.quiet) arguments.push_back("--quiet");
-  return context.environment.become_sibling(arguments);
+  if (common.json) arguments.push_back("--json");
+  if (common.quiet) arguments.push_back("--quiet");
+  return environment.become_sibling(arguments);
 }
 
 }  // namespace
 
-void AddMergeCommand(CLI::App& app, Command& chosen) {
+void AddMergeCommand(CLI::App& app, LocalCommand& chosen) {
   CLI::App* command = app.add_subcommand(
       "merge",
       "Average checkpoints on this machine, at the speed of its disk; no server, no evaluation");
   const auto flags = std::make_shared<MergeFlags>();
   command
       ->add_option("ingredients", flags->ingredients,
-                   "Checkpoint files or patterns, in this order; a pattern's files in byte order")
+                   "Checkpoint files, folders or patterns, in this order; a pattern's files in "
+                   "byte order")
       ->required()
       ->type_name("FILE");
   command->add_option("--out", flags->out, "The soup; a file that is there is replaced")
       ->required()
       ->type_name("NAME.safetensors");
+  command->add_option("--base", flags->base, "Of LoRA adapters: what they were trained from")
+      ->type_name("PATH");
   command
       ->add_option("--coefficients", flags->coefficients,
                    "One for each ingredient, such as 0.2,0.8 (default: uniform)")
@@ -88,7 +94,9 @@ void AddMergeCommand(CLI::App& app, Command& chosen) {
                     "Print what would be read, written and held in memory, and stop; without it "
                     "the plan goes to standard error first");
   command->callback([flags, &chosen] {
-    chosen = [flags](CommandContext& context) { return Merge(*flags, context); };
+    chosen = [flags](const CommonFlags& common, Environment& environment) {
+      return Merge(*flags, common, environment);
+    };
   });
 }
 

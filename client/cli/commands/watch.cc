@@ -26,7 +26,7 @@ void AddWatchCommand(CLI::App& app, Command& chosen) {
     chosen = [flags](CommandContext& context) -> absl::StatusOr<int> {
       const absl::StatusOr<v1::Job> job = context.connection.GetJob(JobName(flags->job));
       if (!job.ok()) return job.status();
-      return FollowJob(context, *job, flags->after_sequence, flags->out);
+      return FollowJob(context, *job, {flags->after_sequence, flags->out});
     };
   });
 }

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/json_reader.h"
 #include "server/base/status.h"
 #include "server/control/job/engine_impl.h"
 #include "server/control/job/events.h"
@@ -44,7 +46,10 @@ void EngineImpl::Advance(const std::string& name) {
     if (!StoreWorks(run.status(), &job)) return;
     job.run = *std::move(run);
   }
-  if (!StoreWorks(job.run->Step(WorkerCount(), store_), &job)) return;
+  const absl::Status stepped = job.run->Step(WorkerCount(), store_);
+  observer_->FactsLookedFor(job.run->TakeFactsFound(), 0);
+  if (!StoreWorks(stepped, &job)) return;
+  if (!CountIngredients(&job)) return;
   const std::vector<NewEvent> events = job.run->NewEvents(clock_->Now());
   if (!events.empty()) {
     const absl::Status status = job.record.state == JobState::kQueued
@@ -72,7 +77,22 @@ void EngineImpl::Advance(const std::string& name) {
   }
 }
 
+// Patterns count as what they match once that is known. A job that has begun goes on.
+bool EngineImpl::CountIngredients(Job* job) {
+  const auto count = static_cast<int64_t>(job->run->plan().spec().ingredients.size());
+  if (count > job->ingredient_count && job->run->is_new()) {
+    const absl::Status room = CheckIngredients(job->record.client, count - job->ingredient_count);
+    if (!room.ok()) {
+      EndJob(job, JobState::kFailed, room, Json::array());
+      return false;
+    }
+  }
+  job->ingredient_count = count;
+  return true;
+}
+
 void EngineImpl::Succeed(Job* job) {
+  if (job->publishing != 0) return;
   if (!StoreWorks(job->run->ReadExamples(store_), job)) {
     job->run->MarkStale();
     return;
@@ -87,6 +107,8 @@ void EngineImpl::Succeed(Job* job) {
   } else if (!artifacts.ok()) {
     EndJob(job, JobState::kFailed, Annotate(artifacts.status(), "writing the report"),
            Json::array());
+  } else if (IsRemoteFolder(job->record.output_folder)) {
+    Publish(job, *artifacts);
   } else {
     EndJob(job, JobState::kSucceeded, absl::OkStatus(), *artifacts);
   }
@@ -100,7 +122,7 @@ bool EngineImpl::EndJob(Job* job, JobState state, const absl::Status& error,
   job->record.end_time = now;
   if (job->run != nullptr) job->record.report = DumpJson(MakeReport(*job->run, now));
   if (!artifacts.empty()) job->record.artifacts = DumpJson(artifacts);
-  if (job->record.output_folder.empty()) job->record.artifact_bytes = SizeOf(artifacts);
+  if (!IsClients(job->record)) job->record.artifact_bytes = SizeOf(artifacts);
   const absl::Status status = SetState(job, state, std::string(error.message()));
   if (!status.ok()) {
     job->record = before;
@@ -133,8 +155,20 @@ absl::Status EngineImpl::SetState(Job* job, JobState state, const std::string& m
 absl::Status EngineImpl::Write(Job* job, JobRecord record, const std::vector<NewEvent>& events) {
   ASSIGN_OR_RETURN(record.last_sequence, store_->UpdateJob(record, events));
   job->record = std::move(record);
+  for (const NewEvent& event : events) TellDecision(event);
   Notify(job->record.name);
   return absl::OkStatus();
+}
+
+void EngineImpl::TellDecision(const NewEvent& event) {
+  if (!absl::StartsWith(event.key, "step/")) return;
+  const absl::StatusOr<Json> body = ParseJson(event.body);
+  if (!body.ok()) return;
+  const Json step = body->value("candidate_decided", Json::object()).value("step", Json::object());
+  observer_->CandidateDecided(step.value("passed_over", false)   ? "passed_over"
+                              : step.value("accepted", false)    ? "accepted"
+                              : step.contains("not_better_than") ? "dropped"
+                                                                 : "rejected");
 }
 
 bool EngineImpl::StoreWorks(const absl::Status& status, Job* job) {
@@ -149,8 +183,7 @@ bool EngineImpl::StoreWorks(const absl::Status& status, Job* job) {
 
 std::string EngineImpl::ArtifactTrouble(const Job& job, const absl::Status& status) {
   const std::string trouble = StorageTrouble(status);
-  const bool is_clients = !job.record.output_folder.empty();
-  return is_clients && trouble == "STORAGE_READ_ONLY" ? "" : trouble;
+  return IsClients(job.record) && trouble == "STORAGE_READ_ONLY" ? "" : trouble;
 }
 
 void EngineImpl::Suspend(Job* job, const std::string& reason) {
@@ -187,6 +220,9 @@ const std::string* EngineImpl::JobThatWants(const std::string& key) const {
 
 void EngineImpl::CancelUnwanted(const std::string& job) {
   auto found = jobs_.find(job);
+  if (found == jobs_.end()) {
+    std::erase_if(loose_tasks_, [&](const LooseTask& loose) { return loose.job == job; });
+  }
   // A decision that is cut short does not tell what is unwanted.
   if (found != jobs_.end() &&
       (found->second.run == nullptr || found->second.run->decision().truncated)) {
@@ -194,7 +230,9 @@ void EngineImpl::CancelUnwanted(const std::string& job) {
   }
   for (auto& [id, attempt] : attempts_) {
     if (attempt.job != job || attempt.ended() || attempt.cancelled) continue;
-    if (found != jobs_.end() && found->second.run->Wants(attempt.task.key)) continue;
+    const bool is_wanted = found != jobs_.end() && (attempt.done != nullptr ||  // publishes
+                                                    found->second.run->Wants(attempt.task.key));
+    if (is_wanted) continue;
     if (const std::string* other = JobThatWants(attempt.task.key)) {
       attempt.job = *other;
     } else {

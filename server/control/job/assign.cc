@@ -1,4 +1,7 @@
-// Idle workers: whose task is next, and giving it.
+// Idle workers: whose task is next, who does it, and giving it.
+//
+// A task goes to the idle worker that holds most of what it is made of, checkpoints and data sets:
+// reading them may take longer than the task. What nobody holds goes to the first idle one.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -14,39 +17,48 @@ namespace {
 
 // How long a task that another process runs is left alone.
 constexpr absl::Duration kClaimedElsewhereDelay = absl::Seconds(1);
-// Tasks among which the one is chosen whose content a worker holds already.
-constexpr int kMostCompared = 32;
+// Tasks, and pairs of a task and a worker, among which one is chosen whose content is held already:
+// this is done with the lock held.
+constexpr size_t kMostCompared = 32;
+constexpr size_t kMostPairs = 512;
 // About what a worker keeps (worker/session/sources.h).
 constexpr size_t kMostHeld = 1024;
 
-size_t MissingContent(const Task& task, const absl::flat_hash_set<std::string>& held) {
-  size_t missing = 0;
-  for (const std::string& digest : ContentOf(task)) missing += held.contains(digest) ? 0 : 1;
-  return missing;
+size_t MissingContent(const std::vector<std::string>& content,
+                      const absl::flat_hash_set<std::string>& held) {
+  return static_cast<size_t>(
+      std::count_if(content.begin(), content.end(),
+                    [&](const std::string& digest) { return !held.contains(digest); }));
 }
 
 }  // namespace
 
 void EngineImpl::AssignTasks() {
-  for (auto& [id, worker] : workers_) {
-    while (worker.assignment.empty() && !worker.hung && store_retry_at_ == absl::InfinitePast() &&
-           AssignTo(&worker)) {
-    }
+  while (store_retry_at_ == absl::InfinitePast()) {
+    const std::vector<Worker*> idle = IdleWorkers();
+    if (idle.empty() || !AssignOne(idle)) return;
   }
 }
 
-// True: something was done; the worker may still be idle.
-bool EngineImpl::AssignTo(Worker* worker) {
+std::vector<EngineImpl::Worker*> EngineImpl::IdleWorkers() {
+  std::vector<Worker*> idle;
+  for (auto& [id, worker] : workers_) {
+    if (worker.assignment.empty() && !worker.hung) idle.push_back(&worker);
+  }
+  return idle;
+}
+
+bool EngineImpl::AssignOne(const std::vector<Worker*>& idle) {
   // Somebody waits for an inspection: one of them goes before the jobs' tasks, the others after.
   const bool one_runs = std::any_of(attempts_.begin(), attempts_.end(),
                                     [](const auto& entry) { return entry.second.done != nullptr; });
-  if (!one_runs && AssignLoose(worker)) return true;
-  if (AssignFromJobs(worker)) return true;
-  // A job that has not been asked what it wants may still want this worker.
+  if (!one_runs && AssignLoose(idle.front())) return true;
+  if (AssignFromJobs(idle)) return true;
+  // A job that has not been asked what it wants may still want these workers.
   const bool undecided = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
     return entry.second.run != nullptr && entry.second.run->stale();
   });
-  return !undecided && AssignLoose(worker);
+  return !undecided && AssignLoose(idle.front());
 }
 
 bool EngineImpl::AssignLoose(Worker* worker) {
@@ -54,6 +66,7 @@ bool EngineImpl::AssignLoose(Worker* worker) {
   Attempt attempt;
   attempt.task = std::move(loose_tasks_.front().task);
   attempt.done = std::move(loose_tasks_.front().done);
+  attempt.job = std::move(loose_tasks_.front().job);
   attempt.timeout = options_.task_timeout;
   loose_tasks_.pop_front();
   Give(worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
@@ -62,7 +75,7 @@ bool EngineImpl::AssignLoose(Worker* worker) {
 
 // Priority; within one priority first what is needed, then what may turn out not to matter; then
 // the client with the fewest running tasks; then age.
-bool EngineImpl::AssignFromJobs(Worker* worker) {
+bool EngineImpl::AssignFromJobs(const std::vector<Worker*>& idle) {
   const std::vector<std::string> order = JobsInClaimOrder();
   for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     const int priority = jobs_.at(order[begin]).record.priority;
@@ -75,8 +88,8 @@ bool EngineImpl::AssignFromJobs(Worker* worker) {
           return store_retry_at_ == absl::InfinitePast();  // the order may have changed
         }
         if (job.run->stale() || job.record.state == JobState::kSuspended) continue;
-        const Task* task = NextTask(job, *worker, required);
-        if (task != nullptr) return Claim(&job, *task, worker);
+        const Placement next = NextTask(job, idle, required);
+        if (next.task != nullptr) return Claim(&job, *next.task, next.worker);
       }
     }
   }
@@ -101,28 +114,34 @@ std::vector<std::string> EngineImpl::JobsInClaimOrder() const {
   return names;
 }
 
-const Task* EngineImpl::NextTask(const Job& job, const Worker& worker, bool required) const {
+bool EngineImpl::IsOpen(const Task& task) const {
+  if (running_.count(task.key) > 0) return false;
+  auto elsewhere = claimed_elsewhere_.find(task.key);
+  return elsewhere == claimed_elsewhere_.end() || clock_->Now() >= elsewhere->second;
+}
+
+EngineImpl::Placement EngineImpl::NextTask(const Job& job, const std::vector<Worker*>& idle,
+                                           bool required) const {
   const PlanDecision& decision = job.run->decision();
   const size_t begin = required ? 0 : decision.required;
   const size_t end = required ? decision.required : decision.wanted.size();
-  const Task* best = nullptr;
-  size_t least_missing = 0;
-  int looked_at = 0;
-  for (size_t i = begin; i < end && looked_at < kMostCompared; ++i) {
+  // Speculation keeps its order: the nearer a candidate, the likelier it matters.
+  const size_t most = required ? std::clamp<size_t>(kMostPairs / idle.size(), 1, kMostCompared) : 1;
+  Placement best;
+  size_t compared = 0;
+  for (size_t i = begin; i < end && compared < most; ++i) {
     const Task& task = decision.wanted[i];
-    if (running_.count(task.key) > 0) continue;
-    if (!task.numerics.empty() && task.numerics != worker.info.numerics) continue;
-    auto elsewhere = claimed_elsewhere_.find(task.key);
-    if (elsewhere != claimed_elsewhere_.end() && clock_->Now() < elsewhere->second) continue;
-    // Speculation keeps its order: the nearer a candidate, the likelier it matters.
-    if (!required) return &task;
-    ++looked_at;
-    const size_t missing = MissingContent(task, worker.held);
-    if (best == nullptr || missing < least_missing) {
-      best = &task;
-      least_missing = missing;
+    if (!IsOpen(task)) continue;
+    const std::vector<std::string> content = ContentOf(task);
+    bool fits = false;
+    for (Worker* worker : idle) {
+      if (!task.numerics.empty() && task.numerics != worker->info.numerics) continue;
+      fits = true;
+      const size_t missing = MissingContent(content, worker->held);
+      if (best.task == nullptr || missing < best.missing) best = {&task, worker, missing};
     }
-    if (missing == 0) break;
+    if (best.task != nullptr && best.missing == 0) break;
+    if (fits) ++compared;
   }
   return best;
 }
@@ -155,6 +174,7 @@ bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   }
   if (!StoreWorks(claim.status(), job)) return false;
   claimed_elsewhere_.erase(task.key);
+  observer_->FactsLookedFor(0, 1);
   Reach("task_claimed");
   Attempt attempt;
   attempt.task = task;
@@ -162,6 +182,7 @@ bool EngineImpl::Claim(Job* job, const Task& task, Worker* worker) {
   attempt.claim = *claim;
   attempt.lease_until = lease_until;
   attempt.timeout = std::min(options_.task_timeout, job->run->plan().spec().task_timeout);
+  attempt.max_time = job->run->plan().spec().max_task_time;
   const std::string id = absl::StrCat(task.key, "/", claim->fence);
   if (claim->attempt > options_.max_claims) {
     // Nobody saw it fail, and it never ended: whatever it is, it takes its servers with it.
@@ -186,7 +207,8 @@ void EngineImpl::Give(Worker* worker, std::string assignment_id, Attempt attempt
   attempt.started = attempt.last_progress = now;
   worker->assignment = assignment_id;
   worker->last_heard = now;
-  log_->Debug("task_given", {{"task", attempt.task.description},
+  log_->Debug("task_given", {{"job", attempt.job},
+                             {"task", attempt.task.description},
                              {"assignment", assignment_id},
                              {"worker", worker->info.id}});
   Post(worker->link, [assignment = Assignment{assignment_id, attempt.task}](WorkerLink* link) {

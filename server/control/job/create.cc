@@ -29,17 +29,6 @@ std::string RequestDigest(const NewJob& job, const Json& spec) {
   return digests.dump();
 }
 
-// `limit` 0: none.
-absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit, const char* what) {
-  if (limit == 0 || wanted <= limit) return absl::OkStatus();
-  ErrorFacts facts;
-  facts.reason = reason;
-  facts.retry_after = absl::Seconds(30);
-  return WithFacts(
-      absl::ResourceExhaustedError(absl::StrCat("at most ", limit, " ", what, ": ", wanted)),
-      facts);
-}
-
 // JOB_EXISTS that names the fields in which two requests with one request_id differ.
 absl::Status DescribeConflict(const JobRecord& theirs, const JobRecord& asked) {
   const absl::StatusOr<Json> before = ParseJson(theirs.request_digest);
@@ -59,6 +48,14 @@ absl::Status DescribeConflict(const JobRecord& theirs, const JobRecord& asked) {
       facts);
 }
 
+absl::Status JobExists(const std::string& name) {
+  ErrorFacts facts;
+  facts.reason = "JOB_EXISTS";
+  facts.metadata = {{"job", name}};
+  return WithFacts(absl::AlreadyExistsError(absl::StrCat("there is a job '", name, "' already")),
+                   facts);
+}
+
 absl::Status CheckJobId(const std::string& id) {
   if (IsJobId(id)) return absl::OkStatus();
   ErrorFacts facts;
@@ -75,32 +72,45 @@ bool IsJobId(absl::string_view id) {
   });
 }
 
+absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit, const char* what) {
+  if (limit == 0 || wanted <= limit) return absl::OkStatus();
+  ErrorFacts facts;
+  facts.reason = reason;
+  facts.retry_after = absl::Seconds(30);
+  return WithFacts(
+      absl::ResourceExhaustedError(absl::StrCat("at most ", limit, " ", what, ": ", wanted)),
+      facts);
+}
+
 std::optional<absl::Time> DeadlineOf(const JobSpec& spec, absl::Time now) {
   if (spec.timeout == absl::InfiniteDuration()) return std::nullopt;
   return now + spec.timeout;
 }
 
+absl::Status EngineImpl::CheckIngredients(const std::string& client, int64_t more) {
+  int64_t all = more, of_client = more;
+  for (const auto& [name, job] : jobs_) {
+    all += job.ingredient_count;
+    of_client += job.record.client == client ? job.ingredient_count : 0;
+  }
+  const EngineLimits& limits = options_.limits;
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INGREDIENTS", all, limits.max_unfinished_ingredients,
+                            "ingredients of unfinished jobs on this server"));
+  return CheckRoom("TOO_MANY_INGREDIENTS", of_client, limits.max_unfinished_ingredients_of_client,
+                   "ingredients of unfinished jobs of one client");
+}
+
 absl::Status EngineImpl::CheckRoomFor(const std::string& client, int64_t ingredients) {
   if (draining_) return ServerStopping();
-  int64_t jobs_of_client = 0, all_ingredients = 0, ingredients_of_client = 0;
-  for (const auto& [name, job] : jobs_) {
-    const bool same = job.record.client == client;
-    jobs_of_client += same ? 1 : 0;
-    all_ingredients += job.ingredient_count;
-    ingredients_of_client += same ? job.ingredient_count : 0;
-  }
+  int64_t jobs_of_client = 0;
+  for (const auto& [name, job] : jobs_) jobs_of_client += job.record.client == client ? 1 : 0;
   const EngineLimits& limits = options_.limits;
   const auto jobs = static_cast<int64_t>(jobs_.size());
   RETURN_IF_ERROR(CheckRoom("TOO_MANY_JOBS", jobs + 1, limits.max_unfinished_jobs,
                             "unfinished jobs on this server"));
   RETURN_IF_ERROR(CheckRoom("TOO_MANY_JOBS", jobs_of_client + 1,
                             limits.max_unfinished_jobs_of_client, "unfinished jobs of one client"));
-  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INGREDIENTS", all_ingredients + ingredients,
-                            limits.max_unfinished_ingredients,
-                            "ingredients of unfinished jobs on this server"));
-  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INGREDIENTS", ingredients_of_client + ingredients,
-                            limits.max_unfinished_ingredients_of_client,
-                            "ingredients of unfinished jobs of one client"));
+  RETURN_IF_ERROR(CheckIngredients(client, ingredients));
   if (limits.max_artifact_bytes == 0 && limits.max_artifact_bytes_of_client == 0) {
     return absl::OkStatus();
   }
@@ -126,18 +136,13 @@ absl::Status EngineImpl::CheckOutputIsFree(const std::string& folder) {
   return CheckOutputFolder(folder, "");
 }
 
-absl::Status EngineImpl::CheckRoomForJob(const NewJob& job, int64_t ingredient_count) {
-  absl::MutexLock hold(&mutex_);
-  RETURN_IF_ERROR(CheckRoomFor(job.client, ingredient_count));
-  return CheckOutputIsFree(job.output_folder);
-}
-
-absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
+absl::StatusOr<EngineImpl::Request> EngineImpl::ReadRequest(const NewJob& job) const {
   ASSIGN_OR_RETURN(const Json spec, ParseJson(job.spec));
-  ASSIGN_OR_RETURN(const JobSpec parsed, ParseJobSpec(spec, "job.spec", options_.spec_limits));
+  Request request;
+  ASSIGN_OR_RETURN(request.spec, ParseJobSpec(spec, "job.spec", options_.spec_limits));
   const std::string id = job.id.empty() ? RandomId() : job.id;
   RETURN_IF_ERROR(CheckJobId(id));
-  JobRecord record;
+  JobRecord& record = request.record;
   record.name = absl::StrCat(kNamePrefix, id);
   record.spec = job.spec;
   record.display_name = job.display_name;
@@ -146,30 +151,55 @@ absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
   record.client = job.client;
   record.request_id = job.request_id;
   record.request_digest = RequestDigest(job, spec);
-  record.recipe_version = Plan(parsed, {}).recipe_version();
+  record.recipe_version = Plan(request.spec, {}).recipe_version();
   record.output_folder = job.output_folder;
+  return request;
+}
 
-  absl::MutexLock hold(&mutex_);
+absl::StatusOr<std::optional<JobRecord>> EngineImpl::CheckRequest(const Request& request) {
+  const JobRecord& record = request.record;
   ASSIGN_OR_RETURN(std::optional<JobRecord> earlier,
                    store_->FindRequest(record.client, record.request_id));
   if (earlier.has_value()) {
     if (earlier->request_digest != record.request_digest) return DescribeConflict(*earlier, record);
+    return earlier;
+  }
+  const absl::Status same_name = store_->GetJob(record.name).status();
+  if (same_name.ok()) return JobExists(record.name);
+  if (!absl::IsNotFound(same_name)) return same_name;
+  RETURN_IF_ERROR(
+      CheckRoomFor(record.client, static_cast<int64_t>(request.spec.ingredients.size())));
+  RETURN_IF_ERROR(CheckOutputIsFree(record.output_folder));
+  return std::nullopt;
+}
+
+absl::Status EngineImpl::CheckNewJob(const NewJob& job) {
+  ASSIGN_OR_RETURN(const Request request, ReadRequest(job));
+  absl::MutexLock hold(&mutex_);
+  return CheckRequest(request).status();
+}
+
+absl::StatusOr<JobView> EngineImpl::CreateJob(const NewJob& job) {
+  ASSIGN_OR_RETURN(Request request, ReadRequest(job));
+  JobRecord& record = request.record;
+  absl::MutexLock hold(&mutex_);
+  ASSIGN_OR_RETURN(std::optional<JobRecord> earlier, CheckRequest(request));
+  if (earlier.has_value()) {
     auto found = jobs_.find(earlier->name);
     return found != jobs_.end() ? View(found->second) : JobView{*std::move(earlier), {}};
   }
-  const auto ingredients = static_cast<int64_t>(parsed.ingredients.size());
-  RETURN_IF_ERROR(CheckRoomFor(job.client, ingredients));
-  RETURN_IF_ERROR(CheckOutputIsFree(record.output_folder));
   record.create_time = clock_->Now();
-  record.deadline = DeadlineOf(parsed, record.create_time);
+  record.deadline = DeadlineOf(request.spec, record.create_time);
   ASSIGN_OR_RETURN(Store::Created created,
                    store_->CreateJob(record, StateEvent(record, record.create_time, "")));
   Reach("job_stored");
-  log_->Info("job_created",
-             {{"job", record.name}, {"request_id", job.request_id}, {"client", job.client}});
+  log_->Info("job_created", {{"job", record.name},
+                             {"idempotency_key", job.request_id},
+                             {"client", job.client},
+                             {"trace_id", job.trace_id}});
   Job& added = jobs_[record.name];
   added.record = std::move(created.job);
-  added.ingredient_count = ingredients;
+  added.ingredient_count = static_cast<int64_t>(request.spec.ingredients.size());
   Notify(record.name);
   return View(added);
 }

@@ -162,7 +162,7 @@ void EngineImpl::Stop() {
           done(Fact{key, ServerStopping(), {}, "", 0, ""});
         });
       } else {
-        store_->ReleaseTask(attempt.task.key, attempt.claim.fence).IgnoreError();
+        store_->HandBackTask(attempt.task.key, attempt.claim.fence).IgnoreError();
       }
     }
     attempts_.clear();
@@ -201,7 +201,7 @@ absl::Status EngineImpl::DeleteJob(const std::string& name) {
 
 absl::Status EngineImpl::Delete(const JobRecord& record) {
   // The folder first: a job whose files are gone can be deleted again, files without a job cannot.
-  if (record.output_folder.empty()) {
+  if (!IsClients(record)) {
     RETURN_IF_ERROR(Annotate(RemoveAll(ArtifactFolder(record)), "the job's artifacts"));
   }
   Reach("artifacts_removed");

@@ -30,10 +30,20 @@ class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
   virtual void JobEnded(JobState state) = 0;
-  virtual void JobCounts(int queued, int running) = 0;
+  struct UnfinishedJobs {
+    int queued = 0, running = 0, suspended = 0;
+    absl::Duration oldest_queued;  // how long the one that waits longest has; 0 where none does
+  };
+  virtual void JobCounts(const UnfinishedJobs& jobs) = 0;
   // outcome: "ok", "failed", "lost", "cancelled".
   virtual void TaskEnded(const std::string& kind, const std::string& outcome, double seconds) = 0;
-  virtual void ExamplesEvaluated(int64_t count) = 0;
+  // A pass over a data set gave its scores. `examples_spared`: that a proof made needless.
+  virtual void EvaluationEnded(int64_t examples_spared) = 0;
+  // What jobs asked for was known already, or is given to a worker.
+  virtual void FactsLookedFor(int64_t known, int64_t unknown) = 0;
+  // decision: "accepted", "rejected", "dropped" (as soon as it could not win, so that it has no
+  // scores), "passed_over". Told once, when the event is stored.
+  virtual void CandidateDecided(const std::string& decision) = 0;
   virtual void WorkerCount(int connected, int busy) = 0;
 };
 
@@ -71,7 +81,8 @@ struct JobView {
 };
 
 // How much the unfinished jobs, and what is stored, may come to. 0: no limit. More is
-// RESOURCE_EXHAUSTED with retry_after; reason TOO_MANY_JOBS, TOO_MANY_INGREDIENTS, TOO_MANY_BYTES.
+// RESOURCE_EXHAUSTED with retry_after; reason TOO_MANY_JOBS, TOO_MANY_INGREDIENTS, TOO_MANY_BYTES,
+// TOO_MANY_INSPECTIONS.
 struct EngineLimits {
   // QUEUED, RUNNING and SUSPENDED jobs together: of all clients, and of each.
   int max_unfinished_jobs = 1000;
@@ -81,6 +92,9 @@ struct EngineLimits {
   // Artifacts in the data folder. A job that is accepted may still go beyond.
   int64_t max_artifact_bytes = 0;
   int64_t max_artifact_bytes_of_client = 0;
+  // Tasks outside any job (RunTask) that wait for a worker.
+  int max_waiting_inspections = 100;
+  int max_waiting_inspections_of_client = 50;
 };
 
 // Which ended jobs are deleted without being asked. Running jobs are never touched.
@@ -103,7 +117,10 @@ struct NewJob {
   int priority = 0;
   std::string client;
   std::string request_id;
-  std::string output_folder;  // of output_uri: an absolute path that the operator allows; or ""
+  // Of output_uri: an absolute path or a folder of an object store that the operator allows; or "".
+  std::string output_folder;
+  // Of the trace that the call belongs to, for the log; "": none.
+  std::string trace_id;
 };
 
 class Engine {
@@ -154,9 +171,8 @@ class Engine {
 
   // Errors as CreateJob … RetryJob in proto/stockpot/v1/soup_service.proto.
   virtual absl::StatusOr<JobView> CreateJob(const NewJob& job) = 0;
-  // Whether there is room for a job of so many ingredients, and its output folder is free: for
-  // validate_only.
-  virtual absl::Status CheckRoomForJob(const NewJob& job, int64_t ingredient_count) = 0;
+  // What CreateJob would answer, without a job: for validate_only.
+  virtual absl::Status CheckNewJob(const NewJob& job) = 0;
   virtual absl::StatusOr<JobView> GetJob(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) = 0;
   virtual absl::StatusOr<JobView> CancelJob(const std::string& name) = 0;
@@ -182,9 +198,10 @@ class Engine {
   virtual std::unique_ptr<Subscription> Subscribe(const std::string& name,
                                                   std::function<void()> changed) = 0;
 
-  // Runs one task outside any job (InspectSource), after those of jobs; `done` is called once, at
-  // the latest by Stop(). It is tried once; the fact is not stored.
-  virtual void RunTask(const Task& task, std::function<void(const Fact&)> done) = 0;
+  // Runs one task outside any job (InspectSource) for `client`, after those of jobs; `done` is
+  // called once, at the latest by Stop(). It is tried once; the fact is not stored.
+  virtual void RunTask(const Task& task, const std::string& client,
+                       std::function<void(const Fact&)> done) = 0;
 
   // The folder where a job's artifacts are: below Options::artifact_folder, or its output_uri.
   virtual std::string ArtifactFolder(const JobRecord& job) const = 0;

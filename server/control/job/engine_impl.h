@@ -40,7 +40,7 @@ class EngineImpl final : public Engine {
   bool Turn() override;
   void Drain() override;
   void Stop() override;
-  absl::Status CheckRoomForJob(const NewJob& job, int64_t ingredient_count) override;
+  absl::Status CheckNewJob(const NewJob& job) override;
   absl::StatusOr<JobView> CreateJob(const NewJob& job) override;
   absl::StatusOr<JobView> GetJob(const std::string& name) override;
   absl::StatusOr<std::vector<JobRecord>> ListJobs(const JobQuery& query) override;
@@ -50,7 +50,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<EventPage> ReadEvents(const std::string& name, int64_t after, int limit) override;
   std::unique_ptr<Subscription> Subscribe(const std::string& name,
                                           std::function<void()> changed) override;
-  void RunTask(const Task& task, std::function<void(const Fact&)> done) override;
+  void RunTask(const Task& task, const std::string& client,
+               std::function<void(const Fact&)> done) override;
   std::string ArtifactFolder(const JobRecord& job) const override;
   absl::Status WorkerConnected(const WorkerInfo& worker, WorkerLink* link) override;
   void WorkerProgress(const std::string& worker_id, const std::string& assignment_id,
@@ -81,6 +82,8 @@ class EngineImpl final : public Engine {
     std::unique_ptr<JobRun> run;  // null until the job's turn
     bool progressed = false;      // since watchers were told
     absl::Time progress_told;
+    int64_t publishing = 0;    // which copying of its artifacts is under way; 0: none
+    int publish_failures = 0;  // that may have been of the moment
     // Of a suspended job: when to go on, and how long it waited. Each time it waits longer.
     absl::Time resume_at = absl::InfinitePast();
     absl::Duration resume_delay;
@@ -88,23 +91,27 @@ class EngineImpl final : public Engine {
   // A task given to a worker.
   struct Attempt {
     Task task;
-    std::string job;  // for whom; "" for RunTask
+    std::string job;  // for whom; "" for RunTask's
     TaskClaim claim;
     std::string worker;
     absl::Time started, lease_until;
     int64_t examples_done = 0;
     absl::Time last_progress;
     absl::Duration timeout;  // without progress
+    absl::Duration max_time = absl::InfiniteDuration();
     bool cancelled = false;
-    std::function<void(const Fact&)> done;  // of RunTask
+    std::function<void(const Fact&)> done;  // of a LooseTask
     // How it ended: kept until the store has it.
     std::optional<Fact> fact;
     std::optional<absl::Status> lost;
     bool ended() const { return fact.has_value() || lost.has_value(); }
   };
+  // One that no plan wants and of which no fact is stored.
   struct LooseTask {
     Task task;
     std::function<void(const Fact&)> done;
+    std::string client = {};  // who asked: of RunTask's
+    std::string job = {};     // whose end cancels it; "": nobody's
   };
 
   // engine.cc, create.cc, view.cc
@@ -119,6 +126,17 @@ class EngineImpl final : public Engine {
   JobProgress Progress(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRoomFor(const std::string& client, int64_t ingredients)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Room for so many more.
+  absl::Status CheckIngredients(const std::string& client, int64_t more)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Request {
+    JobRecord record;
+    JobSpec spec;
+  };
+  absl::StatusOr<Request> ReadRequest(const NewJob& job) const;
+  // The job that the same request made before; nothing where a new one may be made.
+  absl::StatusOr<std::optional<JobRecord>> CheckRequest(const Request& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckOutputIsFree(const std::string& folder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Delete(const JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reach(absl::string_view fail_point) const;
@@ -127,6 +145,8 @@ class EngineImpl final : public Engine {
   void AdvanceJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Loads the job when needed and follows its plan one step. The job may be gone afterwards.
   void Advance(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: they are too many, and the job has ended.
+  bool CountIngredients(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Succeed(Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stores the end of the job and forgets it; false: the store could not, it is tried again.
   bool EndJob(Job* job, JobState state, const absl::Status& error, const Json& artifacts)
@@ -136,6 +156,7 @@ class EngineImpl final : public Engine {
                         std::vector<NewEvent> events = {}) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Write(Job* job, JobRecord record, const std::vector<NewEvent>& events)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellDecision(const NewEvent& event);
   // False when the store failed: all work waits for a while; a full disk suspends the job.
   bool StoreWorks(const absl::Status& status, Job* job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // StorageTrouble() where this job's artifacts go: a folder of the client's that is read-only is
@@ -149,6 +170,12 @@ class EngineImpl final : public Engine {
   const std::string* JobThatWants(const std::string& key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // publish.cc: artifacts on their way to an object store.
+  void Publish(Job* job, const Json& artifacts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `number` is Job::publishing's.
+  void Published(const std::string& name, int64_t number, const Json& artifacts,
+                 const absl::Status& status);
+
   // limits.cc: deadlines, budgets, retention.
   void CheckJobLimits() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration WorkerTime(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -159,12 +186,22 @@ class EngineImpl final : public Engine {
 
   // assign.cc: idle workers.
   void AssignTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool AssignTo(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool AssignFromJobs(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Worker*> IdleWorkers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One of them gets a task, if there is one. True: something was done; all may still be idle.
+  bool AssignOne(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AssignFromJobs(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignLoose(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const Task* NextTask(const Job& job, const Worker& worker, bool required) const
+  // Which task of the job is next, and who of `idle` does it; nulls: none.
+  struct Placement {
+    const Task* task = nullptr;
+    Worker* worker = nullptr;
+    size_t missing = 0;  // digests of the task that the worker does not hold
+  };
+  Placement NextTask(const Job& job, const std::vector<Worker*>& idle, bool required) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nobody runs it, here or elsewhere.
+  bool IsOpen(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Claim(Job* job, const Task& task, Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Give(Worker* worker, std::string assignment_id, Attempt attempt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -175,14 +212,21 @@ class EngineImpl final : public Engine {
   bool Settle(const std::string& assignment_id, Attempt* attempt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StoreFact(const Attempt& attempt, const Fact& fact) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why the task could not write what it had to, "DISK_FULL" or "STORAGE_READ_ONLY"; or "".
+  std::string DiskTrouble(const Attempt& attempt) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As if the attempt had not been made.
+  bool HandBack(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The disk is full or read-only: nothing is lost, the job waits.
-  bool HandBack(Job* job, const Attempt& attempt, const std::string& reason)
+  bool SuspendFor(Job* job, const Attempt& attempt, const std::string& reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CountLoss(const Attempt& attempt, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecordEnd(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // workers.cc
+  absl::Status CheckInspections(const std::string& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // TASK_TIMEOUT, of an attempt that has had its time.
+  static absl::Status Lateness(const Attempt& attempt, absl::Time now);
   void CheckLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellProgress() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -218,6 +262,7 @@ class EngineImpl final : public Engine {
   std::map<std::string, absl::Time> claimed_elsewhere_ ABSL_GUARDED_BY(mutex_);  // try again when
   std::deque<LooseTask> loose_tasks_ ABSL_GUARDED_BY(mutex_);
   int64_t last_loose_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t last_publishing_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time forget_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time store_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::set<std::string> to_notify_ ABSL_GUARDED_BY(mutex_);
@@ -226,12 +271,22 @@ class EngineImpl final : public Engine {
   std::thread thread_;  // started by Start(), joined by Stop()
 };
 
+// RESOURCE_EXHAUSTED with `reason` and when to come back, if more is wanted than there may be.
+// `limit` 0: none.
+absl::Status CheckRoom(const std::string& reason, int64_t wanted, int64_t limit, const char* what);
+
 // Where JobLimits.timeout ends for a job that begins now; none when it has none.
 std::optional<absl::Time> DeadlineOf(const JobSpec& spec, absl::Time now);
 
 // Why what is written in a store or an artifact folder has to wait: "DISK_FULL",
 // "STORAGE_READ_ONLY"; or "".
 std::string StorageTrouble(const absl::Status& status);
+
+// Whether a failure says something of the moment, not of the task.
+bool IsTransient(const absl::Status& status);
+
+// Whether the folder of a job's artifacts is the client's, and not in the server's data folder.
+bool IsClients(const JobRecord& job);
 
 // UNAVAILABLE, SERVER_STOPPING, with when to try again.
 absl::Status ServerStopping();

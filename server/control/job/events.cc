@@ -28,6 +28,10 @@ NewEvent MilestoneEvent(const Milestone& milestone, bool reused, absl::Time now)
   return {milestone.key, now, DumpJson(body)};
 }
 
+bool IsMilestone(const std::string& event_key) {
+  return !absl::StartsWith(event_key, "state/") && !absl::StartsWith(event_key, "attempt/");
+}
+
 bool IsRequeued(const std::string& event_key) {
   return absl::StartsWith(event_key, "state/QUEUED/");
 }

@@ -3,34 +3,46 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/control/job/events.h"
+#include "server/recipe/ingredient_patterns.h"
 
 namespace stockpot {
 namespace {
 
 constexpr int kEventsPerRead = 1000;
+constexpr char kSpecPath[] = "spec";
+
+// Jobs were once stored with the version of the recipe alone, without the comparisons'.
+bool Follows(const std::string& version, const std::string& stored) {
+  return version == stored || absl::StartsWith(version, stored + ", ");
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<JobRun>> JobRun::Load(const JobRecord& job, const Options& options,
                                                      Store* store) {
-  ASSIGN_OR_RETURN(const Json json, ParseJson(job.spec));
-  ASSIGN_OR_RETURN(JobSpec spec, ParseJobSpec(json, "spec", options.spec_limits));
-  PlanOptions plan_options;
+  auto run = std::unique_ptr<JobRun>(new JobRun(job.name, job.create_time));
+  ASSIGN_OR_RETURN(run->spec_, ParseJson(job.spec));
+  ASSIGN_OR_RETURN(JobSpec spec, ParseJobSpec(run->spec_, kSpecPath, options.spec_limits));
+  PlanOptions& plan_options = run->plan_options_;
   plan_options.job = job.name;
   // A deleted job's name may be used again.
   plan_options.scope = absl::StrCat(job.name, "@", absl::ToUnixMicros(job.create_time));
   plan_options.artifact_folder = options.artifact_folder;
   plan_options.software = options.software;
-  auto plan = std::make_unique<Plan>(std::move(spec), std::move(plan_options));
-  if (plan->recipe_version() != job.recipe_version) {
-    return absl::FailedPreconditionError(absl::StrCat("the job follows recipe ", job.recipe_version,
-                                                      "; this server has ", plan->recipe_version(),
-                                                      ": create it again"));
+  run->spec_limits_ = options.spec_limits;
+  run->patterns_ = PatternTasks(spec, plan_options.scope, options.spec_limits);
+  run->plan_ = std::make_unique<Plan>(std::move(spec), plan_options);
+  if (const std::string version = run->plan_->recipe_version();
+      !Follows(version, job.recipe_version)) {
+    return WithReason(absl::FailedPreconditionError(
+                          absl::StrCat("the job follows recipe ", job.recipe_version,
+                                       "; this server has ", version, ": create it again")),
+                      "RECIPE_CHANGED");
   }
-  auto run = std::unique_ptr<JobRun>(new JobRun(job.name, job.create_time, std::move(plan)));
   RETURN_IF_ERROR(run->ReadWhatWasTold(store));
   return run;
 }
@@ -46,6 +58,7 @@ absl::Status JobRun::ReadWhatWasTold(Store* store) {
     for (const EventRecord& event : events) {
       told_.insert(event.key);
       if (IsRequeued(event.key)) losses_.clear();
+      has_told_ |= IsMilestone(event.key);
       if (auto task = LostTaskOf(event.key)) CountLoss(*task);
       if (auto fact = MeasuredFactOf(event.key)) measured.push_back(*std::move(fact));
     }
@@ -62,20 +75,57 @@ absl::Status JobRun::LookFor(const std::vector<std::string>& keys, Store* store)
   if (unasked.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Fact> facts, store->FindFacts(job_, unasked));
   looked_for_.insert(unasked.begin(), unasked.end());
+  facts_found_ += static_cast<int64_t>(facts.size());
   for (const Fact& fact : facts) Offer(fact);
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> JobRun::LookForIngredients(Store* store) {
+  std::vector<std::string> keys;
+  for (const Task& task : patterns_) keys.push_back(task.key);
+  RETURN_IF_ERROR(LookFor(keys, store));
+  PlanDecision decision;
+  decision.activity = "looking for the ingredients";
+  decision.tasks_total = static_cast<int64_t>(patterns_.size());
+  std::vector<const Fact*> facts;
+  for (const Task& task : patterns_) {
+    facts.push_back(ledger_.Find(task.key));
+    if (facts.back() == nullptr) decision.wanted.push_back(task);
+  }
+  decision.required = decision.wanted.size();
+  decision.tasks_done = decision.tasks_total - static_cast<int64_t>(decision.required);
+  if (decision.wanted.empty()) {
+    absl::StatusOr<JobSpec> spec = ExpandPatterns(spec_, facts, kSpecPath, spec_limits_);
+    if (spec.ok()) {
+      plan_ = std::make_unique<Plan>(*std::move(spec), plan_options_);
+      patterns_.clear();
+      return true;
+    }
+    decision.finished = true;
+    decision.failure = spec.status();
+  }
+  Decide(std::move(decision));
+  return false;
+}
+
+void JobRun::Decide(PlanDecision decision) {
+  decision_ = std::move(decision);
+  stale_ = false;
+  wanted_.clear();
+  for (const Task& task : decision_.wanted) wanted_.insert(task.key);
+}
+
 absl::Status JobRun::Step(int workers, Store* store) {
+  if (!patterns_.empty()) {
+    ASSIGN_OR_RETURN(const bool are_known, LookForIngredients(store));
+    if (!are_known) return absl::OkStatus();
+  }
   NextOptions options;
   options.speculation = std::max(1, workers);
   options.told = &told_;
   options.max_wanted = std::max<size_t>(options.max_wanted, 4 * static_cast<size_t>(workers));
-  decision_ = plan_->Next(ledger_, options);
-  stale_ = false;
-  std::vector<std::string> keys;
-  for (const Task& task : decision_.wanted) keys.push_back(task.key);
-  wanted_ = absl::flat_hash_set<std::string>(keys.begin(), keys.end());
+  Decide(plan_->Next(ledger_, options));
+  std::vector<std::string> keys(wanted_.begin(), wanted_.end());
   // What did not clear a bar is known under another key.
   for (const Task& task : decision_.wanted) {
     if (!task.not_better_key.empty()) keys.push_back(task.not_better_key);
@@ -118,6 +168,7 @@ std::vector<NewEvent> JobRun::NewEvents(absl::Time now) const {
 
 void JobRun::MarkTold() {
   for (const Milestone& milestone : decision_.milestones) told_.insert(milestone.key);
+  has_told_ |= !decision_.milestones.empty();
   decision_.milestones.clear();
 }
 

@@ -51,15 +51,21 @@ class JobRun {
   static absl::StatusOr<std::unique_ptr<JobRun>> Load(const JobRecord& job, const Options& options,
                                                       Store* store);
 
+  // While patterns of the spec are looked for, its ingredients are these patterns.
   const Plan& plan() const { return *plan_; }
   const FactLedger& ledger() const { return ledger_; }
   const PlanDecision& decision() const { return decision_; }
   // The decision may not be of all that is known.
   bool stale() const { return stale_; }
+  // Nothing that the plan found was told yet, by whatever process.
+  bool is_new() const { return !has_told_; }
   void MarkStale() { stale_ = true; }
 
   // Asks the plan, and the store for what it wants: once. stale() says whether to do it again.
   absl::Status Step(int workers, Store* store);
+
+  // How many facts the store had of what was looked for, since this was asked last.
+  int64_t TakeFactsFound() { return std::exchange(facts_found_, 0); }
 
   // Reads what the report of a finished job needs beside facts.
   absl::Status ReadExamples(Store* store);
@@ -85,18 +91,27 @@ class JobRun {
   Json Cost(absl::Time now) const;
 
  private:
-  JobRun(std::string job, absl::Time create_time, std::unique_ptr<Plan> plan)
-      : job_(std::move(job)), create_time_(create_time), plan_(std::move(plan)) {}
+  JobRun(std::string job, absl::Time create_time)
+      : job_(std::move(job)), create_time_(create_time) {}
   absl::Status ReadWhatWasTold(Store* store);
+  // Asks for what the patterns match. True: it is known, and the plan is made of it.
+  absl::StatusOr<bool> LookForIngredients(Store* store);
+  void Decide(PlanDecision decision);
   absl::Status LookFor(const std::vector<std::string>& keys, Store* store);
 
   const std::string job_;
   const absl::Time create_time_;
-  const std::unique_ptr<Plan> plan_;
+  Json spec_;  // as it was given
+  SpecLimits spec_limits_;
+  PlanOptions plan_options_;
+  std::unique_ptr<Plan> plan_;
+  std::vector<Task> patterns_;  // to be looked for before the plan begins; none: it has begun
   FactLedger ledger_;
   absl::flat_hash_set<std::string> told_;
+  bool has_told_ = false;                        // milestones
   absl::flat_hash_set<std::string> looked_for_;  // in the store
   absl::flat_hash_set<std::string> wanted_;      // keys of decision_.wanted
+  int64_t facts_found_ = 0;
   std::map<std::string, int> losses_;
   int64_t all_losses_ = 0;
   double worker_seconds_ = 0;

@@ -26,10 +26,20 @@ CheckpointReference ReadReference(JsonReader& reader) {
   return reference;
 }
 
+CheckpointReadingSpec ReadReading(JsonReader reader) {
+  CheckpointReadingSpec reading;
+  ReadNaming(reader, "state_dict_key", "renames", &reading.state_dict_key, &reading.renames);
+  if (!reader.Has("adapter_base")) return reading;
+  JsonReader base = reader.Object("adapter_base");
+  reading.adapter_base = ReadReference(base);
+  return reading;
+}
+
 TensorSelectionReference ReadSelection(JsonReader reader) {
   TensorSelectionReference selection;
   reader.Read("excluded", &selection.excluded);
   reader.Read("from_base", &selection.from_base);
+  selection.reading = ReadReading(reader.Object("reading"));
   if (selection.from_base.empty()) return selection;
   JsonReader base = reader.Object("base");
   selection.base = ReadReference(base);

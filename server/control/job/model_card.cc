@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "server/control/job/card_metrics.h"
 
 namespace stockpot {
 namespace {
@@ -34,11 +35,43 @@ const Json* Chosen(const Json& result) {
   return nullptr;
 }
 
-std::string Percent(const Json& score) {
-  return absl::StrFormat("%.2f %%", 100 * score.value("top1", 0.0));
+// The job's scores all have the same fields.
+std::vector<CardMetric> MetricsOf(const Json& result) {
+  const Json* chosen = Chosen(result);
+  const bool measured = chosen != nullptr && !chosen->at("scores").empty();
+  return CardMetricsOf(result.value("metric", ""),
+                       measured ? chosen->at("scores")[0]["score"] : Json::object());
 }
 
-void EmitResults(const std::string& name, const Json& result, YAML::Emitter* yaml) {
+// The hub's name for what the model does. Of other inputs than images only their names are known.
+std::string TaskOf(const Json& spec) {
+  const Json evaluation = spec.value("evaluation", Json::object());
+  const Json held_out = evaluation.value("held_out", Json::object());
+  const std::string problem = evaluation.value("problem", "");
+  if (problem == "LANGUAGE_MODEL") return "text-generation";
+  if (problem == "REGRESSION") return "other";
+  const std::string format = held_out.value("format", "");
+  bool images =
+      held_out.contains("image_transform") || format == "IMAGE_FOLDER" || format == "WEBDATASET";
+  const Json model = spec.value("model", Json::object());
+  for (const Json& input : model.value("inputs", Json::array())) {
+    images |= input.value("data_set_input", "") == "images";
+  }
+  return images ? "image-classification" : "other";
+}
+
+void EmitMetrics(const std::vector<CardMetric>& metrics, const Json& score, YAML::Emitter* yaml) {
+  *yaml << YAML::Key << "metrics" << YAML::Value << YAML::BeginSeq;
+  for (const CardMetric& metric : metrics) {
+    *yaml << YAML::BeginMap << YAML::Key << "type" << YAML::Value << metric.type << YAML::Key
+          << "name" << YAML::Value << metric.name << YAML::Key << "value" << YAML::Value
+          << metric.ValueOf(score) << YAML::EndMap;
+  }
+  *yaml << YAML::EndSeq;
+}
+
+void EmitResults(const std::string& name, const std::string& task, const Json& result,
+                 YAML::Emitter* yaml) {
   *yaml << YAML::Key << "model-index" << YAML::Value << YAML::BeginSeq << YAML::BeginMap;
   *yaml << YAML::Key << "name" << YAML::Value << name;
   *yaml << YAML::Key << "results" << YAML::Value << YAML::BeginSeq;
@@ -48,19 +81,17 @@ void EmitResults(const std::string& name, const Json& result, YAML::Emitter* yam
     const std::string data_set = item["data_set"].get<std::string>();
     *yaml << YAML::BeginMap;
     *yaml << YAML::Key << "task" << YAML::Value << YAML::BeginMap << YAML::Key << "type"
-          << YAML::Value << "image-classification" << YAML::EndMap;
+          << YAML::Value << task << YAML::EndMap;
     *yaml << YAML::Key << "dataset" << YAML::Value << YAML::BeginMap << YAML::Key << "name"
           << YAML::Value << data_set << YAML::Key << "type" << YAML::Value << data_set
           << YAML::EndMap;
-    *yaml << YAML::Key << "metrics" << YAML::Value << YAML::BeginSeq << YAML::BeginMap << YAML::Key
-          << "type" << YAML::Value << "accuracy" << YAML::Key << "value" << YAML::Value
-          << item["score"].value("top1", 0.0) << YAML::EndMap << YAML::EndSeq;
+    EmitMetrics(MetricsOf(result), item["score"], yaml);
     *yaml << YAML::EndMap;
   }
   *yaml << YAML::EndSeq << YAML::EndMap << YAML::EndSeq;
 }
 
-std::string FrontMatter(const std::string& name, const Json& result) {
+std::string FrontMatter(const std::string& name, const std::string& task, const Json& result) {
   std::vector<std::string> models;
   for (const Json& ingredient : result["ingredients"]) {
     if (!ingredient.value("in_soup", false)) continue;
@@ -73,12 +104,20 @@ std::string FrontMatter(const std::string& name, const Json& result) {
   yaml << YAML::Key << "base_model_relation" << YAML::Value << "merge";
   yaml << YAML::Key << "tags" << YAML::Value
        << std::vector<std::string>{"model-soup", "merge", "stockpot"};
-  EmitResults(name, result, &yaml);
+  EmitResults(name, task, result, &yaml);
   yaml << YAML::EndMap;
   return yaml.c_str();
 }
 
-std::string ScoreTable(const Json& result) {
+std::string NamesOf(const std::vector<CardMetric>& metrics) {
+  std::string names;
+  for (const CardMetric& metric : metrics) {
+    absl::StrAppend(&names, names.empty() ? "" : ", then ", metric.name);
+  }
+  return names;
+}
+
+std::string ScoreTable(const std::vector<CardMetric>& metrics, const Json& result) {
   std::string head = "| |", rule = "|---|";
   for (const Json& data_set : result["data_sets"]) {
     absl::StrAppend(&head, " ", data_set["name"].get<std::string>(), " |");
@@ -88,8 +127,12 @@ std::string ScoreTable(const Json& result) {
   for (const Json& blend : result["blends"]) {
     absl::StrAppend(&table, "| ", blend["kind"].get<std::string>(),
                     blend["kind"] == result["chosen"] ? " (this model)" : "", " |");
-    for (const Json& item : blend["scores"])
-      absl::StrAppend(&table, " ", Percent(item["score"]), " |");
+    for (const Json& item : blend["scores"]) {
+      for (size_t i = 0; i < metrics.size(); ++i) {
+        absl::StrAppend(&table, i == 0 ? " " : ", ", metrics[i].TextOf(item["score"]));
+      }
+      absl::StrAppend(&table, " |");
+    }
     absl::StrAppend(&table, "\n");
   }
   return table;
@@ -119,15 +162,18 @@ std::string ModelCard(const JobRecord& job, const Json& result, const Json& file
     absl::StrAppend(&file_list, file_list.empty() ? "`" : ", `", file["file"].get<std::string>(),
                     "`");
   }
+  const absl::StatusOr<Json> spec = ParseJson(job.spec);
+  const std::string task = TaskOf(spec.ok() && spec->is_object() ? *spec : Json::object());
+  const std::vector<CardMetric> metrics = MetricsOf(result);
   return absl::StrCat(
-      "---\n", FrontMatter(name, result), "\n---\n\n# ", name,
+      "---\n", FrontMatter(name, task, result), "\n---\n\n# ", name,
       "\n\nA model soup ([Wortsman et al., "
       "2022](https://arxiv.org/abs/2203.05482)): the weights of several fine-tunes of one "
       "pre-trained "
       "model, averaged. ",
-      Cell(result.value("explanation", "")), "\n\nTop-1 accuracy; the choice was made on ",
+      Cell(result.value("explanation", "")), "\n\n", NamesOf(metrics), "; the choice was made on ",
       result["data_sets"][0]["name"].get<std::string>(), " alone, by ", result.value("metric", ""),
-      ", with the recipe ", result.value("recipe", ""), ":\n\n", ScoreTable(result),
+      ", with the recipe ", result.value("recipe", ""), ":\n\n", ScoreTable(metrics, result),
       "\n## Ingredients, in the order they were added\n\n", IngredientTable(result),
       "\n## Files\n\n", file_list,
       " hold the weights, `report.json` every score and step, `manifest.json` all that is needed "

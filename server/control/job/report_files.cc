@@ -1,5 +1,6 @@
 #include "server/control/job/report_files.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
 #include "server/base/files.h"
@@ -43,12 +44,16 @@ absl::StatusOr<Json> WriteReportFiles(const JobRecord& job, const JobRun& run, c
   return artifacts;
 }
 
+bool IsRemoteFolder(const std::string& output_folder) {
+  return absl::StrContains(output_folder, "://");
+}
+
 absl::Status OutputExists(const std::string& message) {
   return WithReason(absl::AlreadyExistsError(message), "OUTPUT_EXISTS");
 }
 
 absl::Status CheckOutputFolder(const std::string& folder, const std::string& job) {
-  if (folder.empty()) return absl::OkStatus();
+  if (folder.empty() || IsRemoteFolder(folder)) return absl::OkStatus();
   const absl::StatusOr<std::string> text =
       ReadSmallFile(absl::StrCat(folder, "/", kManifestFile), kMaxManifestBytes);
   if (absl::IsNotFound(text.status())) return absl::OkStatus();

@@ -26,8 +26,12 @@ absl::StatusOr<Json> WriteReportFiles(const JobRecord& job, const JobRun& run, c
                                       const std::string& software, const std::string& folder,
                                       const std::function<void(const char*)>& reached);
 
+// Whether a job's output_folder is a URI: such artifacts are written to the server's data folder,
+// and a worker copies them there.
+bool IsRemoteFolder(const std::string& output_folder);
+
 // ALREADY_EXISTS (OUTPUT_EXISTS) when `folder`, an output_uri, holds the artifacts of another job
-// than `job`. OK when it is empty or not there.
+// than `job`. OK when it is empty or not there, or a URI, which is a worker's to look at.
 absl::Status CheckOutputFolder(const std::string& folder, const std::string& job);
 absl::Status OutputExists(const std::string& message);
 

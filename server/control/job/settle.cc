@@ -23,15 +23,20 @@ absl::Status Bounded(const absl::Status& status) {
                     facts.reason);
 }
 
-// Says something of the moment, not of the task.
+// Memory that others take may be free again; but a batch that does not fit will not fit next time:
+// the plan asks for a smaller one.
+bool MayEndOtherwise(const Task& task, const absl::Status& status) {
+  return IsTransient(status) ||
+         (GetErrorFacts(status).reason == "OUT_OF_MEMORY" && task.kind() != "measure");
+}
+
+}  // namespace
+
 bool IsTransient(const absl::Status& status) {
-  // A batch that does not fit will not fit next time: the plan asks for a smaller one.
   if (GetErrorFacts(status).reason == "OUT_OF_MEMORY") return false;
   return absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsCancelled(status) ||
          absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status);
 }
-
-}  // namespace
 
 void EngineImpl::SettleAttempts() {
   for (auto entry = attempts_.begin(); entry != attempts_.end();) {
@@ -60,11 +65,12 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
     return true;
   }
   auto job = jobs_.find(attempt->job);
-  if (attempt->fact.has_value() && attempt->task.kind() == "write_soup" && job != jobs_.end()) {
-    const std::string trouble = ArtifactTrouble(job->second, attempt->fact->status);
-    if (!trouble.empty()) return HandBack(&job->second, *attempt, trouble);
+  const std::string trouble = DiskTrouble(*attempt);
+  if (!trouble.empty() && !attempt->cancelled && job != jobs_.end()) {
+    return SuspendFor(&job->second, *attempt, trouble);
   }
-  if (attempt->fact.has_value() && !IsTransient(attempt->fact->status)) {
+  if (!trouble.empty()) return HandBack(*attempt);
+  if (attempt->fact.has_value() && !MayEndOtherwise(attempt->task, attempt->fact->status)) {
     Fact fact = *attempt->fact;
     fact.status = Bounded(fact.status);
     return StoreFact(*attempt, fact);
@@ -72,8 +78,24 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
   if (!attempt->cancelled) {
     return CountLoss(*attempt, attempt->lost.has_value() ? *attempt->lost : attempt->fact->status);
   }
-  const absl::Status status = store_->ReleaseTask(attempt->task.key, attempt->claim.fence);
-  log_->Debug("task_cancelled", {{"assignment", assignment_id}});
+  log_->Debug("task_cancelled", {{"job", attempt->job}, {"assignment", assignment_id}});
+  return HandBack(*attempt);
+}
+
+std::string EngineImpl::DiskTrouble(const Attempt& attempt) const {
+  if (!attempt.fact.has_value()) return "";
+  const absl::Status& status = attempt.fact->status;
+  auto job = jobs_.find(attempt.job);
+  if (attempt.task.kind() == "write_soup" && job != jobs_.end()) {
+    return ArtifactTrouble(job->second, status);
+  }
+  // Other tasks write caches and read what is the client's, whose errors have no such reason.
+  const std::string reason = GetErrorFacts(status).reason;
+  return reason == "DISK_FULL" || reason == "STORAGE_READ_ONLY" ? reason : "";
+}
+
+bool EngineImpl::HandBack(const Attempt& attempt) {
+  const absl::Status status = store_->HandBackTask(attempt.task.key, attempt.claim.fence);
   return absl::IsAborted(status) || StoreWorks(status, nullptr);
 }
 
@@ -86,10 +108,16 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
       store_->FinishTask(attempt.task.key, attempt.claim.fence, fact, clock_->Now());
   auto job = jobs_.find(attempt.job);
   if (absl::IsAborted(status)) {  // the claim was taken over, or its job deleted
-    log_->Warning("late_result_dropped", {{"task", attempt.task.description}});
+    log_->Warning("late_result_dropped",
+                  {{"job", attempt.job}, {"task", attempt.task.description}});
     return true;
   }
   if (!StoreWorks(status, job == jobs_.end() ? nullptr : &job->second)) return false;
+  log_->Debug("task_stored",
+              {{"job", attempt.job},
+               {"task", attempt.task.description},
+               {"assignment", absl::StrCat(attempt.task.key, "/", attempt.claim.fence)},
+               {"outcome", absl::StatusCodeToString(fact.status.code())}});
   Reach("fact_stored");
   if (job != jobs_.end()) job->second.resume_delay = absl::ZeroDuration();
   fact.examples.clear();
@@ -100,9 +128,8 @@ bool EngineImpl::StoreFact(const Attempt& attempt, const Fact& arrived) {
   return true;
 }
 
-bool EngineImpl::HandBack(Job* job, const Attempt& attempt, const std::string& reason) {
-  const absl::Status status = store_->ReleaseTask(attempt.task.key, attempt.claim.fence);
-  if (!absl::IsAborted(status) && !StoreWorks(status, nullptr)) return false;
+bool EngineImpl::SuspendFor(Job* job, const Attempt& attempt, const std::string& reason) {
+  if (!HandBack(attempt)) return false;
   log_->Warning("job_suspended", {{"job", attempt.job},
                                   {"reason", reason},
                                   {"error", std::string(attempt.fact->status.message())}});
@@ -150,9 +177,9 @@ void EngineImpl::RecordEnd(const Attempt& attempt) {
   }
   observer_->TaskEnded(attempt.task.kind(), outcome,
                        absl::ToDoubleSeconds(clock_->Now() - attempt.started));
-  if (outcome != "ok" || attempt.task.example_count == 0) return;
+  if (outcome != "ok") return;
   const absl::StatusOr<MeasureCost> cost = ReadMeasureCost(*attempt.fact);
-  observer_->ExamplesEvaluated(cost.ok() ? cost->examples_evaluated : attempt.task.example_count);
+  if (cost.ok()) observer_->EvaluationEnded(cost->examples_spared);
 }
 
 }  // namespace stockpot

@@ -49,8 +49,10 @@ struct JobRecord {
   std::string client;          // who made it, by its own word; "" is a client too
   std::string request_id;      // "" or unique per client
   std::string request_digest;  // of all that the client said, to tell a repeat from a conflict
-  std::string recipe_version;  // "greedy/1"
-  std::string output_folder;   // where artifacts go; "": the server's data folder
+  std::string recipe_version;  // Plan::recipe_version() when it was made
+  // Where artifacts go: a path; or a URI, where they are copied to from the server's data folder;
+  // "": to that alone.
+  std::string output_folder;
 
   // Everything below changes while the job lives.
   JobState state = JobState::kQueued;
@@ -84,6 +86,7 @@ enum class JobOrder { kNewestFirst, kOldestFirst, kHighestPriorityFirst, kLowest
 struct JobQuery {
   std::optional<JobState> state;
   std::map<std::string, std::string> labels;  // all must be equal
+  std::optional<std::string> client;          // whose jobs; absent: everybody's
   // Equal priorities newest first; equal times by name.
   JobOrder order = JobOrder::kNewestFirst;
   // Jobs that come after this one in the listing: for paging.
@@ -135,7 +138,8 @@ class Store {
                                             const std::vector<NewEvent>& events) = 0;
 
   // Removes the job, its events, its task rows, its failures, and the facts that are of use to it
-  // alone (all but measures); measures stay.
+  // alone. Measures stay: what a model, an ensemble, a gap, learning or a comparison of weights
+  // gave, which other jobs that run may have told of.
   virtual absl::Status DeleteJob(const std::string& name) = 0;
 
   // Events with sequence > `after`, in order, at most `limit`.
@@ -155,6 +159,9 @@ class Store {
                                   absl::Time now) = 0;
   // Ends the claim without a result; the attempt stays counted.
   virtual absl::Status ReleaseTask(const std::string& key, int64_t fence) = 0;
+  // Ends the claim as if it had not been made: the attempt does not count, for its end says nothing
+  // of the task (a full disk, a server that stops). The fence is not given again.
+  virtual absl::Status HandBackTask(const std::string& key, int64_t fence) = 0;
 
   // Facts found among `keys` as `job` may see them (its own failures first), without `examples`.
   virtual absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,

@@ -105,7 +105,7 @@ std::unique_ptr<Engine::Subscription> EngineImpl::Subscribe(const std::string& n
 }
 
 std::string EngineImpl::ArtifactFolder(const JobRecord& job) const {
-  if (!job.output_folder.empty()) return job.output_folder;
+  if (IsClients(job)) return job.output_folder;
   return absl::StrCat(options_.artifact_folder, "/", absl::StripPrefix(job.name, kNamePrefix));
 }
 

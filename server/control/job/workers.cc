@@ -1,4 +1,5 @@
 // Workers: connecting, hearing from them, losing them.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,16 +11,13 @@ namespace {
 
 // Watchers hear of progress about four times a second.
 constexpr absl::Duration kProgressInterval = absl::Milliseconds(250);
-constexpr size_t kMostLooseTasks = 100;
 
 absl::Status Crashed(const std::string& message) {
   return WithReason(absl::InternalError(message), "WORKER_CRASHED");
 }
 
-absl::Status Stuck(absl::Duration timeout) {
-  return WithReason(absl::DeadlineExceededError(absl::StrCat(
-                        "no progress for ", absl::FormatDuration(timeout), " (task_timeout)")),
-                    "TASK_TIMEOUT");
+absl::Status TaskTimeout(const std::string& message) {
+  return WithReason(absl::DeadlineExceededError(message), "TASK_TIMEOUT");
 }
 
 }  // namespace
@@ -109,21 +107,45 @@ std::vector<Engine::WorkerView> EngineImpl::Workers() {
   return views;
 }
 
-void EngineImpl::RunTask(const Task& task, std::function<void(const Fact&)> done) {
+absl::Status EngineImpl::CheckInspections(const std::string& client) {
+  if (draining_) return ServerStopping();
+  int64_t all = 1, of_client = 1;  // with the new one
+  for (const LooseTask& waiting : loose_tasks_) {
+    if (!waiting.job.empty()) continue;
+    ++all;
+    of_client += waiting.client == client ? 1 : 0;
+  }
+  const EngineLimits& limits = options_.limits;
+  RETURN_IF_ERROR(CheckRoom("TOO_MANY_INSPECTIONS", all, limits.max_waiting_inspections,
+                            "inspections that wait for a worker of this server"));
+  return CheckRoom("TOO_MANY_INSPECTIONS", of_client, limits.max_waiting_inspections_of_client,
+                   "inspections of one client that wait for a worker");
+}
+
+void EngineImpl::RunTask(const Task& task, const std::string& client,
+                         std::function<void(const Fact&)> done) {
   Fact refusal;
   refusal.key = task.key;
   {
     absl::MutexLock hold(&mutex_);
-    if (!draining_ && loose_tasks_.size() < kMostLooseTasks) {
-      loose_tasks_.push_back({task, std::move(done)});
+    refusal.status = CheckInspections(client);
+    if (refusal.status.ok()) {
+      loose_tasks_.push_back({task, std::move(done), client});
       Wake();
       return;
     }
-    refusal.status =
-        draining_ ? ServerStopping()
-                  : absl::ResourceExhaustedError("too many inspections wait already: try later");
   }
   done(refusal);
+}
+
+absl::Status EngineImpl::Lateness(const Attempt& attempt, absl::Time now) {
+  if (now - attempt.last_progress > attempt.timeout) {
+    return TaskTimeout(
+        absl::StrCat("no progress for ", absl::FormatDuration(attempt.timeout), " (task_timeout)"));
+  }
+  if (now - attempt.started <= attempt.max_time) return absl::OkStatus();
+  return TaskTimeout(
+      absl::StrCat("not done after ", absl::FormatDuration(attempt.max_time), " (max_task_time)"));
 }
 
 void EngineImpl::CheckLeases() {
@@ -142,8 +164,9 @@ void EngineImpl::CheckLeases() {
     }
     auto attempt = attempts_.find(worker.assignment);
     if (attempt == attempts_.end()) continue;
-    if (now - attempt->second.last_progress > attempt->second.timeout) {
-      GiveUp(&worker, Stuck(attempt->second.timeout));
+    const absl::Status late = Lateness(attempt->second, now);
+    if (!late.ok()) {
+      GiveUp(&worker, late);
       continue;
     }
     if (attempt->second.done != nullptr) continue;
@@ -177,12 +200,19 @@ void EngineImpl::TellProgress() {
 }
 
 void EngineImpl::ReportCounts() {
-  int queued = 0, running = 0, busy = 0;
+  int busy = 0;
+  EngineObserver::UnfinishedJobs jobs;
+  const absl::Time now = clock_->Now();
   for (const auto& [name, job] : jobs_) {
-    ++(job.record.state == JobState::kQueued ? queued : running);
+    const JobState state = job.record.state;
+    ++(state == JobState::kQueued      ? jobs.queued
+       : state == JobState::kSuspended ? jobs.suspended
+                                       : jobs.running);
+    if (state != JobState::kQueued) continue;
+    jobs.oldest_queued = std::max(jobs.oldest_queued, now - job.record.create_time);
   }
   for (const auto& [id, worker] : workers_) busy += worker.assignment.empty() ? 0 : 1;
-  observer_->JobCounts(queued, running);
+  observer_->JobCounts(jobs);
   observer_->WorkerCount(static_cast<int>(workers_.size()), busy);
 }
 

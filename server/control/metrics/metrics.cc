@@ -7,8 +7,13 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
+#include "server/control/metrics/folder_metrics.h"
+#include "server/control/metrics/process_metrics.h"
 
 namespace stockpot {
 namespace {
@@ -31,6 +36,30 @@ const Histogram::BucketBoundaries& TaskBuckets() {
   return *buckets;
 }
 
+constexpr char kFull[] = "full";
+constexpr char kStoppedEarly[] = "stopped_early";
+
+// What is counted, and what is looked up when somebody asks.
+class AllMetrics final : public prometheus::Collectable {
+ public:
+  AllMetrics(std::shared_ptr<prometheus::Registry> registry, absl::Time process_start,
+             MeasuredFolders folders)
+      : registry_(std::move(registry)), process_(process_start), folders_(std::move(folders)) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    std::vector<prometheus::MetricFamily> all = registry_->Collect();
+    for (std::vector<prometheus::MetricFamily> more : {process_.Collect(), folders_.Collect()}) {
+      std::move(more.begin(), more.end(), std::back_inserter(all));
+    }
+    return all;
+  }
+
+ private:
+  const std::shared_ptr<prometheus::Registry> registry_;
+  const ProcessMetrics process_;
+  const FolderMetrics folders_;
+};
+
 prometheus::Labels CallLabels(const ServerMetrics::Call& call) {
   return {{"grpc_type", call.type}, {"grpc_service", call.service}, {"grpc_method", call.method}};
 }
@@ -43,6 +72,11 @@ struct ServerMetrics::Families {
                  .Name("stockpot_jobs")
                  .Help("Unfinished jobs by state.")
                  .Register(registry)),
+        oldest_queued(prometheus::BuildGauge()
+                          .Name("stockpot_oldest_queued_job_age_seconds")
+                          .Help("How long the job that waits longest has waited.")
+                          .Register(registry)
+                          .Add({})),
         jobs_ended(prometheus::BuildCounter()
                        .Name("stockpot_jobs_ended_total")
                        .Help("Jobs that ended, by how.")
@@ -55,11 +89,19 @@ struct ServerMetrics::Families {
                          .Name("stockpot_task_duration_seconds")
                          .Help("Time a worker took for a task.")
                          .Register(registry)),
-        examples(prometheus::BuildCounter()
-                     .Name("stockpot_examples_evaluated_total")
-                     .Help("Examples run through models.")
-                     .Register(registry)
-                     .Add({})),
+        evaluations(prometheus::BuildCounter()
+                        .Name("stockpot_evaluations_total")
+                        .Help("Passes over data sets that gave their scores, by how far they went.")
+                        .Register(registry)),
+        examples_spared(prometheus::BuildCounter()
+                            .Name("stockpot_examples_spared_total")
+                            .Help("Examples that early stopping made needless.")
+                            .Register(registry)
+                            .Add({})),
+        candidates(prometheus::BuildCounter()
+                       .Name("stockpot_candidates_decided_total")
+                       .Help("Candidates of greedy soups, by what was decided.")
+                       .Register(registry)),
         workers(prometheus::BuildGauge()
                     .Name("stockpot_workers")
                     .Help("Connected workers by state.")
@@ -68,11 +110,6 @@ struct ServerMetrics::Families {
                        .Name("stockpot_build_info")
                        .Help("Always 1; its labels say what runs.")
                        .Register(registry)),
-        start_time(prometheus::BuildGauge()
-                       .Name("process_start_time_seconds")
-                       .Help("Start of the process, in seconds since the Unix epoch.")
-                       .Register(registry)
-                       .Add({})),
         calls_started(prometheus::BuildCounter()
                           .Name("grpc_server_started_total")
                           .Help("Calls that began.")
@@ -87,36 +124,48 @@ struct ServerMetrics::Families {
                          .Register(registry)) {}
 
   Family<Gauge>& jobs;
+  Gauge& oldest_queued;
   Family<Counter>& jobs_ended;
   Family<Counter>& tasks_ended;
   Family<Histogram>& task_seconds;
-  Counter& examples;
+  Family<Counter>& evaluations;
+  Counter& examples_spared;
+  Family<Counter>& candidates;
   Family<Gauge>& workers;
   Family<Gauge>& build_info;
-  Gauge& start_time;
   Family<Counter>& calls_started;
   Family<Counter>& calls_handled;
   Family<Histogram>& call_seconds;
 };
 
-ServerMetrics::ServerMetrics(const std::string& version, absl::Time process_start)
+ServerMetrics::ServerMetrics(const std::string& version, absl::Time process_start,
+                             MeasuredFolders folders)
     : registry_(std::make_shared<prometheus::Registry>()),
-      families_(std::make_unique<Families>(*registry_)) {
+      families_(std::make_unique<Families>(*registry_)),
+      work_(registry_.get()),
+      all_(std::make_shared<AllMetrics>(registry_, process_start, std::move(folders))) {
   families_->build_info.Add({{"version", version}}).Set(1);
-  families_->start_time.Set(static_cast<double>(absl::ToUnixMillis(process_start)) / 1000.0);
   // A rate needs the zero before the first one.
   for (const char* state : {"succeeded", "failed", "cancelled"}) {
     families_->jobs_ended.Add({{"state", state}});
   }
-  SetJobs(0, 0);
+  for (const char* decision : {"accepted", "rejected", "dropped", "passed_over"}) {
+    families_->candidates.Add({{"decision", decision}});
+  }
+  for (const char* extent : {kFull, kStoppedEarly}) {
+    families_->evaluations.Add({{"extent", extent}});
+  }
+  SetJobs(0, 0, 0, absl::ZeroDuration());
   SetWorkers(0, 0);
 }
 
 ServerMetrics::~ServerMetrics() = default;
 
-void ServerMetrics::SetJobs(int queued, int running) {
+void ServerMetrics::SetJobs(int queued, int running, int suspended, absl::Duration oldest_queued) {
+  families_->oldest_queued.Set(absl::ToDoubleSeconds(oldest_queued));
   families_->jobs.Add({{"state", "queued"}}).Set(queued);
   families_->jobs.Add({{"state", "running"}}).Set(running);
+  families_->jobs.Add({{"state", "suspended"}}).Set(suspended);
 }
 
 void ServerMetrics::CountJobEnded(const std::string& state) {
@@ -129,8 +178,14 @@ void ServerMetrics::CountTaskEnded(const std::string& kind, const std::string& o
   families_->task_seconds.Add({{"kind", kind}}, TaskBuckets()).Observe(seconds);
 }
 
-void ServerMetrics::CountExamples(int64_t count) {
-  families_->examples.Increment(static_cast<double>(std::max<int64_t>(count, 0)));
+void ServerMetrics::CountEvaluation(int64_t examples_spared) {
+  const char* const extent = examples_spared > 0 ? kStoppedEarly : kFull;
+  families_->evaluations.Add({{"extent", extent}}).Increment();
+  families_->examples_spared.Increment(static_cast<double>(std::max<int64_t>(examples_spared, 0)));
+}
+
+void ServerMetrics::CountCandidate(const std::string& decision) {
+  families_->candidates.Add({{"decision", decision}}).Increment();
 }
 
 void ServerMetrics::SetWorkers(int connected, int busy) {
@@ -150,7 +205,7 @@ void ServerMetrics::CountCallEnded(const Call& call, const std::string& code, do
 }
 
 std::string ServerMetrics::Text() const {
-  return prometheus::TextSerializer().Serialize(registry_->Collect());
+  return prometheus::TextSerializer().Serialize(all_->Collect());
 }
 
 }  // namespace stockpot

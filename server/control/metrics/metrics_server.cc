@@ -2,7 +2,6 @@
 
 #include <netdb.h>
 #include <prometheus/exposer.h>
-#include <prometheus/registry.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,7 +57,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
   std::unique_ptr<MetricsServer> server;
   const absl::Status status = Guard([&] {
     auto exposer = std::make_unique<prometheus::Exposer>(listen);
-    exposer->RegisterCollectable(metrics.registry());
+    exposer->RegisterCollectable(metrics.all());
     server.reset(new MetricsServer(std::move(exposer), HostOf(listen)));
   });
   if (!status.ok()) {

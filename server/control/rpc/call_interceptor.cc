@@ -2,12 +2,15 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/base/random_id.h"
@@ -44,12 +47,23 @@ std::string TypeName(ServerRpcInfo::Type type) {
   return "unary";
 }
 
+// What clients make up, maybe "", is one name: it must not become labels of metrics without end.
+// gRPC takes calls of methods that it does not have for streams in both directions, of which it has
+// one.
+absl::string_view KnownPath(ServerRpcInfo* info) {
+  constexpr absl::string_view kBothWays =
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  const absl::string_view path = info->method();
+  const bool is_known = info->type() != ServerRpcInfo::Type::BIDI_STREAMING || path == kBothWays;
+  return is_known ? path : "/unknown/unknown";
+}
+
 CallName NameOf(ServerRpcInfo* info) {
   CallName name;
   name.type = TypeName(info->type());
   // "/stockpot.v1.SoupService/GetJob"
   const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(absl::string_view(info->method()).substr(1), absl::MaxSplits('/', 1));
+      absl::StrSplit(absl::StripPrefix(KnownPath(info), "/"), absl::MaxSplits('/', 1));
   name.service = std::string(parts.first);
   name.method = std::string(parts.second);
   return name;
@@ -76,11 +90,14 @@ std::string JobOfRequest(const std::string& method, const void* request) {
 // One per call. gRPC destroys it when the call is over, and calls it for one batch at a time.
 class CallInterceptor final : public grpc::experimental::Interceptor {
  public:
-  CallInterceptor(CallName name, grpc::ServerContextBase* context, CallObserver* observer)
+  CallInterceptor(CallName name, grpc::ServerContextBase* context, CallObserver* observer,
+                  const Authorization* authorization)
       : name_(std::move(name)),
         is_soup_service_(name_.service == v1::SoupService::service_full_name()),
+        is_reflection_(absl::StartsWith(name_.service, "grpc.reflection.")),
         context_(context),
         observer_(observer),
+        authorization_(authorization),
         start_(absl::Now()) {
     if (observer_ != nullptr) observer_->CallStarted(name_);
   }
@@ -96,9 +113,16 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     };
     if (has(InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
       const CallMetadata& metadata = *methods->GetRecvInitialMetadata();
+      const absl::StatusOr<Identity> caller =
+          authorization_->Authenticate(metadata, context_->auth_context().get());
+      if (!caller.ok() && is_reflection_) context_->TryCancel();
       absl::MutexLock lock(&mutex_);
       end_.request_id = RequestIdOf(metadata);
-      end_.client = ClientOf(metadata).substr(0, kMaxLogged);
+      end_.trace = TraceOf(metadata);
+      if (!caller.ok() && is_reflection_) {
+        refused_ = static_cast<grpc::StatusCode>(caller.status().code());
+      }
+      if (caller.ok()) end_.client = caller->client.substr(0, kMaxLogged);
       end_.peer = context_->peer();  // the context may be gone when the call has ended
     }
     if (is_soup_service_ && has(InterceptionHookPoints::POST_RECV_MESSAGE) &&
@@ -129,7 +153,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
   void End(const grpc::Status& status) {
     if (ended_.exchange(true) || observer_ == nullptr) return;
     absl::MutexLock lock(&mutex_);
-    end_.code = CodeName(status.error_code());
+    end_.code = CodeName(refused_.value_or(status.error_code()));
     end_.seconds = absl::ToDoubleSeconds(absl::Now() - start_);
     if (status.error_code() == grpc::StatusCode::INTERNAL ||
         status.error_code() == grpc::StatusCode::UNKNOWN) {
@@ -140,19 +164,23 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
 
   const CallName name_;
   const bool is_soup_service_;
+  const bool is_reflection_;
   grpc::ServerContextBase* const context_;
   CallObserver* const observer_;
+  const Authorization* const authorization_;
   const absl::Time start_;
   std::atomic<bool> ended_ = false;
   absl::Mutex mutex_;
   CallEnd end_ ABSL_GUARDED_BY(mutex_);
+  // Why reflection was cancelled, which then ends its stream as if nothing had been.
+  std::optional<grpc::StatusCode> refused_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace
 
 grpc::experimental::Interceptor* CallInterceptorFactory::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* info) {
-  return new CallInterceptor(NameOf(info), info->server_context(), observer_);
+  return new CallInterceptor(NameOf(info), info->server_context(), observer_, authorization_);
 }
 
 }  // namespace stockpot

@@ -1,25 +1,29 @@
 // A gRPC server interceptor that gives every call its request id, which goes back in the initial
-// metadata, and tells a CallObserver of the call.
-// Thread safety: thread-safe.
+// metadata, and tells a CallObserver of the call. Reflection is cancelled for who may not call: it
+// is gRPC's own service and asks nobody. Methods of SoupService ask by themselves; health answers
+// all. Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_CALL_INTERCEPTOR_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_CALL_INTERCEPTOR_H_
 
 #include <grpcpp/support/server_interceptor.h>
 
+#include "server/control/rpc/authorization.h"
 #include "server/control/rpc/call_observer.h"
 
 namespace stockpot {
 
 class CallInterceptorFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
-  // `observer` (may be null) must outlive the server.
-  explicit CallInterceptorFactory(CallObserver* observer) : observer_(observer) {}
+  // `observer` (may be null) and `authorization` must outlive the server.
+  CallInterceptorFactory(CallObserver* observer, const Authorization* authorization)
+      : observer_(observer), authorization_(authorization) {}
 
   grpc::experimental::Interceptor* CreateServerInterceptor(
       grpc::experimental::ServerRpcInfo* info) override;
 
  private:
   CallObserver* const observer_;
+  const Authorization* const authorization_;
 };
 
 }  // namespace stockpot

@@ -36,13 +36,20 @@ void LoggedCalls::CallEnded(const CallName& call, const CallEnd& end) {
                          {"job", end.job},
                          {"client", end.client},
                          {"peer", end.peer},
+                         {"trace_id", end.trace.trace_id},
+                         {"parent_id", end.trace.parent_id},
                          {"error", WithoutQueries(end.error)}});
     return;
   }
-  const Log::Fields fields = {{"method", call.method}, {"code", end.code},
-                              {"ms", milliseconds},    {"request_id", end.request_id},
-                              {"job", end.job},        {"client", end.client},
-                              {"peer", end.peer}};
+  const Log::Fields fields = {{"method", call.method},
+                              {"code", end.code},
+                              {"ms", milliseconds},
+                              {"request_id", end.request_id},
+                              {"job", end.job},
+                              {"client", end.client},
+                              {"peer", end.peer},
+                              {"trace_id", end.trace.trace_id},
+                              {"parent_id", end.trace.parent_id}};
   if (absl::StartsWith(call.service, "grpc.health.")) {
     log_->Debug("call", fields);
   } else {

@@ -1,7 +1,9 @@
 // The access log: one line for every call, when it has ended.
 //
 //   call method=CreateJob code=OK ms=12 request_id=… job=jobs/a client=ci peer=ipv4:127.0.0.1:51234
+//   trace_id=0af7651916cd43dd8448eb211c80319c parent_id=b7ad6b7169203331
 //
+// The last two are those of the call's traceparent, and empty without one.
 // Calls that failed by the server's own fault are errors, with the message; health checks, which
 // come every few seconds, are for --verbose. A line never holds a URI or a request's content.
 // Thread safety: thread-safe.

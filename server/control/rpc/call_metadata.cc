@@ -9,8 +9,6 @@
 namespace stockpot {
 namespace {
 
-constexpr size_t kMaxClient = 63;
-
 std::string Joined(const CallMetadata& metadata, const char* key) {
   std::string text;
   const auto [begin, end] = metadata.equal_range(key);
@@ -25,13 +23,6 @@ std::string Joined(const CallMetadata& metadata, const char* key) {
 
 std::string ClientOf(const CallMetadata& metadata) { return Joined(metadata, kClientMetadata); }
 
-bool IsClient(absl::string_view client) {
-  return client.size() <= kMaxClient &&
-         std::all_of(client.begin(), client.end(), [](unsigned char c) {
-           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '@' || c == '-';
-         });
-}
-
 bool IsRequestId(absl::string_view request_id) {
   return request_id.size() <= kMaxRequestId &&
          std::all_of(request_id.begin(), request_id.end(),
@@ -41,6 +32,10 @@ bool IsRequestId(absl::string_view request_id) {
 std::string RequestIdOf(const CallMetadata& metadata) {
   const std::string given = Joined(metadata, kRequestIdMetadata);
   return !given.empty() && IsRequestId(given) ? given : RandomId();
+}
+
+TraceContext TraceOf(const CallMetadata& metadata) {
+  return ParseTraceparent(Joined(metadata, kTraceparentMetadata)).value_or(TraceContext());
 }
 
 }  // namespace stockpot

@@ -5,12 +5,14 @@
 
 #include <string>
 
+#include "server/control/rpc/trace_context.h"
+
 namespace stockpot {
 
 struct CallName {
   std::string type;     // "unary", "client_stream", "server_stream", "bidi_stream"
   std::string service;  // "stockpot.v1.SoupService"
-  std::string method;   // "GetJob"; only methods that the server has
+  std::string method;   // "GetJob"; both are "unknown" where the server has no such method
 };
 
 // How a call went. Texts are the client's own where it gave them: bounded, not checked.
@@ -18,9 +20,10 @@ struct CallEnd {
   std::string code;  // "OK", "NotFound", … as grpc-prometheus spells them
   double seconds = 0;
   std::string request_id;  // printable
-  std::string client;      // the stockpot-client metadata
+  std::string client;      // as Authorization knows it; "" of who is not known
   std::string peer;        // "ipv4:127.0.0.1:51234"
   std::string job;         // "jobs/…": the one asked for, or the one that was made; else ""
+  TraceContext trace;      // empty: the caller says of none
   std::string error;       // the message of one that is the server's own fault; else ""
 };
 

@@ -20,7 +20,10 @@ v1::Capabilities MakeCapabilities(const std::string& version,
   for (const char* format : {"safetensors", "torch.save"}) {
     capabilities.add_checkpoint_formats(format);
   }
-  for (const char* format : {"IMAGE_FOLDER", "TENSORS"}) capabilities.add_data_set_formats(format);
+  for (const char* format :
+       {"IMAGE_FOLDER", "TENSORS", "PARQUET", "WEBDATASET", "NUMPY", "CSV", "JSONL"}) {
+    capabilities.add_data_set_formats(format);
+  }
   for (const Metric metric : AllMetrics()) {
     capabilities.add_metrics(std::string(MetricName(metric)));
   }

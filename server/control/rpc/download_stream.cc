@@ -33,9 +33,13 @@ absl::Status Changed(absl::string_view message) {
 
 }  // namespace
 
-DownloadStream::DownloadStream(v1::DownloadArtifactRequest request, Engine* engine,
+DownloadStream::DownloadStream(v1::DownloadArtifactRequest request,
+                               std::function<absl::Status()> permitted, Engine* engine,
                                Executor* executor, StreamRegistry* registry)
-    : SteppedStream(executor, registry), engine_(engine), request_(std::move(request)) {}
+    : SteppedStream(executor, registry),
+      permitted_(std::move(permitted)),
+      engine_(engine),
+      request_(std::move(request)) {}
 
 DownloadStream::~DownloadStream() {
   if (file_ >= 0) close(file_);
@@ -67,6 +71,7 @@ absl::StatusOr<StreamStep> DownloadStream::Next(v1::ArtifactChunk* chunk) {
 }
 
 absl::Status DownloadStream::Open() {
+  RETURN_IF_ERROR(permitted_());
   RETURN_IF_ERROR(CheckJobName(request_.name()));
   if (request_.offset() < 0) return InvalidField("offset", "must not be negative");
   if (request_.limit() < 0) return InvalidField("limit", "must not be negative");
@@ -105,10 +110,13 @@ absl::StatusOr<v1::ArtifactFile> DownloadStream::FindArtifact() {
 absl::Status DownloadStream::OpenFile(const std::string& path, int64_t expected_size) {
   file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   struct stat status = {};
-  if (file_ < 0 || fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {
+  const bool is_open = file_ >= 0 && fstat(file_, &status) == 0;
+  const bool is_gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+  if (is_open ? !S_ISREG(status.st_mode) : is_gone) {
     return WithReason(absl::NotFoundError("the artifact's file is no longer there"),
                       "ARTIFACT_NOT_FOUND");
   }
+  if (!is_open) return ErrnoStatus(errno, absl::StrCat("opening ", request_.file()));
   if (status.st_size != expected_size) return Changed("the artifact's file has another size");
   return absl::OkStatus();
 }

@@ -17,8 +17,8 @@ class DownloadStream final : public SteppedStream<v1::ArtifactChunk> {
   static constexpr int64_t kChunkBytes = 1 << 20;
 
   // `engine`, `executor` and `registry` must outlive the stream.
-  DownloadStream(v1::DownloadArtifactRequest request, Engine* engine, Executor* executor,
-                 StreamRegistry* registry);
+  DownloadStream(v1::DownloadArtifactRequest request, std::function<absl::Status()> permitted,
+                 Engine* engine, Executor* executor, StreamRegistry* registry);
   ~DownloadStream() override;
 
  private:
@@ -27,6 +27,7 @@ class DownloadStream final : public SteppedStream<v1::ArtifactChunk> {
   absl::StatusOr<v1::ArtifactFile> FindArtifact();
   absl::Status OpenFile(const std::string& path, int64_t expected_size);
 
+  const std::function<absl::Status()> permitted_;
   Engine* const engine_;
   const v1::DownloadArtifactRequest request_;
 

@@ -7,15 +7,30 @@
 #include "server/base/status.h"
 #include "server/control/rpc/error_translation.h"
 #include "server/control/rpc/json_mapping.h"
+#include "server/control/rpc/new_job_checks.h"
 
 namespace stockpot {
 namespace {
+
+constexpr int kMostPictures = 64;
 
 absl::Status AtField(const absl::Status& status, const std::string& field) {
   if (status.ok()) return status;
   ErrorFacts facts;
   facts.violations.push_back({field, std::string(status.message())});
   return WithFacts(Annotate(status, field), facts);
+}
+
+absl::StatusOr<Task> InspectCheckpoint(const std::string& scope,
+                                       const v1::InspectSourceRequest& request) {
+  ASSIGN_OR_RETURN(const std::string text, MessageToJson(request));
+  ASSIGN_OR_RETURN(const Json json, ParseJson(text));
+  JsonReader reader(json, "");
+  CheckpointReadingSpec reading;
+  ReadNaming(reader, "state_dict_key", "tensor_renames", &reading.state_dict_key, &reading.renames);
+  RETURN_IF_ERROR(reader.status());
+  reading.adapter_base.uri = request.base_uri();
+  return InspectCheckpointTask(scope, request.checkpoint_uri(), reading);
 }
 
 }  // namespace
@@ -28,7 +43,10 @@ absl::StatusOr<Task> InspectTask(const v1::InspectSourceRequest& request,
     case v1::InspectSourceRequest::kCheckpointUri:
       RETURN_IF_ERROR(
           AtField(allowed.CheckData(request.checkpoint_uri()).status(), "checkpoint_uri"));
-      return InspectCheckpointTask(scope, request.checkpoint_uri());
+      if (!request.base_uri().empty()) {
+        RETURN_IF_ERROR(AtField(allowed.CheckData(request.base_uri()).status(), "base_uri"));
+      }
+      return InspectCheckpoint(scope, request);
     case v1::InspectSourceRequest::kArchitectureUri:
       RETURN_IF_ERROR(AtField(allowed.CheckArchitecture(request.architecture_uri()).status(),
                               "architecture_uri"));
@@ -37,8 +55,11 @@ absl::StatusOr<Task> InspectTask(const v1::InspectSourceRequest& request,
       ASSIGN_OR_RETURN(const std::string text, MessageToJson(request.data_set()));
       ASSIGN_OR_RETURN(const Json json, ParseJson(text));
       ASSIGN_OR_RETURN(const DataSetSpec data_set, ParseDataSetSpec(json, "data_set"));
-      RETURN_IF_ERROR(AtField(allowed.CheckData(data_set.uri).status(), "data_set.uri"));
-      return InspectDataSetTask(scope, data_set);
+      RETURN_IF_ERROR(AtField(CheckDataSetUris(request.data_set(), allowed), "data_set.uri"));
+      if (request.picture_count() < 0 || request.picture_count() > kMostPictures) {
+        return InvalidField("picture_count", absl::StrCat("must be from 0 to ", kMostPictures));
+      }
+      return InspectDataSetTask(scope, data_set, request.picture_count());
     }
     case v1::InspectSourceRequest::SOURCE_NOT_SET:
       break;

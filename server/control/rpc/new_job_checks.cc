@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/control/access/access_list.h"
 #include "server/control/job/engine.h"
 #include "server/control/rpc/call_metadata.h"
 
@@ -37,7 +38,7 @@ bool IsLabelKey(const std::string& key) {
 std::vector<FieldViolation> CheckRequestFields(const v1::CreateJobRequest& request,
                                                const std::string& client) {
   std::vector<FieldViolation> violations;
-  if (!IsClient(client)) {
+  if (!client.empty() && !IsClientName(client)) {
     violations.push_back({absl::StrCat("metadata.", kClientMetadata),
                           "must be up to 63 of A-Z, a-z, 0-9 and . _ @ -, given once"});
   }

@@ -27,6 +27,10 @@ absl::Status WithSpecViolations(std::vector<FieldViolation> violations, const ab
 // is malformed, else UNIMPLEMENTED for a scheme of a later release, else PERMISSION_DENIED.
 absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed);
 
+// By text whether every file of a data set may be read, and of its image transform. Errors: of
+// AllowList and ExpandShards; UNIMPLEMENTED a folder or manifest on another machine.
+absl::Status CheckDataSetUris(const v1::DataSet& data_set, const AllowList& allowed);
+
 // Whether checkpoints, architecture and data sets are there and are files or folders as they should
 // be; with on_bad_ingredient: SKIP one usable checkpoint is enough. Every one that is not is a
 // violation of one status, which is PERMISSION_DENIED when a link leads out of what is allowed,

@@ -3,7 +3,11 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -31,6 +35,23 @@ void EnablePlugins() {
   });
 }
 
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const CertificateFiles& files,
+                                                       absl::Duration look_again) {
+  if (files.empty()) return grpc::InsecureServerCredentials();
+  namespace tls = grpc::experimental;
+  tls::TlsServerCredentialsOptions options(std::make_shared<tls::FileWatcherCertificateProvider>(
+      files.key, files.certificate, files.client_ca,
+      static_cast<unsigned>(absl::ToInt64Seconds(look_again))));
+  options.watch_identity_key_cert_pairs();
+  if (!files.client_ca.empty()) {
+    options.watch_root_certs();
+    options.set_cert_request_type(files.client_certificate_optional
+                                      ? GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY
+                                      : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return tls::TlsServerCredentials(options);
+}
+
 std::string HostOf(absl::string_view address) {
   const size_t colon = address.rfind(':');
   return std::string(address.substr(0, colon));
@@ -40,6 +61,11 @@ void StopServer(std::unique_ptr<grpc::Server>* server, absl::Duration grace) {
   if (*server == nullptr) return;
   (*server)->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server->reset();
+}
+
+void SetHealth(grpc::Server* server, bool serving) {
+  grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
+  if (health != nullptr) health->SetServingStatus(serving);
 }
 
 }  // namespace
@@ -61,9 +87,12 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
   EnablePlugins();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.listen, CredentialsOf(options.tls, options.look_at_certificates),
+                           &port);
   builder.RegisterService(service);
-  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  // What is a little too large is refused by the service, with details.
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(std::min<int64_t>(int64_t{2} * options.max_message_bytes, INT32_MAX)));
   // Otherwise a second server would share the port in silence.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
@@ -71,7 +100,8 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
-  factories.push_back(std::make_unique<CallInterceptorFactory>(observer));
+  factories.push_back(
+      std::make_unique<CallInterceptorFactory>(observer, &service->authorization()));
   builder.experimental().SetInterceptorCreators(std::move(factories));
   std::unique_ptr<PublicServer> server(new PublicServer(service, options.tick));
   server->server_ = builder.BuildAndStart();
@@ -91,10 +121,7 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
 
 PublicServer::~PublicServer() { Stop(absl::ZeroDuration()); }
 
-void PublicServer::SetServing(bool serving) {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  if (health != nullptr) health->SetServingStatus(serving);
-}
+void PublicServer::SetServing(bool serving) { SetHealth(server_.get(), serving); }
 
 void PublicServer::TickUntilStopped() {
   absl::MutexLock lock(&mutex_);
@@ -112,6 +139,26 @@ void PublicServer::Stop(absl::Duration grace) {
   }
   if (ticker_.joinable()) ticker_.join();
 }
+
+absl::StatusOr<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& listen) {
+  EnablePlugins();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  std::unique_ptr<HealthServer> server(new HealthServer);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on --health_listen=", listen));
+  }
+  server->address_ = absl::StrCat(HostOf(listen), ":", port);
+  server->SetServing(false);
+  return server;
+}
+
+HealthServer::~HealthServer() { StopServer(&server_, absl::ZeroDuration()); }
+
+void HealthServer::SetServing(bool serving) { SetHealth(server_.get(), serving); }
 
 absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::Start(const std::string& socket,
                                                                   WorkerService* service) {

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "server/control/access/certificate_files.h"
 #include "server/control/rpc/call_observer.h"
 #include "server/control/rpc/soup_service.h"
 #include "server/control/rpc/worker_service.h"
@@ -28,7 +29,9 @@ class PublicServer {
  public:
   struct Options {
     std::string listen = "127.0.0.1:8433";  // HOST:PORT; port 0 takes a free one
-    int max_message_bytes = 4 << 20;        // of a request
+    int max_message_bytes = 4 << 20;        // of a request; gRPC itself takes twice as much
+    CertificateFiles tls;                   // empty: plaintext
+    absl::Duration look_at_certificates = absl::Seconds(10);  // in whole seconds
     absl::Duration tick = absl::Milliseconds(500);
   };
 
@@ -57,6 +60,21 @@ class PublicServer {
   std::thread ticker_;
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Health alone, in plaintext and for everybody: Kubernetes' probes speak neither TLS nor tokens.
+class HealthServer {
+ public:
+  // Says NOT_SERVING until SetServing(true). Errors: UNAVAILABLE.
+  static absl::StatusOr<std::unique_ptr<HealthServer>> Start(const std::string& listen);
+  ~HealthServer();
+  const std::string& address() const { return address_; }
+  void SetServing(bool serving);
+
+ private:
+  HealthServer() = default;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
 };
 
 class WorkerServer {

@@ -11,10 +11,13 @@
 
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
+#include "server/control/access/access_file.h"
 #include "server/control/job/engine.h"
+#include "server/control/rpc/authorization.h"
 #include "server/control/rpc/executor.h"
 #include "server/control/rpc/job_translation.h"
 #include "server/control/rpc/stream_registry.h"
+#include "server/control/rpc/task_call.h"
 #include "server/storage/local_path.h"
 #include "stockpot/v1/soup_service.grpc.pb.h"
 
@@ -27,11 +30,14 @@ class SoupService final : public v1::SoupService::CallbackService {
     SpecLimits spec_limits;  // as the engine's
     EngineLimits limits;
     int64_t max_request_bytes = 4 << 20;
-    int threads = 4;  // that may wait for the store or a disk at once
+    int threads = 4;              // that may wait for the store or a disk at once
+    double calls_per_second = 0;  // of each client; 0: no limit
   };
 
-  // All must outlive the service; the service must outlive the gRPC server.
-  SoupService(Options options, Engine* engine, const AllowList* allowed, Clock* clock);
+  // All must outlive the service; the service must outlive the gRPC server. Without `access`
+  // everybody may do everything.
+  SoupService(Options options, Engine* engine, const AllowList* allowed, Clock* clock,
+              AccessFile* access = nullptr);
   ~SoupService() override;
 
   // Lets watchers have progress and bookmarks; call it about twice a second.
@@ -39,6 +45,7 @@ class SoupService final : public v1::SoupService::CallbackService {
 
   // Ends every stream, those of later calls too, UNAVAILABLE SERVER_STOPPING with RetryInfo.
   void EndStreams();
+  const Authorization& authorization() const { return authorization_; }
   // Watches and downloads in progress.
   size_t stream_count() const { return streams_.size(); }
 
@@ -74,17 +81,43 @@ class SoupService final : public v1::SoupService::CallbackService {
                                             v1::Capabilities* response) override;
 
  private:
-  // Runs `work` (absl::Status()) on an executor thread and finishes the call with its status.
+  using Caller = absl::StatusOr<Identity>;
+  // Who calls, or why it may not. Only while the call's method runs: the context is gone later.
+  // A request above the limit may not either.
+  Caller CallerOf(const grpc::CallbackServerContext& context,
+                  const google::protobuf::Message& request, Permission permission);
+  // Whether a caller may see a job; of others' jobs and of none it is told the same.
+  absl::Status CheckOwner(const Caller& caller, const std::string& job) const;
+  // Runs `work` (absl::Status(const Identity&)) on an executor thread for a caller with the
+  // permission, and finishes the call with its status.
   template <typename Work>
-  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, Work work);
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context,
+                                const google::protobuf::Message& request, Permission permission,
+                                Work work);
+  // The same for what is about one job, with the job's name checked and the caller's to see:
+  // `work` (absl::Status()).
+  template <typename Request, typename Work>
+  grpc::ServerUnaryReactor* RunOnJob(grpc::CallbackServerContext* context, const Request& request,
+                                     Permission permission, Work work);
+  // Starts `call` for a caller that may submit, with the task of `make` (absl::StatusOr<Task>(const
+  // Identity&, const std::string& client), run on an executor thread).
+  template <typename Make>
+  grpc::ServerUnaryReactor* StartTask(grpc::CallbackServerContext* context,
+                                      const google::protobuf::Message& request,
+                                      const std::shared_ptr<TaskCall>& call, Make make);
   // A job as it would be, for validate_only, or why it would fail at once.
   absl::Status Validate(const v1::CreateJobRequest& request, const CheckedJob& checked,
                         v1::Job* response);
+  // The same where artifacts go to an object store: a worker looks whether they may be written.
+  grpc::ServerUnaryReactor* ValidateWithOutput(grpc::CallbackServerContext* context,
+                                               const v1::CreateJobRequest& request,
+                                               v1::Job* response);
 
   const Options options_;
   Engine* const engine_;
   const AllowList* const allowed_;
   Clock* const clock_;
+  Authorization authorization_;
   StreamRegistry streams_;
   Executor executor_;  // last: what it runs uses the others
 };

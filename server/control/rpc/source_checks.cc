@@ -1,12 +1,16 @@
 // The half of new_job_checks.h that looks at URIs.
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/checkpoint_folder.h"
 #include "server/control/rpc/new_job_checks.h"
+#include "server/storage/shard_pattern.h"
 
 namespace stockpot {
 namespace {
@@ -48,8 +52,8 @@ class SourceChecker {
   std::vector<FieldViolation> violations_;
 };
 
-std::string IngredientField(int index) {
-  return absl::StrCat("job.spec.ingredients[", index, "].uri");
+std::string IngredientField(int index, bool is_pattern = false) {
+  return absl::StrCat("job.spec.ingredients[", index, "].uri", is_pattern ? "_pattern" : "");
 }
 
 // The field of a data set as ParseJobSpec() orders them: the held-out set first.
@@ -58,7 +62,15 @@ std::string DataSetField(int index) {
                     : absl::StrCat("job.spec.evaluation.report_sets[", index - 1, "]");
 }
 
-enum class Kind { kFile, kFolder };
+enum class Kind { kFile, kFolder, kFileOrFolder, kCheckpoint };
+
+bool IsCheckpointFolder(const std::string& path) {
+  struct stat ignored;
+  return std::any_of(std::begin(kFilesOfCheckpointFolders), std::end(kFilesOfCheckpointFolders),
+                     [&](absl::string_view name) {
+                       return stat(absl::StrCat(path, "/", name).c_str(), &ignored) == 0;
+                     });
+}
 
 // `path` is real, or why there is none.
 absl::Status CheckKind(const absl::StatusOr<std::string>& path, Kind kind,
@@ -72,6 +84,10 @@ absl::Status CheckKind(const absl::StatusOr<std::string>& path, Kind kind,
   }
   struct stat status = {};
   const bool found = stat(path->c_str(), &status) == 0;
+  if (kind == Kind::kCheckpoint && found && S_ISDIR(status.st_mode) && !IsCheckpointFolder(*path)) {
+    return WithReason(absl::InvalidArgumentError("is a folder without a checkpoint's files"),
+                      kind_reason);
+  }
   if (kind == Kind::kFile && !(found && S_ISREG(status.st_mode))) {
     return WithReason(absl::InvalidArgumentError("must be a file"), kind_reason);
   }
@@ -81,32 +97,76 @@ absl::Status CheckKind(const absl::StatusOr<std::string>& path, Kind kind,
   return absl::OkStatus();
 }
 
-absl::Status CheckDataSet(const v1::DataSet& data_set, const AllowList& allowed) {
-  RETURN_IF_ERROR(allowed.CheckData(data_set.uri()).status());
-  const bool is_tensors = data_set.format() == v1::DataSet::TENSORS ||
-                          (data_set.format() == v1::DataSet::FORMAT_UNSPECIFIED &&
-                           absl::EndsWith(data_set.uri(), ".safetensors"));
-  if (is_tensors || !IsRemoteUri(data_set.uri())) return absl::OkStatus();
+Kind KindOf(absl::string_view format) {
+  if (format == "IMAGE_FOLDER") return Kind::kFolder;
+  return format == "PARQUET" || format == "NUMPY" ? Kind::kFileOrFolder : Kind::kFile;
+}
+
+bool IsOneFile(const v1::DataSet& data_set) {
+  const bool unsaid = data_set.format() == v1::DataSet::FORMAT_UNSPECIFIED;
+  const auto is = [&](v1::DataSet::Format format, absl::string_view end) {
+    return (unsaid || data_set.format() == format) && absl::EndsWith(data_set.uri(), end);
+  };
+  return data_set.format() == v1::DataSet::TENSORS ||
+         data_set.format() == v1::DataSet::WEBDATASET || is(v1::DataSet::TENSORS, ".safetensors") ||
+         is(v1::DataSet::WEBDATASET, ".tar") || is(v1::DataSet::PARQUET, ".parquet") ||
+         is(v1::DataSet::NUMPY, ".npz") || data_set.format() == v1::DataSet::CSV ||
+         data_set.format() == v1::DataSet::JSONL || is(v1::DataSet::CSV, ".csv") ||
+         is(v1::DataSet::JSONL, ".jsonl");
+}
+
+// Of what is a folder on another machine, or needs one.
+absl::Status CheckRemoteFolder(const v1::DataSet& data_set, const AllowList& allowed) {
+  RETURN_IF_ERROR(allowed.CheckDataFolder(data_set.uri()).status());
+  if (!absl::StartsWithIgnoreCase(data_set.uri(), "http")) return absl::OkStatus();
   return WithReason(
-      absl::UnimplementedError("image folders are not read over the network by this release; give "
-                               "tensors in a .safetensors file, or a folder of the server"),
-      "NOT_IMPLEMENTED");
+      absl::FailedPreconditionError(
+          "a web server has no folders: give a .parquet, .tar, .npz or .safetensors file, or a "
+          "folder of the server, of a Hugging Face repository (hf://) or of an object store "
+          "(s3://, gs://, abfs://)"),
+      "SOURCE_UNSUPPORTED");
+}
+
+absl::Status CheckIngredient(const v1::Ingredient& ingredient, const AllowList& allowed) {
+  return ingredient.uri_pattern().empty() ? allowed.CheckData(ingredient.uri()).status()
+                                          : allowed.CheckPattern(ingredient.uri_pattern());
 }
 
 }  // namespace
+
+absl::Status CheckDataSetUris(const v1::DataSet& data_set, const AllowList& allowed) {
+  const bool may_have_shards = data_set.format() == v1::DataSet::WEBDATASET ||
+                               (data_set.format() == v1::DataSet::FORMAT_UNSPECIFIED &&
+                                absl::EndsWith(data_set.uri(), ".tar"));
+  const bool is_remote_folder = IsRemoteUri(data_set.uri()) && !IsOneFile(data_set);
+  std::vector<std::string> uris = {data_set.uri()};
+  if (may_have_shards) {
+    ASSIGN_OR_RETURN(uris, ExpandShards(data_set.uri()));
+  }
+  for (const std::string& uri : uris) {
+    if (!is_remote_folder) RETURN_IF_ERROR(allowed.CheckData(uri).status());
+  }
+  const std::string& config = data_set.image_transform().config_uri();
+  if (!config.empty()) {
+    RETURN_IF_ERROR(Annotate(allowed.CheckData(config).status(), "image_transform.config_uri"));
+  }
+  return is_remote_folder ? CheckRemoteFolder(data_set, allowed) : absl::OkStatus();
+}
 
 absl::Status CheckSources(const v1::JobSpec& spec, const AllowList& allowed) {
   SourceChecker checker;
   checker.Check("job.spec.model.architecture_uri",
                 allowed.CheckArchitecture(spec.model().architecture_uri()).status());
   for (int i = 0; i < spec.ingredients_size(); ++i) {
-    checker.Check(IngredientField(i), allowed.CheckData(spec.ingredients(i).uri()).status());
+    const v1::Ingredient& ingredient = spec.ingredients(i);
+    checker.Check(IngredientField(i, !ingredient.uri_pattern().empty()),
+                  CheckIngredient(ingredient, allowed));
   }
   if (!spec.model().base_uri().empty()) {
     checker.Check("job.spec.model.base_uri", allowed.CheckData(spec.model().base_uri()).status());
   }
   const auto check_data_set = [&](const std::string& field, const v1::DataSet& data_set) {
-    checker.Check(field + ".uri", CheckDataSet(data_set, allowed));
+    checker.Check(field + ".uri", CheckDataSetUris(data_set, allowed));
     if (!data_set.has_classifier()) return;
     checker.Check(field + ".classifier.uri",
                   allowed.CheckData(data_set.classifier().uri()).status());
@@ -136,14 +196,23 @@ absl::Status CheckSourcesExist(const JobSpec& spec, const AllowList& allowed) {
   }
   const auto check_kind = [&](const std::string& uri, Kind kind, absl::string_view missing_reason,
                               absl::string_view kind_reason) {
-    if (IsRemoteUri(uri)) return allowed.CheckData(uri).status();
+    if (IsRemoteUri(uri)) {
+      const bool is_data_folder = kind == Kind::kFolder || kind == Kind::kFileOrFolder;
+      return (is_data_folder ? allowed.CheckDataFolder(uri) : allowed.CheckData(uri)).status();
+    }
     return CheckKind(allowed.ResolveData(uri), kind, missing_reason, kind_reason);
   };
   std::vector<absl::Status> ingredients;
   bool any_usable = false;
   for (const IngredientSpec& ingredient : spec.ingredients) {
-    ingredients.push_back(
-        check_kind(ingredient.uri, Kind::kFile, "CHECKPOINT_NOT_FOUND", "CHECKPOINT_INVALID"));
+    // What a pattern matches is for a worker to find out.
+    if (!ingredient.uri_pattern.empty()) {
+      ingredients.push_back(allowed.CheckPattern(ingredient.uri_pattern));
+      any_usable = true;
+      continue;
+    }
+    ingredients.push_back(check_kind(ingredient.uri, Kind::kCheckpoint, "CHECKPOINT_NOT_FOUND",
+                                     "CHECKPOINT_INVALID"));
     any_usable = any_usable || ingredients.back().ok();
   }
   if (!spec.skip_bad_ingredients || !any_usable) {
@@ -160,16 +229,28 @@ absl::Status CheckSourcesExist(const JobSpec& spec, const AllowList& allowed) {
                   check_kind(uri, Kind::kFile, "CHECKPOINT_NOT_FOUND", "CHECKPOINT_INVALID"));
   };
   const auto check_data_set = [&](const std::string& field, const DataSetSpec& data_set) {
-    const Kind kind = data_set.format == "TENSORS" ? Kind::kFile : Kind::kFolder;
-    checker.Check(field + ".uri",
-                  check_kind(data_set.uri, kind, "DATA_SET_NOT_FOUND", "DATA_SET_INVALID"));
+    std::vector<std::string> uris = {data_set.uri};
+    if (data_set.format == "WEBDATASET") uris = ExpandShards(data_set.uri).value_or(uris);
+    for (const std::string& uri : uris) {
+      checker.Check(field + ".uri", check_kind(uri, KindOf(data_set.format), "DATA_SET_NOT_FOUND",
+                                               "DATA_SET_INVALID"));
+    }
+    if (!data_set.config_uri.empty()) {
+      checker.Check(
+          field + ".image_transform.config_uri",
+          check_kind(data_set.config_uri, Kind::kFile, "DATA_SET_NOT_FOUND", "DATA_SET_INVALID"));
+    }
     if (!data_set.classifier.has_value()) return;
     check_checkpoint(field + ".classifier.uri", data_set.classifier->uri);
   };
   for (size_t i = 0; i < spec.data_sets.size(); ++i) {
     check_data_set(DataSetField(static_cast<int>(i)), spec.data_sets[i]);
   }
-  if (!spec.base_uri.empty()) check_checkpoint("job.spec.model.base_uri", spec.base_uri);
+  if (!spec.base_uri.empty()) {
+    checker.Check(
+        "job.spec.model.base_uri",
+        check_kind(spec.base_uri, Kind::kCheckpoint, "CHECKPOINT_NOT_FOUND", "CHECKPOINT_INVALID"));
+  }
   if (spec.batch_norm.has_value()) {
     check_data_set("job.spec.batch_norm.data_set", spec.batch_norm->data_set);
   }

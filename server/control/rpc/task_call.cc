@@ -1,16 +1,28 @@
 #include "server/control/rpc/task_call.h"
 
+#include "absl/strings/str_cat.h"
+#include "server/base/status.h"
 #include "server/control/rpc/error_translation.h"
 
 namespace stockpot {
+namespace {
 
-void TaskCall::Start(MakeTask make, Engine* engine, Executor* executor) {
+absl::Status OfField(const std::string& field, const absl::Status& status) {
+  if (field.empty()) return status;
+  ErrorFacts facts = GetErrorFacts(status);
+  facts.violations = {{field, std::string(status.message())}};
+  return WithFacts(absl::Status(status.code(), absl::StrCat(field, ": ", status.message())), facts);
+}
+
+}  // namespace
+
+void TaskCall::Start(const std::string& client, MakeTask make, Engine* engine, Executor* executor) {
   self_ = shared_from_this();
   // On another thread, since gRPC has this call only when the method has returned.
-  executor->Run([call = self_, engine, make = std::move(make)] {
+  executor->Run([call = self_, client, engine, make = std::move(make)] {
     const absl::StatusOr<Task> task = make();
     if (!task.ok()) return call->End(task.status(), nullptr);
-    engine->RunTask(*task, [call](const Fact& fact) { call->End(fact.status, &fact); });
+    engine->RunTask(*task, client, [call](const Fact& fact) { call->End(fact.status, &fact); });
   });
 }
 
@@ -19,7 +31,8 @@ void TaskCall::OnCancel() { End(absl::CancelledError("the client went away"), nu
 void TaskCall::End(const absl::Status& status, const Fact* fact) {
   absl::MutexLock lock(&mutex_);
   if (std::exchange(ended_, true)) return;
-  Finish(ToGrpcStatus(status.ok() && fact != nullptr ? respond_(*fact) : status));
+  if (fact == nullptr) return Finish(ToGrpcStatus(status));
+  Finish(ToGrpcStatus(status.ok() ? respond_(*fact) : OfField(field_, status)));
 }
 
 }  // namespace stockpot

@@ -1,7 +1,7 @@
-// InspectSource and VerifySoup: one task outside any job, of whose fact the response is made. It
-// may wait long for a worker; when the client goes away the call ends at once and the late result
-// is dropped. Lifetime: owns itself until OnDone(); the engine's callback holds it too. Thread
-// safety: thread-safe.
+// InspectSource, VerifySoup and a part of CreateJob: one task outside any job, of whose fact the
+// response is made. It may wait long for a worker; when the client goes away the call ends at once
+// and the late result is dropped. Lifetime: owns itself until OnDone(); the engine's callback holds
+// it too. Thread safety: thread-safe.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_TASK_CALL_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_TASK_CALL_H_
 
@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -27,19 +28,23 @@ class TaskCall final : public grpc::ServerUnaryReactor,
   // Makes the response of a fact that is OK; run before the call ends, or never.
   using Respond = std::function<absl::Status(const Fact&)>;
 
-  explicit TaskCall(Respond respond) : respond_(std::move(respond)) {}
+  // `field`: the field of the request that a failure of the task is about; "": it is not said.
+  explicit TaskCall(Respond respond, std::string field = "")
+      : respond_(std::move(respond)), field_(std::move(field)) {}
 
-  void Start(MakeTask make, Engine* engine, Executor* executor);
+  // `client`: for whom, in the engine's terms.
+  void Start(const std::string& client, MakeTask make, Engine* engine, Executor* executor);
 
  private:
   void OnCancel() override;
   void OnDone() override { const std::shared_ptr<TaskCall> keep = std::move(self_); }
-  // Once; later calls do nothing. `fact`: of an OK status.
+  // Once; later calls do nothing. `fact`: of the task, null where there was none.
   void End(const absl::Status& status, const Fact* fact);
 
   std::shared_ptr<TaskCall> self_;  // set by Start(), cleared by OnDone()
   absl::Mutex mutex_;
   const Respond respond_ ABSL_GUARDED_BY(mutex_);
+  const std::string field_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -9,9 +9,11 @@
 
 namespace stockpot {
 
-WatchStream::WatchStream(const v1::WatchJobRequest& request, Engine* engine, Clock* clock,
+WatchStream::WatchStream(const v1::WatchJobRequest& request,
+                         std::function<absl::Status()> permitted, Engine* engine, Clock* clock,
                          Executor* executor, StreamRegistry* registry)
     : SteppedStream(executor, registry),
+      permitted_(std::move(permitted)),
       engine_(engine),
       clock_(clock),
       name_(request.name()),
@@ -34,6 +36,7 @@ absl::StatusOr<StreamStep> WatchStream::Next(v1::JobEvent* event) {
 
 absl::Status WatchStream::Open() {
   open_ = true;
+  RETURN_IF_ERROR(permitted_());
   RETURN_IF_ERROR(CheckJobName(name_));
   if (cursor_ < 0) return InvalidField("after_sequence", "must not be negative");
   ASSIGN_OR_RETURN(const JobView job, engine_->GetJob(name_));

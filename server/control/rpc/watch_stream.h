@@ -9,6 +9,7 @@
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_WATCH_STREAM_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_WATCH_STREAM_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,9 +30,10 @@ class WatchStream final : public SteppedStream<v1::JobEvent> {
   static constexpr absl::Duration kBookmarkInterval = absl::Seconds(30);
   static constexpr int kPageSize = 100;
 
-  // `engine`, `clock`, `executor` and `registry` must outlive the stream.
-  WatchStream(const v1::WatchJobRequest& request, Engine* engine, Clock* clock, Executor* executor,
-              StreamRegistry* registry);
+  // `engine`, `clock`, `executor` and `registry` must outlive the stream. `permitted` is asked
+  // first, on an executor thread.
+  WatchStream(const v1::WatchJobRequest& request, std::function<absl::Status()> permitted,
+              Engine* engine, Clock* clock, Executor* executor, StreamRegistry* registry);
 
   void Tick(absl::Time now) override;
 
@@ -44,6 +46,7 @@ class WatchStream final : public SteppedStream<v1::JobEvent> {
   bool NextProgress(v1::JobEvent* event);
   bool NextBookmark(v1::JobEvent* event);
 
+  const std::function<absl::Status()> permitted_;
   Engine* const engine_;
   Clock* const clock_;
   const std::string name_;

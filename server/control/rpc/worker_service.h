@@ -12,6 +12,7 @@
 #include "server/base/log.h"
 #include "server/control/job/engine.h"
 #include "server/control/rpc/executor.h"
+#include "server/control/rpc/work_observer.h"
 #include "stockpot/worker/v1/worker_service.grpc.pb.h"
 
 namespace stockpot {
@@ -21,8 +22,9 @@ inline constexpr int kWorkerProtocolVersion = 1;
 class WorkerService final : public worker::v1::WorkerService::CallbackService {
  public:
   // `is_known`: whether a worker of this id was started and still lives. All must outlive the
-  // service; the service must outlive the gRPC server.
-  WorkerService(Engine* engine, std::function<bool(const std::string&)> is_known, Log* log);
+  // service, `observer` may be null; the service must outlive the gRPC server.
+  WorkerService(Engine* engine, std::function<bool(const std::string&)> is_known, Log* log,
+                WorkObserver* observer = nullptr);
 
   grpc::ServerBidiReactor<worker::v1::WorkerMessage, worker::v1::ServerMessage>* Work(
       grpc::CallbackServerContext* context) override;
@@ -31,6 +33,7 @@ class WorkerService final : public worker::v1::WorkerService::CallbackService {
   Engine* const engine_;
   const std::function<bool(const std::string&)> is_known_;
   Log* const log_;
+  WorkObserver* const observer_;
   Executor executor_;
 };
 

@@ -11,8 +11,8 @@
 namespace stockpot {
 
 WorkerStream::WorkerStream(Engine* engine, const std::function<bool(const std::string&)>* is_known,
-                           Executor* executor, Log* log)
-    : engine_(engine), is_known_(is_known), executor_(executor), log_(log) {}
+                           Executor* executor, Log* log, WorkObserver* observer)
+    : engine_(engine), is_known_(is_known), executor_(executor), log_(log), observer_(observer) {}
 
 void WorkerStream::Start() {
   self_ = shared_from_this();
@@ -34,13 +34,19 @@ absl::Status WorkerStream::Handle() {
   if (!connected_) return absl::FailedPreconditionError("the first message must be Hello");
   if (incoming_.has_progress()) {
     const worker::v1::Progress& progress = incoming_.progress();
+    if (progress.has_counters()) HandleCounters(progress.counters());
     engine_->WorkerProgress(worker_id_, progress.assignment_id(), progress.examples_done());
   } else if (incoming_.has_result()) {
     worker::v1::Result& result = *incoming_.mutable_result();
+    if (result.has_counters()) HandleCounters(result.counters());
     const std::string assignment_id = result.assignment_id();
     engine_->WorkerResult(worker_id_, assignment_id, ToFact(std::move(result)));
   }
   return absl::OkStatus();
+}
+
+void WorkerStream::HandleCounters(const worker::v1::WorkerCounters& counters) {
+  if (observer_ != nullptr) observer_->WorkCounted(worker_id_, ToWorkCounts(counters));
 }
 
 absl::Status WorkerStream::HandleHello(const worker::v1::Hello& hello) {
@@ -127,7 +133,9 @@ void WorkerStream::OnDone() {
   { absl::MutexLock lock(&mutex_); }
   // Not on gRPC's thread: the engine may wait for the store.
   executor_->Run([self = std::move(self_)] {
-    if (self->connected_) self->engine_->WorkerLost(self->worker_id_);
+    if (!self->connected_) return;
+    if (self->observer_ != nullptr) self->observer_->WorkerGone(self->worker_id_);
+    self->engine_->WorkerLost(self->worker_id_);
   });
 }
 

@@ -22,6 +22,7 @@
 #include "server/base/log.h"
 #include "server/control/job/engine.h"
 #include "server/control/rpc/executor.h"
+#include "server/control/rpc/work_observer.h"
 #include "stockpot/worker/v1/worker_service.pb.h"
 
 namespace stockpot {
@@ -32,7 +33,7 @@ class WorkerStream final
       public std::enable_shared_from_this<WorkerStream> {
  public:
   WorkerStream(Engine* engine, const std::function<bool(const std::string&)>* is_known,
-               Executor* executor, Log* log);
+               Executor* executor, Log* log, WorkObserver* observer);
   void Start();
 
   void Assign(const Assignment& assignment) override;
@@ -47,6 +48,7 @@ class WorkerStream final
   // On an executor thread. An error ends the stream.
   absl::Status Handle();
   absl::Status HandleHello(const worker::v1::Hello& hello);
+  void HandleCounters(const worker::v1::WorkerCounters& counters);
 
   void Send(worker::v1::ServerMessage message);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -57,6 +59,7 @@ class WorkerStream final
   const std::function<bool(const std::string&)>* const is_known_;
   Executor* const executor_;
   Log* const log_;
+  WorkObserver* const observer_;        // may be null
   std::shared_ptr<WorkerStream> self_;  // set by Start(), cleared by OnDone()
 
   worker::v1::WorkerMessage incoming_;  // between StartRead() and the end of Handle()

@@ -11,6 +11,9 @@
 namespace stockpot {
 namespace {
 
+// More than there are caches, or schemes.
+constexpr size_t kMostNames = 32;
+
 absl::Status ResultStatus(const worker::v1::Result& result) {
   if (result.code() == 0) return absl::OkStatus();
   const absl::Status status = ParseSerializedStatus(result.status());
@@ -34,6 +37,26 @@ WorkerInfo ToWorkerInfo(const worker::v1::Hello& hello) {
   info.numerics = BoundedUtf8(hello.numerics(), 200);
   info.process_id = hello.process_id();
   return info;
+}
+
+WorkCounts ToWorkCounts(const worker::v1::WorkerCounters& counters) {
+  WorkCounts counts;
+  counts.examples = counters.examples_evaluated();
+  counts.busy_seconds = counters.device_busy_seconds();
+  counts.decode_seconds = counters.decode_seconds();
+  for (const worker::v1::CacheCounters& cache : counters.caches()) {
+    if (counts.caches.size() == kMostNames) break;
+    counts.caches[cache.cache()] = {cache.hits(), cache.misses()};
+  }
+  for (const worker::v1::StorageCounters& storage : counters.storage()) {
+    if (counts.storage.size() == kMostNames) break;
+    counts.storage[storage.scheme()] = {storage.requests(), storage.errors(), storage.bytes_read(),
+                                        storage.bytes_written()};
+  }
+  counts.memory = {counters.device(), counters.device_memory_used_bytes(),
+                   counters.device_memory_total_bytes()};
+  counts.kept_checkpoint_bytes = counters.kept_checkpoint_bytes();
+  return counts;
 }
 
 absl::StatusOr<worker::v1::Assignment> ToAssignmentMessage(const Assignment& assignment) {

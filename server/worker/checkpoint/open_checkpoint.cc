@@ -1,7 +1,10 @@
-// Which reader a file belongs to, told by its first bytes.
+#include "server/worker/checkpoint/open_checkpoint.h"
+
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -9,8 +12,8 @@
 #include "server/base/status.h"
 #include "server/worker/checkpoint/checkpoint_errors.h"
 #include "server/worker/checkpoint/safetensors_reader.h"
-#include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/checkpoint/torch_save_reader.h"
+#include "server/worker/checkpoint/wrapper_prefixes.h"
 
 namespace stockpot {
 namespace {
@@ -55,26 +58,59 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Map(const std::string& path) {
   return file.status();
 }
 
-absl::StatusOr<std::shared_ptr<const StateDict>> OpenMapped(std::shared_ptr<const MappedFile> file,
-                                                            const CheckpointLimits& limits) {
+absl::StatusOr<TorchSaveFile> OpenMapped(std::shared_ptr<const MappedFile> file,
+                                         const CheckpointLimits& limits,
+                                         absl::string_view state_dict_key) {
   const absl::string_view bytes = file->bytes();
   if (bytes.size() <= 8) return TruncatedCheckpoint("the file ends within its first 8 bytes");
   // First: the size of a safetensors header may begin with any byte, a pickle's 0x80 as well.
-  if (LooksLikeSafetensors(bytes)) return OpenSafetensors(std::move(file), limits);
-  if (LooksLikeTorchSave(bytes)) return OpenTorchSave(std::move(file), limits);
+  if (LooksLikeSafetensors(bytes)) {
+    ASSIGN_OR_RETURN(auto state_dict, OpenSafetensors(std::move(file), limits));
+    return TorchSaveFile{std::move(state_dict)};
+  }
+  if (LooksLikeTorchSave(bytes)) return OpenTorchSave(std::move(file), limits, state_dict_key);
   RETURN_IF_ERROR(CheckFormatIsRead(bytes));
   return InvalidCheckpoint("not a checkpoint: neither safetensors nor torch.save");
 }
 
 }  // namespace
 
+absl::StatusOr<RawCheckpoint> OpenRawCheckpoint(const std::string& path,
+                                                const CheckpointLimits& limits,
+                                                absl::string_view state_dict_key) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file, Map(path));
+  ASSIGN_OR_RETURN(TorchSaveFile opened, OpenMapped(std::move(file), limits, state_dict_key));
+  if (opened.state_dict->tensors().empty()) {
+    return InvalidCheckpoint(opened.state_dict->format() == "TorchScript"
+                                 ? "the TorchScript module has no parameters: a frozen one?"
+                                 : "the checkpoint holds no tensors");
+  }
+  return RawCheckpoint{std::move(opened.state_dict), opened.is_lightning};
+}
+
+absl::StatusOr<std::shared_ptr<const StateDict>> WithoutWrapperPrefix(
+    const RawCheckpoint& checkpoint) {
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : checkpoint.state_dict->tensors()) names.push_back(tensor.name);
+  const Unwrapped unwrapped = Unwrap(names, checkpoint.is_lightning);
+  if (unwrapped.prefix.empty()) return checkpoint.state_dict;
+  std::vector<std::string> notes = {absl::StrCat("prefix ", Quote(unwrapped.prefix), " removed")};
+  for (const std::string& name : unwrapped.left_out) {
+    notes.push_back(absl::StrCat("ignored: ", Quote(name), " (of the training, not the model)"));
+  }
+  const std::set<std::string> left_out(unwrapped.left_out.begin(), unwrapped.left_out.end());
+  return RenameTensors(
+      checkpoint.state_dict,
+      [&](const std::string& name) {
+        return left_out.count(name) > 0 ? "" : name.substr(unwrapped.prefix.size());
+      },
+      std::move(notes));
+}
+
 absl::StatusOr<std::shared_ptr<const StateDict>> OpenCheckpoint(const std::string& path,
                                                                 const CheckpointLimits& limits) {
-  ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file, Map(path));
-  ASSIGN_OR_RETURN(std::shared_ptr<const StateDict> state_dict,
-                   OpenMapped(std::move(file), limits));
-  if (state_dict->tensors().empty()) return InvalidCheckpoint("the checkpoint holds no tensors");
-  return state_dict;
+  ASSIGN_OR_RETURN(const RawCheckpoint checkpoint, OpenRawCheckpoint(path, limits, ""));
+  return WithoutWrapperPrefix(checkpoint);
 }
 
 }  // namespace stockpot

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/worker/checkpoint/checkpoint_errors.h"
@@ -227,11 +228,21 @@ class Machine {
     ASSIGN_OR_RETURN(PickleValue storage, RebuildStorage(heap_, id));
     return PushNew(std::move(storage));
   }
+  bool IsOfTorchScript(const PickleValue& object) const {
+    if (object.items.size() != 1) return false;
+    const PickleValue& type = heap_[object.items[0]];
+    return absl::StartsWith(heap_[type.items[0]].text, "__torch__");
+  }
   // State of a placeholder is dropped, and so are attributes of a dict (a state_dict's _metadata).
   absl::Status Build() {
     ASSIGN_OR_RETURN(const PickleRef state, Pop());
-    ASSIGN_OR_RETURN(const PickleValue* target, Top());
-    if (target->kind == PickleKind::kObject) return absl::OkStatus();
+    ASSIGN_OR_RETURN(PickleValue * target, Top());
+    if (target->kind == PickleKind::kObject) {
+      if (heap_[state].kind == PickleKind::kDict && IsOfTorchScript(*target)) {
+        target->items.push_back(state);
+      }
+      return absl::OkStatus();
+    }
     if (target->kind == PickleKind::kDict && heap_[state].kind == PickleKind::kDict) {
       return absl::OkStatus();
     }

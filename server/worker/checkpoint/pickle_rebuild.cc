@@ -1,6 +1,7 @@
 #include "server/worker/checkpoint/pickle_rebuild.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,9 +21,13 @@ bool IsGlobal(const PickleHeap& heap, PickleRef ref, absl::string_view module,
          heap[value.items[1]].text == name;
 }
 
+// What calls look through is short: a pickle may make the same call on the same tuple again and
+// again. torch::Tensor has at most 64 dimensions.
+constexpr size_t kMaxItemsLookedAt = 64;
+
 bool IsTupleOfInts(const PickleHeap& heap, PickleRef ref) {
   const PickleValue& value = heap[ref];
-  return value.kind == PickleKind::kTuple &&
+  return value.kind == PickleKind::kTuple && value.items.size() <= kMaxItemsLookedAt &&
          std::all_of(value.items.begin(), value.items.end(),
                      [&](PickleRef item) { return IsKind(heap, item, PickleKind::kInt); });
 }
@@ -59,6 +64,7 @@ absl::StatusOr<PickleValue> RebuildTensor(const PickleHeap& heap, PickleRef call
   if (arguments.size() > required) {
     const PickleRef metadata = arguments[required];
     if (IsKind(heap, metadata, PickleKind::kDict)) {
+      if (heap[metadata].items.size() > kMaxItemsLookedAt) return wrong;
       if (HasSetBit(heap, metadata))
         return PickleValue{PickleKind::kUnreadTensor, 0, {}, {callable}};
     } else if (!IsKind(heap, metadata, PickleKind::kNone)) {
@@ -119,7 +125,9 @@ absl::StatusOr<PickleValue> RebuildCall(const PickleHeap& heap, PickleRef callab
   }
   const std::vector<PickleRef>& items = heap[arguments].items;
   if (IsKind(heap, callable, PickleKind::kObject)) {
-    return PickleValue{PickleKind::kObject, 0, {}, heap[callable].items};
+    std::vector<PickleRef> type = heap[callable].items;
+    if (type.size() > 1) type.resize(1);
+    return PickleValue{PickleKind::kObject, 0, {}, std::move(type)};
   }
   if (!IsKind(heap, callable, PickleKind::kGlobal)) {
     return InvalidCheckpoint(

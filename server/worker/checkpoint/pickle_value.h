@@ -31,7 +31,8 @@ enum class PickleKind : uint8_t {
   kStorage,       // items: type (a global) and archive key (a text); number: elements of that type
   kTensor,        // items: storage, offset, size, stride, and a dtype global where given
   kUnreadTensor,  // items: the global that rebuilds it (sparse, quantized, …)
-  kObject,        // items: the global that makes it, or nothing: a placeholder
+  kObject,        // items: the global that makes it, or nothing: a placeholder; of a TorchScript
+                  // module also its attributes, a kDict
 };
 
 struct PickleValue {

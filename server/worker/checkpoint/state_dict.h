@@ -1,7 +1,8 @@
 // worker/checkpoint: checkpoints read as data, never as code.
 //
-// A StateDict is a named set of dense tensors, whatever the file it came from: safetensors or
-// torch.save. It is memory-mapped; nothing is copied until asked for.
+// A StateDict is a named set of dense tensors, whatever the file it came from: safetensors,
+// torch.save, or several files (checkpoint_files.h). It is memory-mapped; nothing is copied until
+// asked for.
 //
 // Source: DESIGN.md section 4 (what is accepted), the safetensors format, the torch.save zip
 // format. Ownership: a StateDict keeps its mapping alive; spans it gives live as long as it does.
@@ -95,7 +96,7 @@ class StateDict {
   // Whether a blend takes the tensor as it is, from the first ingredient, in place of a sum.
   virtual bool IsFixed(size_t /*index*/) const { return false; }
 
-  // "safetensors" or "torch.save".
+  // "safetensors", "torch.save", "TorchScript", "sharded …", "LoRA adapter over …".
   virtual absl::string_view format() const = 0;
 
   // What was done to get at the tensors, for people: "taken from key 'state_dict'",
@@ -103,7 +104,8 @@ class StateDict {
   virtual const std::vector<std::string>& notes() const = 0;
 };
 
-// Opens `path` by looking at its first bytes, not its name.
+// Opens the one file `path` by looking at its first bytes, not its name. Prefixes that wrappers put
+// before names are removed (wrapper_prefixes.h).
 // Errors (each names tensor, entry or offset): NOT_FOUND no such file; PERMISSION_DENIED
 // unreadable; INVALID_ARGUMENT not a checkpoint, or one that breaks its format or the limits;
 // UNIMPLEMENTED a known format that is not read (torch.save before 1.6: the message says how to

@@ -14,6 +14,7 @@
 #include "server/worker/checkpoint/pickle_reader.h"
 #include "server/worker/checkpoint/state_dict_search.h"
 #include "server/worker/checkpoint/strided_view.h"
+#include "server/worker/checkpoint/torch_script_classes.h"
 #include "server/worker/checkpoint/torch_storage_types.h"
 #include "server/worker/checkpoint/zip_archive.h"
 
@@ -41,15 +42,16 @@ class TorchSaveStateDict final : public StateDict {
   TorchSaveStateDict(std::shared_ptr<const MappedFile> file,
                      std::vector<std::unique_ptr<Storage>> storages,
                      std::vector<TensorInfo> tensors, std::vector<StoredTensor> stored,
-                     std::vector<std::string> notes)
+                     std::string format, std::vector<std::string> notes)
       : file_(std::move(file)),
         storages_(std::move(storages)),
         tensors_(std::move(tensors)),
         stored_(std::move(stored)),
+        format_(std::move(format)),
         notes_(std::move(notes)) {}
 
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
-  absl::string_view format() const override { return "torch.save"; }
+  absl::string_view format() const override { return format_; }
   const std::vector<std::string>& notes() const override { return notes_; }
 
   absl::StatusOr<absl::Span<const char>> Read(size_t index,
@@ -97,6 +99,7 @@ class TorchSaveStateDict final : public StateDict {
   const std::vector<std::unique_ptr<Storage>> storages_;
   const std::vector<TensorInfo> tensors_;
   const std::vector<StoredTensor> stored_;  // in the order of tensors_
+  const std::string format_;
   const std::vector<std::string> notes_;
 };
 
@@ -117,10 +120,10 @@ class Assembler {
   }
 
   std::shared_ptr<const StateDict> Finish(std::shared_ptr<const MappedFile> file,
-                                          std::vector<std::string> notes) {
+                                          std::string format, std::vector<std::string> notes) {
     return std::make_shared<TorchSaveStateDict>(std::move(file), std::move(storages_),
                                                 std::move(tensors_), std::move(stored_),
-                                                std::move(notes));
+                                                std::move(format), std::move(notes));
   }
 
  private:
@@ -217,16 +220,6 @@ absl::StatusOr<absl::string_view> FindRoot(const ZipArchive& archive) {
   return InvalidCheckpoint("a zip archive without data.pkl: not written by torch.save");
 }
 
-absl::Status CheckNotTorchScript(const ZipArchive& archive, absl::string_view root) {
-  const std::string code = absl::StrCat(root, "/code/");
-  bool script = archive.Find(absl::StrCat(root, "/constants.pkl")) != nullptr;
-  for (const ZipEntry& entry : archive.entries()) script |= absl::StartsWith(entry.name, code);
-  if (!script) return absl::OkStatus();
-  return UnsupportedCheckpoint(
-      "a TorchScript archive, not a state dict; convert it with: python -c \"import torch; "
-      "torch.save(torch.jit.load('OLD.pt', map_location='cpu').state_dict(), 'NEW.pt')\"");
-}
-
 absl::Status CheckByteOrder(const ZipArchive& archive, absl::string_view root) {
   const ZipEntry* order = archive.Find(absl::StrCat(root, "/byteorder"));
   if (order == nullptr) return absl::OkStatus();  // before PyTorch 2.1: little-endian hosts only
@@ -239,6 +232,17 @@ absl::Status CheckByteOrder(const ZipArchive& archive, absl::string_view root) {
   return InvalidCheckpoint(absl::StrCat("byte order ", Quote(order->data)));
 }
 
+absl::StatusOr<Pickle> ReadDataPickle(const ZipArchive& archive, absl::string_view root,
+                                      const CheckpointLimits& limits) {
+  const ZipEntry* entry = archive.Find(absl::StrCat(root, "/data.pkl"));
+  if (entry->data.size() > limits.max_header_bytes) {
+    return InvalidCheckpoint(absl::StrCat("a data.pkl of ", entry->data.size(),
+                                          " bytes is over the limit of ", limits.max_header_bytes));
+  }
+  RETURN_IF_ERROR(CheckSum(*entry));
+  return ReadPickle(entry->data, limits);
+}
+
 }  // namespace
 
 bool LooksLikeTorchSave(absl::string_view bytes) {
@@ -246,28 +250,36 @@ bool LooksLikeTorchSave(absl::string_view bytes) {
          absl::StartsWith(bytes, absl::string_view("PK\x05\x06", 4));
 }
 
-absl::StatusOr<std::shared_ptr<const StateDict>> OpenTorchSave(
-    std::shared_ptr<const MappedFile> file, const CheckpointLimits& limits) {
+absl::StatusOr<TorchSaveFile> OpenTorchSave(std::shared_ptr<const MappedFile> file,
+                                            const CheckpointLimits& limits, absl::string_view key) {
   ASSIGN_OR_RETURN(const ZipArchive archive,
                    ZipArchive::Open(file->bytes(), limits.max_tensors + kMaxOtherEntries));
   ASSIGN_OR_RETURN(const absl::string_view root, FindRoot(archive));
-  RETURN_IF_ERROR(CheckNotTorchScript(archive, root));
-  for (const ZipEntry& entry : archive.entries()) RETURN_IF_ERROR(CheckStored(entry));
-  RETURN_IF_ERROR(CheckByteOrder(archive, root));
-  const ZipEntry* pickle_entry = archive.Find(absl::StrCat(root, "/data.pkl"));
-  if (pickle_entry->data.size() > limits.max_header_bytes) {
-    return InvalidCheckpoint(absl::StrCat("a data.pkl of ", pickle_entry->data.size(),
-                                          " bytes is over the limit of ", limits.max_header_bytes));
+  const bool is_script = IsTorchScript(archive, root);
+  for (const ZipEntry& entry : archive.entries()) {
+    // Of TorchScript the code is compressed; what is looked at of the rest is checked by
+    // FindStorage.
+    if (!is_script || absl::StartsWith(entry.name, absl::StrCat(root, "/data"))) {
+      RETURN_IF_ERROR(CheckStored(entry));
+    }
   }
-  RETURN_IF_ERROR(CheckSum(*pickle_entry));
-  ASSIGN_OR_RETURN(const Pickle pickle, ReadPickle(pickle_entry->data, limits));
-  ASSIGN_OR_RETURN(FoundStateDict found, FindStateDict(pickle));
+  RETURN_IF_ERROR(CheckByteOrder(archive, root));
+  ASSIGN_OR_RETURN(const Pickle pickle, ReadDataPickle(archive, root, limits));
+  FoundStateDict found;
+  if (is_script) {
+    ASSIGN_OR_RETURN(const TorchScriptClasses classes, ReadTorchScriptClasses(archive, root));
+    ASSIGN_OR_RETURN(found, FindModuleState(pickle, classes, limits));
+  } else {
+    ASSIGN_OR_RETURN(found, FindStateDict(pickle, key));
+  }
   if (found.tensors.size() > limits.max_tensors) {
     return InvalidCheckpoint(absl::StrCat("has more than ", limits.max_tensors, " tensors"));
   }
   Assembler assembler(pickle.heap, archive, root, limits);
   for (const NamedTensor& named : found.tensors) RETURN_IF_ERROR(assembler.Add(named));
-  return assembler.Finish(std::move(file), std::move(found.notes));
+  return TorchSaveFile{assembler.Finish(std::move(file), is_script ? "TorchScript" : "torch.save",
+                                        std::move(found.notes)),
+                       found.is_lightning};
 }
 
 }  // namespace stockpot

@@ -1,6 +1,7 @@
 #include "server/worker/checkpoint/zip_archive.h"
 
 #include <isa-l/crc.h>
+#include <isa-l/igzip_lib.h>
 
 #include <algorithm>
 #include <utility>
@@ -192,8 +193,9 @@ absl::StatusOr<LocatedEntry> Locate(absl::string_view before_directory,
   if (!LocalHeaderAgrees(local, header_size, central)) {
     return BadEntry(central.name, "has a local header that differs from the zip directory");
   }
-  const ZipEntry entry{central.name, local.substr(header_size, size), central.crc32,
-                       central.method != 0};
+  const ZipEntry entry{central.name,        local.substr(header_size, size),
+                       central.crc32,       central.method != 0,
+                       central.method == 8, central.extent.size};
   return LocatedEntry{entry, begin, begin + header_size + size};
 }
 
@@ -236,6 +238,39 @@ absl::StatusOr<ZipArchive> ZipArchive::Open(absl::string_view bytes, uint64_t ma
 const ZipEntry* ZipArchive::Find(absl::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &entries_[found->second];
+}
+
+absl::StatusOr<std::string> Inflate(const ZipEntry& entry, uint64_t max_bytes) {
+  if (entry.size > max_bytes) {
+    return BadEntry(entry.name,
+                    absl::StrCat("has ", entry.size, " bytes; at most ", max_bytes, " are read"));
+  }
+  std::string bytes;
+  if (!entry.compressed) {
+    RETURN_IF_ERROR(CheckSum(entry));
+    bytes.assign(entry.data.data(), entry.data.size());
+    return bytes;
+  }
+  // ISA-L counts in 32 bits.
+  constexpr uint64_t kMost = uint64_t{1} << 31;
+  if (!entry.deflated || entry.size > kMost || entry.data.size() > kMost) {
+    return BadEntry(entry.name, "is compressed in a way that is not read");
+  }
+  bytes.resize(entry.size);
+  inflate_state state;
+  isal_inflate_init(&state);
+  state.crc_flag = ISAL_DEFLATE;
+  // It is only read: the library's interface knows no const.
+  state.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(entry.data.data()));
+  state.avail_in = static_cast<uint32_t>(entry.data.size());
+  state.next_out = reinterpret_cast<uint8_t*>(bytes.data());
+  state.avail_out = static_cast<uint32_t>(bytes.size());
+  const bool read = isal_inflate_stateless(&state) == ISAL_DECOMP_OK && state.avail_out == 0;
+  const auto* text = reinterpret_cast<const unsigned char*>(bytes.data());
+  if (!read || crc32_gzip_refl(0, text, bytes.size()) != entry.crc32) {
+    return BadEntry(entry.name, "is not what its size and sum say: the file is damaged");
+  }
+  return bytes;
 }
 
 absl::Status CheckStored(const ZipEntry& entry) {

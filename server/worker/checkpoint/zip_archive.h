@@ -1,7 +1,7 @@
 // A zip archive as torch.save writes it, read in place and believed only where all of it agrees:
 // the central directory ends where the end record begins, every local header repeats its central
 // one, no two entries share a name or a byte. zip64 is read; encryption, several disks and archive
-// comments are refused; compressed entries are listed, not read.
+// comments are refused; compressed entries are only read by Inflate().
 //
 // Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 // Ownership: views into the bytes given to Open, which must outlive it.
@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -22,8 +23,10 @@ namespace stockpot {
 struct ZipEntry {
   absl::string_view name;
   absl::string_view data;
-  uint32_t crc32 = 0;       // of the uncompressed data
-  bool compressed = false;  // `data` is then of no use
+  uint32_t crc32 = 0;  // of the uncompressed data
+  bool compressed = false;
+  bool deflated = false;  // how it is compressed, the one way that is read
+  uint64_t size = 0;      // uncompressed, as the archive says
 };
 
 class ZipArchive {
@@ -41,6 +44,10 @@ class ZipArchive {
   std::vector<ZipEntry> entries_;
   absl::flat_hash_map<absl::string_view, size_t> by_name_;
 };
+
+// The uncompressed bytes, checked, of an entry that is stored or deflated. INVALID_ARGUMENT when it
+// is neither, has more than `max_bytes`, or is not what its size and sum say.
+absl::StatusOr<std::string> Inflate(const ZipEntry& entry, uint64_t max_bytes);
 
 // INVALID_ARGUMENT when the entry is compressed.
 absl::Status CheckStored(const ZipEntry& entry);

@@ -33,7 +33,9 @@ void AddLabels(const Labels& labels, Sha256* digest) {
 }  // namespace
 
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
-                          const std::vector<const char*>& examples, const Labels& labels) {
+                          const std::vector<const char*>& examples, const Labels& labels,
+                          const std::vector<int64_t>& lengths, const std::vector<double>& weights) {
+  const int64_t positions = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   std::vector<size_t> order(inputs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
@@ -44,9 +46,16 @@ std::string ContentDigest(const std::vector<InputInfo>& inputs,
     digest.UpdateField(inputs[k].name)
         .UpdateField(DTypeName(inputs[k].dtype))
         .UpdateField(AsBytes(inputs[k].shape));
-    UpdateFieldInParallel(
-        {examples[k], static_cast<size_t>(labels.example_count) * inputs[k].byte_count}, &digest);
+    const int64_t units = inputs[k].varies() ? positions : labels.example_count;
+    UpdateFieldInParallel({examples[k], static_cast<size_t>(units) * inputs[k].byte_count},
+                          &digest);
   }
+  if (!lengths.empty()) digest.UpdateField("lengths").UpdateField(AsBytes(lengths));
+  for (size_t k : order) {
+    if (lengths.empty() || !inputs[k].varies()) continue;
+    digest.UpdateField(AsBytes(std::vector<double>{inputs[k].pad_value}));
+  }
+  if (!weights.empty()) digest.UpdateField("weights").UpdateField(AsBytes(weights));
   return digest.Finish();
 }
 

@@ -5,7 +5,10 @@
 // int64 little-endian; then for each input in byte order of its name: name, dtype name, shape of
 // one example as int64 little-endian, and the bytes of all examples in order. Other labels than
 // classes change the first field: "stockpot data set 1, numbers" is followed by float64 labels,
-// "stockpot data set 1, tokens" by the length as int64 and then the labels.
+// "stockpot data set 1, tokens" by the length as int64 and then the labels. Where inputs differ in
+// length there follow, last, "lengths", those of all examples as int64, and for each such input, in
+// the same order, what it is padded with as float64. Where examples have weights there follow
+// "weights" and these as float64.
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 
@@ -17,9 +20,11 @@
 
 namespace stockpot {
 
-// `inputs[k]` describes the examples that begin at `examples[k]`. Thread-safe.
+// `inputs[k]` describes the examples that begin at `examples[k]`; `lengths` are empty where none
+// differ, `weights` where there are none. Thread-safe.
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
-                          const std::vector<const char*>& examples, const Labels& labels);
+                          const std::vector<const char*>& examples, const Labels& labels,
+                          const std::vector<int64_t>& lengths, const std::vector<double>& weights);
 
 }  // namespace stockpot
 

@@ -7,7 +7,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
-#include "server/base/files.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/content_digest.h"
@@ -62,29 +61,18 @@ void ToPlanes(const Image& image, std::string* planes) {
   }
 }
 
-absl::StatusOr<Image> LoadImage(const ImageFolder& folder, const ImageFile& file,
-                                const ImageGeometry& geometry, const DataSetLimits& limits) {
-  const std::string path = absl::StrCat(folder.path, "/", file.name);
-  absl::StatusOr<std::string> encoded = ReadSmallFile(path, limits.max_file_bytes);
-  if (!encoded.ok()) return WithReason(encoded.status(), "IMAGE_UNREADABLE");
-  ASSIGN_OR_RETURN(Image image, DecodeImage(*encoded, limits.max_image_pixels));
-  absl::StatusOr<Image> shaped = ApplyGeometry(std::move(image), geometry, limits.max_image_pixels);
-  if (!shaped.ok()) return WithReason(shaped.status(), "DATA_SET_INVALID");
-  return shaped;
-}
-
-// One build: the decoded images of a folder on their way into a file.
+// One build: decoded images on their way into a file.
 class Builder {
  public:
-  Builder(const ImageFolder& folder, const DataSetSource& source, const DataSetLimits& limits)
-      : folder_(folder), source_(source), limits_(limits) {}
+  Builder(const ListedImages& images, const DataSetSource& source, const DataSetLimits& limits)
+      : images_(images), source_(source), limits_(limits) {}
 
   absl::Status Build(const std::string& key, const CacheFolder& cache, const std::string& name,
                      const Progress& progress) {
     // The first image tells the size that all must have.
     ASSIGN_OR_RETURN(first_, Load(0));
     const uint64_t example_bytes = first_.pixels.size();
-    const uint64_t byte_count = kPixelsAt + folder_.files.size() * example_bytes;
+    const uint64_t byte_count = kPixelsAt + images_.examples.size() * example_bytes;
     ASSIGN_OR_RETURN(CacheFolder::PartialFile file, cache.CreatePartial(name, byte_count));
     const auto convert = [&](size_t i) -> absl::Status {
       ASSIGN_OR_RETURN(const Image image, Load(i));
@@ -93,54 +81,64 @@ class Builder {
       ToPlanes(image, &planes);
       return file.WriteAt(planes, kPixelsAt + i * example_bytes);
     };
-    RETURN_IF_ERROR(ForEachInParallel(folder_.files.size(), convert, progress));
-    RETURN_IF_ERROR(CheckUnchanged(key));
+    RETURN_IF_ERROR(ForEachInParallel(images_.examples.size(), convert, progress));
+    RETURN_IF_ERROR(images_.source->CheckUnchanged());
     ASSIGN_OR_RETURN(const std::string digest, Digest(file.path()));
-    RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, folder_.files.size(), first_), 0));
+    RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, images_.examples.size(), first_), 0));
     return file.Commit();
   }
 
  private:
   absl::StatusOr<Image> Load(size_t i) const {
-    const ImageFile& file = folder_.files[i];
-    absl::StatusOr<Image> image = LoadImage(folder_, file, source_.geometry, limits_);
-    if (!image.ok()) return WithMetadata(Annotate(image.status(), file.name), "file", file.name);
-    return image;
+    absl::StatusOr<Image> image = Decode(i);
+    if (image.ok()) return image;
+    const std::string name = images_.NameOf(i);
+    return WithMetadata(Annotate(image.status(), name), "file", name);
+  }
+
+  absl::StatusOr<Image> Decode(size_t i) const {
+    const auto encoded = images_.source->Read(images_.examples[i]);
+    if (!encoded.ok()) {
+      const bool known = !GetErrorFacts(encoded.status()).reason.empty();
+      return known ? encoded.status() : WithReason(encoded.status(), "IMAGE_UNREADABLE");
+    }
+    if (encoded->bytes.size() > limits_.max_file_bytes) {
+      return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                            encoded->bytes.size(), " bytes, limit ", limits_.max_file_bytes)),
+                        "IMAGE_UNREADABLE");
+    }
+    ASSIGN_OR_RETURN(Image image, DecodeImage(encoded->bytes, limits_.max_image_pixels));
+    absl::StatusOr<Image> shaped =
+        ApplyGeometry(std::move(image), source_.geometry, limits_.max_image_pixels);
+    if (!shaped.ok()) return WithReason(shaped.status(), "DATA_SET_INVALID");
+    return shaped;
   }
 
   absl::Status CheckSize(size_t i, const Image& image) const {
     if (image.height == first_.height && image.width == first_.width) return absl::OkStatus();
-    const std::string& name = folder_.files[i].name;
+    const std::string name = images_.NameOf(i);
     return WithMetadata(
-        WithReason(absl::InvalidArgumentError(absl::StrCat(
-                       name, ": ", image.width, " x ", image.height, " pixels, but ",
-                       folder_.files[0].name, " has ", first_.width, " x ", first_.height,
-                       ": give a resize or crop that makes all images the same size")),
+        WithReason(absl::InvalidArgumentError(
+                       absl::StrCat(name, ": ", image.width, " x ", image.height, " pixels, but ",
+                                    images_.NameOf(0), " has ", first_.width, " x ", first_.height,
+                                    ": give a resize or crop that makes all images the same size")),
                    "DATA_SET_INVALID"),
         "file", name);
-  }
-
-  absl::Status CheckUnchanged(const std::string& key) const {
-    absl::StatusOr<ImageFolder> now = ListImageFolder(folder_.path, source_.class_names, limits_);
-    if (now.ok() && ImageCacheKey(*now, source_) == key) return absl::OkStatus();
-    return WithReason(
-        absl::InvalidArgumentError(
-            "the data set was changed while it was read; try again when it is at rest"),
-        "DATA_SET_INVALID");
   }
 
   absl::StatusOr<std::string> Digest(const std::string& path) const {
     ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
     file->WillReadSequentially();
     Labels labels;
-    labels.example_count = static_cast<int64_t>(folder_.files.size());
-    for (const ImageFile& image : folder_.files) labels.integers.push_back(image.label);
+    labels.example_count = static_cast<int64_t>(images_.examples.size());
+    labels.integers = images_.labels;
     const InputInfo input = DescribeInput(source_.image_input, static_cast<uint64_t>(first_.height),
                                           static_cast<uint64_t>(first_.width));
-    return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels);
+    return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels, /*lengths=*/{},
+                         /*weights=*/{});
   }
 
-  const ImageFolder& folder_;
+  const ListedImages& images_;
   const DataSetSource& source_;
   const DataSetLimits& limits_;
   Image first_;
@@ -148,19 +146,20 @@ class Builder {
 
 }  // namespace
 
-std::string ImageCacheKey(const ImageFolder& folder, const DataSetSource& source) {
+std::string ImageCacheKey(const ListedImages& images, const DataSetSource& source) {
   const ImageGeometry& geometry = source.geometry;
   Sha256 key;
   key.UpdateField(kMagic)
       .UpdateField(source.image_input)
-      .UpdateField(absl::StrCat(geometry.resize_shorter_side, " ", geometry.resize_height, " ",
-                                geometry.resize_width, " ",
-                                static_cast<int>(geometry.interpolation), " ", geometry.antialias,
-                                " ", geometry.crop_height, " ", geometry.crop_width))
-      .UpdateField(folder.path);
-  for (const ImageFile& file : folder.files) {
-    key.UpdateField(file.name).UpdateField(
-        absl::StrCat(file.label, " ", file.byte_count, " ", file.changed_ns));
+      .UpdateField(absl::StrCat(
+          geometry.resize_shorter_side, " ", geometry.resize_height, " ", geometry.resize_width,
+          " ", static_cast<int>(geometry.interpolation), " ", geometry.antialias, " ",
+          geometry.crop_height, " ", geometry.crop_width, " ", geometry.crop_rounds_down));
+  images.source->AddToKey(&key);
+  key.UpdateFieldSize(images.examples.size());
+  for (size_t k = 0; k < images.examples.size(); ++k) {
+    key.Update(EncodeNumber(images.examples[k]))
+        .Update(EncodeNumber(static_cast<uint64_t>(images.labels[k])));
   }
   return key.Finish();
 }
@@ -187,11 +186,11 @@ absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std
                       std::string(bytes.substr(8 + kHexDigest, kHexDigest))};
 }
 
-absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
+absl::Status BuildCachedImages(const ListedImages& images, const DataSetSource& source,
                                const DataSetLimits& limits, const std::string& key,
                                const CacheFolder& cache, const std::string& name,
                                const Progress& progress) {
-  return Builder(folder, source, limits).Build(key, cache, name, progress);
+  return Builder(images, source, limits).Build(key, cache, name, progress);
 }
 
 }  // namespace stockpot

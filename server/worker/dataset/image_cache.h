@@ -1,4 +1,4 @@
-// The memory-mapped file of a decoded image folder, and how it is built.
+// The memory-mapped file of decoded images, and how it is built.
 //
 // Format of NAME.images (integers little-endian; a new layout gets a new magic):
 //   0     8 bytes   "SPIMAGE1"
@@ -23,13 +23,13 @@
 #include "server/base/progress.h"
 #include "server/storage/cache_folder.h"
 #include "server/worker/dataset/data_set.h"
-#include "server/worker/dataset/image_folder.h"
+#include "server/worker/dataset/image_source.h"
 
 namespace stockpot {
 
-// What the decoded content of a folder depends on, as a digest: path, names, labels, sizes and
-// times of change of its files, geometry, the input's name and this format.
-std::string ImageCacheKey(const ImageFolder& folder, const DataSetSource& source);
+// What the decoded content depends on, as a digest: the source, which of its examples and under
+// which labels, geometry, the input's name and this format.
+std::string ImageCacheKey(const ListedImages& images, const DataSetSource& source);
 
 struct CachedImages {
   std::shared_ptr<const MappedFile> file;
@@ -43,9 +43,9 @@ struct CachedImages {
 absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std::string& key,
                                               size_t examples, const std::string& input_name);
 
-// Decodes all images of `folder` on all cores into `name` of the cache.
+// Decodes `images` on all cores into `name` of the cache.
 // Errors: as OpenDataSet; of several images at fault the first is named; what `progress` gave.
-absl::Status BuildCachedImages(const ImageFolder& folder, const DataSetSource& source,
+absl::Status BuildCachedImages(const ListedImages& images, const DataSetSource& source,
                                const DataSetLimits& limits, const std::string& key,
                                const CacheFolder& cache, const std::string& name,
                                const Progress& progress);

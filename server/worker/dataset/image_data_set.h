@@ -1,4 +1,4 @@
-// Image folders as a DataSet (data_set.h states the errors).
+// Images as a DataSet (data_set.h states the errors).
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_IMAGE_DATA_SET_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_IMAGE_DATA_SET_H_
 
@@ -6,12 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "server/storage/cache_folder.h"
-#include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/image_source.h"
 
 namespace stockpot {
 
-// A folder of images, through its file in the cache. Thread-safe.
-absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(const DataSetSource& source,
+// `images` of `source`, through their file in the cache. Thread-safe.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(ListedImages images,
+                                                                const DataSetSource& source,
                                                                 const CacheFolder& cache,
                                                                 const DataSetLimits& limits,
                                                                 const Progress& progress);

@@ -211,4 +211,20 @@ absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
   return folder;
 }
 
+absl::StatusOr<std::shared_ptr<const ImageSource>> OpenImageFolder(const DataSetSource& source,
+                                                                   const DataSetLimits& limits) {
+  // With a label map the class names are those of the labels that it gives.
+  const auto names = source.label_map.empty() ? source.class_names : std::vector<std::string>();
+  const auto list = [path = source.path, names, limits]() -> absl::StatusOr<FileImages> {
+    ASSIGN_OR_RETURN(ImageFolder folder, ListImageFolder(path, names, limits));
+    FileImages images{std::move(folder.path), std::move(folder.files), {}};
+    for (const ImageFile& file : images.files) images.labels.numbers.push_back(file.label);
+    images.labels.names = std::move(folder.class_names);
+    images.labels.in_order = true;
+    return images;
+  };
+  ASSIGN_OR_RETURN(FileImages images, list());
+  return MakeFileImages(std::move(images), limits.max_file_bytes, list);
+}
+
 }  // namespace stockpot

@@ -1,4 +1,4 @@
-// Lists a folder of CLASS/…/image files, without opening any.
+// A folder of CLASS/…/image files as an ImageSource, without opening any.
 //
 // Source: torchvision's ImageFolder. Labels are the class folders in byte order; files of a class
 // are walked recursively and come in byte order of their folder, then of their name. Unlike there,
@@ -11,20 +11,16 @@
 #define STOCKPOT_SERVER_WORKER_DATASET_IMAGE_FOLDER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/file_images.h"
+#include "server/worker/dataset/image_source.h"
 
 namespace stockpot {
-
-struct ImageFile {
-  std::string name;  // relative to the data set: "cat/0001.jpg"
-  int64_t label = 0;
-  uint64_t byte_count = 0;
-  int64_t changed_ns = 0;  // time of last change of content or inode, in ns since 1970
-};
 
 struct ImageFolder {
   std::string path;                      // without symbolic links
@@ -40,6 +36,10 @@ struct ImageFolder {
 absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
                                             const std::vector<std::string>& class_names,
                                             const DataSetLimits& limits);
+
+// The examples of a folder. Errors: of ListImageFolder.
+absl::StatusOr<std::shared_ptr<const ImageSource>> OpenImageFolder(const DataSetSource& source,
+                                                                   const DataSetLimits& limits);
 
 }  // namespace stockpot
 

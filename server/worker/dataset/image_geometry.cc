@@ -29,14 +29,17 @@ Size ResizedSize(const Image& image, const ImageGeometry& geometry) {
 
 // Where a crop of `crop` begins in `size`, negative when it must be padded. torchvision pads
 // (crop - size) // 2 before, and crops at round((size - crop) / 2) with ties to even, as Python
-// does.
-int CropBegin(int size, int crop) {
+// does; transformers crops at (size - crop) // 2.
+int CropBegin(int size, int crop, bool rounds_down) {
   if (crop > size) return -((crop - size) / 2);
+  if (rounds_down) return (size - crop) / 2;
   return static_cast<int>(std::nearbyint((size - crop) / 2.0));
 }
 
-Image CenterCrop(const Image& image, int height, int width) {
-  const int top = CropBegin(image.height, height), left = CropBegin(image.width, width);
+Image CenterCrop(const Image& image, const ImageGeometry& geometry) {
+  const int height = geometry.crop_height, width = geometry.crop_width;
+  const int top = CropBegin(image.height, height, geometry.crop_rounds_down);
+  const int left = CropBegin(image.width, width, geometry.crop_rounds_down);
   const int begin = std::max(left, 0), end = std::min(left + width, image.width);
   Image result(height, width);
   for (int y = std::max(top, 0); y < std::min(top + height, image.height); ++y) {
@@ -84,7 +87,7 @@ absl::StatusOr<Image> ApplyGeometry(Image image, const ImageGeometry& geometry,
   if (geometry.crop_height == 0) return image;
   RETURN_IF_ERROR(CheckPixelCount(static_cast<uint64_t>(geometry.crop_width),
                                   static_cast<uint64_t>(geometry.crop_height), max_pixels));
-  return CenterCrop(image, geometry.crop_height, geometry.crop_width);
+  return CenterCrop(image, geometry);
 }
 
 }  // namespace stockpot

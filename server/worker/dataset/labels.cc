@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status.h"
+#include "server/worker/dataset/integer_column.h"
 
 namespace stockpot {
 namespace {
@@ -130,6 +131,36 @@ absl::StatusOr<Labels> ReadLabels(const TensorInfo& tensor, absl::Span<const cha
   RETURN_IF_ERROR(Annotate(ReadElements(tensor.dtype, bytes, &labels),
                            absl::StrCat("tensor '", tensor.name, "'")));
   return labels;
+}
+
+absl::Status ReadWeights(const TensorInfo& tensor, absl::Span<const char> bytes,
+                         std::vector<double>* weights) {
+  const absl::string_view elements(bytes.data(), bytes.size());
+  const size_t count = bytes.size() / DTypeSize(tensor.dtype);
+  std::vector<int64_t> integers;
+  weights->clear();
+  if (tensor.dtype == DType::kFloat32) {
+    for (size_t i = 0; i < count; ++i) weights->push_back(static_cast<double>(At<float>(bytes, i)));
+  } else if (tensor.dtype == DType::kFloat64) {
+    for (size_t i = 0; i < count; ++i) weights->push_back(At<double>(bytes, i));
+  } else if (AppendIntegers(tensor.dtype, elements, &integers)) {
+    weights->assign(integers.begin(), integers.end());
+  } else {
+    return InvalidLabels(absl::StrCat("weights '", tensor.name, "' are ", DTypeName(tensor.dtype),
+                                      ": store them as whole numbers, F32 or F64"));
+  }
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const double weight = (*weights)[i];
+    sum += weight;
+    if (weight >= 0 && std::isfinite(sum)) continue;
+    return WithMetadata(InvalidLabels(absl::StrCat("weight of example ", i, " is ", weight,
+                                                   ": weights are finite, not negative, and add up "
+                                                   "to what float64 can hold")),
+                        "example", absl::StrCat(i));
+  }
+  if (sum > 0) return absl::OkStatus();
+  return InvalidLabels(absl::StrCat("weights '", tensor.name, "' are all 0"));
 }
 
 }  // namespace stockpot

@@ -35,6 +35,12 @@ struct Labels {
 // finite, no token that counts; DATA_SET_EMPTY; LABEL_OUT_OF_RANGE (metadata example).
 absl::StatusOr<Labels> ReadLabels(const TensorInfo& tensor, absl::Span<const char> bytes);
 
+// The weights of examples, [N]. Whole numbers, float32 or float64.
+// Errors: INVALID_ARGUMENT, reason DATA_SET_INVALID another type, one that is negative or not
+// finite (metadata example), none that is positive, a sum that is not finite.
+absl::Status ReadWeights(const TensorInfo& tensor, absl::Span<const char> bytes,
+                         std::vector<double>* weights);
+
 }  // namespace stockpot
 
 #endif  // STOCKPOT_SERVER_WORKER_DATASET_LABELS_H_

@@ -21,7 +21,8 @@ std::vector<int32_t> Narrow(const std::vector<int64_t>& counts) {
 ClassificationMetrics::ClassificationMetrics(const DataSet& data_set, double temperature)
     : data_set_(data_set),
       inverse_temperature_(1 / temperature),
-      examples_(static_cast<size_t>(data_set.size())) {}
+      examples_(static_cast<size_t>(data_set.size())),
+      weight_sum_(WeightSum(data_set)) {}
 
 void ClassificationMetrics::CountLabels(size_t classes) {
   for (auto* counts : {&all_labels_, &labels_, &predicted_, &correct_}) counts->resize(classes);
@@ -49,7 +50,10 @@ absl::Status ClassificationMetrics::Add(const OutputBatch& batch) {
     ++added_;
     sums_.top1_correct += score.rank == 0;
     sums_.top5_correct += score.rank < 5;
-    sums_.cross_entropy_sum += score.loss;
+    const double weight = WeightOf(data_set_, rows[i].example);
+    sums_.cross_entropy_sum += weight * score.loss;
+    top1_wrong_ += score.rank == 0 ? 0 : weight;
+    top5_wrong_ += score.rank < 5 ? 0 : weight;
     ++labels_[static_cast<size_t>(label)];
     ++predicted_[score.predicted];
     correct_[score.predicted] += score.rank == 0;
@@ -64,6 +68,9 @@ Score ClassificationMetrics::BestReachable() const {
   best.top1_correct = sums_.top1_correct + left;
   best.top5_correct = sums_.top5_correct + left;
   best.cross_entropy_sum = SmallestSum(sums_.cross_entropy_sum, data_set_.size());
+  best.weight_sum = weight_sum_;
+  best.top1_weight = LargestSum(weight_sum_, top1_wrong_, data_set_.size());
+  best.top5_weight = LargestSum(weight_sum_, top5_wrong_, data_set_.size());
   std::vector<int64_t> predicted = predicted_, correct = correct_;
   for (size_t i = 0; i < all_labels_.size(); ++i) {
     predicted[i] += all_labels_[i] - labels_[i];
@@ -82,9 +89,17 @@ Measurement ClassificationMetrics::Finish() {
   std::vector<double> confidences;
   confidences.reserve(examples_.size());
   found.margins.reserve(examples_.size());
-  for (const Counted& example : examples_) {
+  const bool weighted = !data_set_.weights().empty();
+  for (size_t i = 0; i < examples_.size(); ++i) {
+    const Counted& example = examples_[i];
     if (!example.added) continue;
-    AddScore(example.score, &found);
+    const double weight = WeightOf(data_set_, static_cast<int64_t>(i));
+    AddScore(example.score, &found, weight);
+    if (weighted) {
+      found.weight_sum += weight;
+      found.top1_weight += example.score.rank == 0 ? weight : 0;
+      found.top5_weight += example.score.rank < 5 ? weight : 0;
+    }
     confidences.push_back(example.score.confidence);
   }
   found.label_counts = Narrow(labels_);

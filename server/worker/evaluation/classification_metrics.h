@@ -33,6 +33,9 @@ class ClassificationMetrics final : public Metrics {
   const double inverse_temperature_;
   std::vector<Counted> examples_;
   int64_t added_ = 0;
+  // Of the weights: all; of those added, what is not first, or not among the first five.
+  const double weight_sum_;
+  double top1_wrong_ = 0, top5_wrong_ = 0;
   // So far, in the order in which examples were added.
   Score sums_;
   // By class: all examples that have it; of those added, how many have it, for how many it was

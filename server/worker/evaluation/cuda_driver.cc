@@ -54,21 +54,25 @@ const Driver& TheDriver() {
   return driver;
 }
 
+// Another release found by the loader's search would not fit libtorch_cpu.so.
+bool OpenBesideTorch(const std::string& library) {
+  void* const known = dlsym(RTLD_DEFAULT, "_ZN2at13globalContextEv");
+  Dl_info info;
+  if (known == nullptr || dladdr(known, &info) == 0 || info.dli_fname == nullptr) return false;
+  const std::string cpu_library = info.dli_fname;
+  const std::string path = cpu_library.substr(0, cpu_library.rfind('/') + 1) + library;
+  return dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr;
+}
+
 }  // namespace
 
 bool CudaDriverFindsACard() { return TheDriver().count() > 0; }
 
 bool OpenTorchCuda() {
-  // Beside libtorch_cpu.so first: another release found by the loader's search would not fit it.
-  void* const known = dlsym(RTLD_DEFAULT, "_ZN2at13globalContextEv");
-  Dl_info info;
-  if (known != nullptr && dladdr(known, &info) != 0 && info.dli_fname != nullptr) {
-    const std::string cpu_library = info.dli_fname;
-    const std::string path = cpu_library.substr(0, cpu_library.rfind('/') + 1) + "libtorch_cuda.so";
-    if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return true;
-  }
-  return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
+  return OpenBesideTorch("libtorch_cuda.so") || dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
 }
+
+void OpenTorchShell() { OpenBesideTorch("libtorch.so"); }
 
 CudaCard DescribeCard(int index) { return TheDriver().Describe(index); }
 

@@ -15,6 +15,10 @@ bool CudaDriverFindsACard();
 // needs is missing.
 bool OpenTorchCuda();
 
+// Opens libtorch.so, which machine code made by PyTorch asks for by its name and which has nothing
+// in it (deploy/install-dependencies), so that the loader does not search for one.
+void OpenTorchShell();
+
 struct CudaCard {
   std::string name = "CUDA device";  // "NVIDIA H100 80GB HBM3"
   int major = 0, minor = 0;          // compute capability

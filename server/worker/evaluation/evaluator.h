@@ -1,8 +1,10 @@
 // worker/evaluation: runs a model over a data set and counts.
 //
-// A Runner holds one architecture (TorchScript) on one device; weights are swapped in by name. The
-// evaluator feeds it batches of one fixed shape (the last one padded by repeating its last
-// example), so that an example's result does not depend on how many examples there are.
+// A Runner holds one architecture (TorchScript or compiled) on one device; weights are swapped in
+// by name. The evaluator feeds it batches of one fixed shape (the last one padded by repeating its
+// last example), so that an example's result does not depend on how many examples there are; where
+// examples differ in length, batches of a few shapes, so that it does not depend on their order
+// (batch_plan.h).
 //
 // Source: Wortsman et al. 2022, section 3; metrics: DESIGN.md section 4.
 // Thread safety: confined to one thread (the worker's task thread).
@@ -47,6 +49,7 @@ struct MeasureOptions {
   int batch_size = 250;
   Precision precision = Precision::kFloat32;
   // Which examples are run, in this order; lives until the run ends. Empty: all, in their order.
+  // Those that differ in length are run as batch_plan.h says, which keeps to it within a group.
   absl::Span<const int64_t> order;
   // Called after each batch with the examples done; a non-OK result ends the run with it.
   std::function<absl::Status(int64_t examples_done)> progress;
@@ -67,6 +70,10 @@ struct Measurement {
   std::vector<int32_t> label_counts, predicted_counts, correct_counts;
   // Expected calibration errors: see calibration.h.
   double ece_equal_mass = 0, ece_equal_width = 0;
+
+  // Of classification and regression of a set whose examples have weights: their sum, and those of
+  // what is right. cross_entropy_sum and squared_error_sum are weighted then, all else is not.
+  double weight_sum = 0, top1_weight = 0, top5_weight = 0;
 
   // Of regression.
   double squared_error_sum = 0;
@@ -96,12 +103,18 @@ struct DeviceInfo {
 
 class Runner {
  public:
-  // Loads the TorchScript module at `path` onto `device` ("cpu", "cuda", "cuda:1", "auto": a GPU
-  // where its libraries and a card are found, or "auto:N": the Nth card, counted round).
-  // Errors: NOT_FOUND, INVALID_ARGUMENT (not TorchScript; reason ARCHITECTURE_INVALID);
-  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); those of ProbeDevice.
+  // Loads the TorchScript module or AOTInductor package at `path` onto `device` ("cpu", "cuda",
+  // "cuda:1", "auto": a GPU where its libraries and a card are found, or "auto:N": the Nth card,
+  // counted round). A package is machine code, which runs as this process: only where it
+  // `may_be_compiled`. It has no BatchNorm layers to gather for, no gradients to learn by, and the
+  // precision that it was compiled in; inputs of shapes that it was not compiled for are refused.
+  // Errors: NOT_FOUND; INVALID_ARGUMENT (neither of the two; reason ARCHITECTURE_INVALID);
+  // PERMISSION_DENIED (ARCHITECTURE_NOT_ALLOWED) a package that may not be; FAILED_PRECONDITION
+  // (ARCHITECTURE_INVALID) one for another device; RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); those
+  // of ProbeDevice.
   static absl::StatusOr<std::unique_ptr<Runner>> Load(const std::string& path,
-                                                      const std::string& device);
+                                                      const std::string& device,
+                                                      bool may_be_compiled = false);
   virtual ~Runner() = default;
 
   // Parameters and buffers, sorted by name: what a checkpoint has to bring. Non-persistent ones
@@ -115,6 +128,9 @@ class Runner {
 
   // BatchNorm modules whose statistics can be gathered anew, by name.
   virtual const std::vector<std::string>& batch_norms() const = 0;
+  // Names of parameters that are one tensor, such as an embedding and the head that it is tied to:
+  // a checkpoint needs to have one of each group, and the same under several.
+  virtual std::vector<std::vector<std::string>> ties() const = 0;
 
   // Parameters whose names match one of `patterns` (name_pattern.h), and no others, may be missing
   // from now on, as buffers may; they keep the architecture's own values. False when those were
@@ -131,7 +147,8 @@ class Runner {
                                   absl::Span<const double> coefficients,
                                   std::optional<DType> dtype) = 0;
 
-  // Runs all of `data_set`, or options.order, and gives `sink` what comes out, in that order.
+  // Runs all of `data_set`, or options.order, and gives `sink` what comes out, in that order, or
+  // that of batch_plan.h.
   // Errors: INVALID_ARGUMENT inputs, outputs or class subset do not fit (reason
   // MODEL_INPUT_MISMATCH, MODEL_OUTPUT_MISMATCH, DATA_SET_INVALID); INTERNAL the model threw
   // (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process must end);

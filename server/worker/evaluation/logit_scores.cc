@@ -75,13 +75,13 @@ absl::StatusOr<std::vector<LogitScore>> ScoreAll(absl::Span<const LabelledRow> r
   return scores;
 }
 
-void AddScore(const LogitScore& score, Measurement* sums) {
+void AddScore(const LogitScore& score, Measurement* sums, double weight) {
   const int64_t index = sums->example_count++;
   if (index % 8 == 0) sums->correct_bits.push_back('\0');
   if (score.rank == 0) sums->correct_bits.back() |= static_cast<char>(1u << (index % 8));
   sums->top1_correct += score.rank == 0;
   sums->top5_correct += score.rank < 5;
-  sums->cross_entropy_sum += score.loss;
+  sums->cross_entropy_sum += weight * score.loss;
   sums->margins.push_back(score.margin);
 }
 

@@ -43,8 +43,8 @@ struct LabelledRow {
 absl::StatusOr<std::vector<LogitScore>> ScoreAll(absl::Span<const LabelledRow> rows,
                                                  double inverse_temperature);
 
-// Counts it as the next one.
-void AddScore(const LogitScore& score, Measurement* sums);
+// Counts it as the next one. Its loss counts `weight` times.
+void AddScore(const LogitScore& score, Measurement* sums, double weight = 1);
 
 // "status" with reason and metadata "example".
 absl::Status AtExample(absl::Status status, absl::string_view reason, int64_t example);

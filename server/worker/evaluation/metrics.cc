@@ -64,11 +64,23 @@ absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Create(Problem problem, const 
       if (temperature == 1) return std::make_unique<RegressionMetrics>(data_set);
       return absl::InvalidArgumentError("a regression has no temperature");
     case Problem::kLanguageModel:
+      if (!data_set.weights().empty()) {
+        return WithReason(absl::InvalidArgumentError(
+                              "weight_tensor: a language model's scores count tokens, and examples "
+                              "have the weights"),
+                          "DATA_SET_INVALID");
+      }
       return std::make_unique<LanguageMetrics>(data_set, temperature);
     case Problem::kClassification:
       break;
   }
   return std::make_unique<ClassificationMetrics>(data_set, temperature);
+}
+
+double WeightSum(const DataSet& data_set) {
+  double sum = 0;
+  for (const double weight : data_set.weights()) sum += weight;
+  return sum;
 }
 
 absl::StatusOr<Measurement> Runner::Measure(const DataSet& data_set,

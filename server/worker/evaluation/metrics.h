@@ -9,7 +9,8 @@
 // becomes right; so does Matthews' coefficient of two classes. Other correlations have no such
 // bound. Sums of losses do not fall below what was added, less what rounding in another order may
 // take away (n additions of what is not negative are off by n units at most: Higham 2002,
-// section 4.2). Thread safety: thread-compatible. No torch here.
+// section 4.2); sums of weights of what is right do not grow beyond all weights less those of what
+// is wrong, and as much for rounding. Thread safety: thread-compatible. No torch here.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_METRICS_H_
 
@@ -28,13 +29,15 @@ class Metrics {
  public:
   // Logits are divided by `temperature`, in float64: that changes losses, confidences and margins,
   // never what is right. `data_set` must outlive this.
-  // Errors: INVALID_ARGUMENT (reason DATA_SET_INVALID) its labels are of another problem; a
+  // Errors: INVALID_ARGUMENT (reason DATA_SET_INVALID) its labels are of another problem, or have
+  // weights where they are tokens; a
   // temperature that is not positive and finite, or not 1 where there are no logits.
   static absl::StatusOr<std::unique_ptr<Metrics>> Create(Problem problem, const DataSet& data_set,
                                                          double temperature = 1);
   virtual ~Metrics() = default;
 
-  // Examples, each once, in any order (of a language model: in theirs). Nothing may be added after
+  // Examples, each once, in any order (of a language model whose examples have one length: in
+  // theirs). Nothing may be added after
   // an error. Errors: INVALID_ARGUMENT (reason
   // LABEL_OUT_OF_RANGE) a label is not among the logits, (MODEL_OUTPUT_MISMATCH) another length
   // than the labels have; DATA_LOSS (reason NON_FINITE_OUTPUT) an output is NaN or infinite so that
@@ -57,6 +60,21 @@ inline int64_t ExampleOf(const OutputBatch& batch, size_t i) {
 inline double SmallestSum(double sum, int64_t count) {
   return sum * (1 - 2 * static_cast<double>(count) * std::numeric_limits<double>::epsilon());
 }
+
+// What float64 sums of `count` numbers, none negative, can at most come to in any order, when all
+// of them add up to `all` and those that are left out to `without`.
+inline double LargestSum(double all, double without, int64_t count) {
+  return all - without +
+         4 * static_cast<double>(count) * std::numeric_limits<double>::epsilon() * all;
+}
+
+// The weight of an example; 1 where there are none.
+inline double WeightOf(const DataSet& data_set, int64_t example) {
+  return data_set.weights().empty() ? 1.0 : data_set.weights()[static_cast<size_t>(example)];
+}
+
+// Their sum, in order; 0 where there are none.
+double WeightSum(const DataSet& data_set);
 
 // Above any correlation: what BestReachable() has of one that it cannot bound.
 inline constexpr double kUnbounded = 2;

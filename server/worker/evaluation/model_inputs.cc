@@ -1,10 +1,7 @@
 #include "server/worker/evaluation/model_inputs.h"
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -15,9 +12,6 @@
 
 namespace stockpot {
 namespace {
-
-constexpr int64_t kLeastCopy = 1 << 20;  // bytes that are worth the start of a thread
-constexpr int64_t kMostCopy = 256 << 20;
 
 template <typename... Parts>
 absl::Status InputMismatch(const Parts&... parts) {
@@ -52,31 +46,6 @@ at::Tensor PerChannel(const std::vector<float>& values, size_t rank, c10::Device
   return torch::tensor(values, torch::kFloat32).view(shape).to(device);
 }
 
-std::vector<int64_t> BatchShape(const InputInfo& info, int64_t batch_size) {
-  std::vector<int64_t> shape = info.shape;
-  shape.insert(shape.begin(), batch_size);
-  return shape;
-}
-
-// [examples, numbers], as numbers of 8 bytes where an example is so many: they are fewer to pick,
-// and an index beyond 2^31 is slow. Else as bytes. In parts, so that what they pass through on
-// their way to a card stays small.
-at::Tensor CopyAll(const DataSet& data_set, size_t input, c10::Device device) {
-  const InputInfo& info = data_set.inputs()[input];
-  const bool wide = info.byte_count % sizeof(int64_t) == 0;
-  const c10::ScalarType type = wide ? torch::kInt64 : torch::kUInt8;
-  const auto numbers = static_cast<int64_t>(info.byte_count / c10::elementSize(type));
-  at::Tensor all =
-      torch::empty({data_set.size(), numbers}, torch::TensorOptions(type).device(device));
-  const auto step = std::max<int64_t>(kMostCopy / static_cast<int64_t>(info.byte_count), 1);
-  for (int64_t first = 0; first < data_set.size(); first += step) {
-    const int64_t count = std::min(step, data_set.size() - first);
-    auto* const bytes = const_cast<char*>(data_set.example(input, first));
-    all.narrow(0, first, count).copy_(torch::from_blob(bytes, {count, numbers}, type));
-  }
-  return all;
-}
-
 }  // namespace
 
 absl::StatusOr<ModelInputs> ModelInputs::Create(const c10::FunctionSchema& forward,
@@ -98,6 +67,7 @@ absl::StatusOr<ModelInputs> ModelInputs::Create(const c10::FunctionSchema& forwa
   }
   ModelInputs inputs(data_set, device);
   for (const InputBinding& binding : bindings) RETURN_IF_ERROR(inputs.Bind(binding));
+  inputs.FindMask(forward);
   RETURN_IF_ERROR(inputs.CheckArguments(forward));
   if (resident != nullptr) inputs.KeepOnDevice(resident);
   return inputs;
@@ -160,6 +130,7 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
       return InputMismatch("argument '", name, "' of forward() is bound twice");
     }
   }
+  if (makes_mask_) given.insert(kMask);
   for (const c10::Argument& argument : arguments) {
     if (argument.default_value().has_value() || given.contains(argument.name())) continue;
     return InputMismatch("no input is bound to argument '", argument.name(),
@@ -169,74 +140,54 @@ absl::Status ModelInputs::CheckArguments(const c10::FunctionSchema& forward) con
   return absl::OkStatus();
 }
 
-void ModelInputs::KeepOnDevice(ResidentTensors* resident) {
-  for (Bound& bound : bound_) {
-    const InputInfo& info = data_set_->inputs()[bound.input];
-    if (info.byte_count == 0) continue;
-    std::string key = absl::StrCat("data/", data_set_->digest(), "/", bound.input);
-    auto kept = resident->Find(key);
-    if (kept == nullptr) {
-      if (!resident->MakeRoom(static_cast<size_t>(data_set_->size()) * info.byte_count)) continue;
-      kept = resident->Keep(std::move(key), {CopyAll(*data_set_, bound.input, device_)});
-    }
-    bound.all = kept->front();
+bool ModelInputs::HasMaskUnbound(bool varies) const {
+  const std::vector<InputInfo>& inputs = data_set_->inputs();
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    bool is_bound = false;
+    for (const Bound& bound : bound_) is_bound = is_bound || bound.input == k;
+    if (!is_bound && (!varies || inputs[k].name == kMask)) return true;
   }
+  return false;
 }
 
-at::Tensor ModelInputs::Read(const Bound& bound, absl::Span<const int64_t> examples,
-                             int64_t batch_size) const {
-  const auto example_at = [&](int64_t i) {
-    return examples[std::min(static_cast<size_t>(i), examples.size() - 1)];
-  };
-  const InputInfo& info = data_set_->inputs()[bound.input];
-  if (bound.all.defined()) {
-    at::Tensor indices = torch::empty(
-        {batch_size}, torch::TensorOptions(torch::kInt64).pinned_memory(device_.is_cuda()));
-    auto* const index = indices.mutable_data_ptr<int64_t>();
-    for (int64_t i = 0; i < batch_size; ++i) index[i] = example_at(i);
-    return bound.all.index_select(0, indices.to(device_, /*non_blocking=*/true))
-        .view(ToScalarType(info.dtype))
-        .view(BatchShape(info, batch_size));
-  }
-  const auto size = static_cast<int64_t>(info.byte_count);
-  at::Tensor batch =
-      torch::empty(BatchShape(info, batch_size),
-                   torch::TensorOptions(ToScalarType(info.dtype)).pinned_memory(device_.is_cuda()));
-  if (size == 0) return batch.to(device_);
-  auto* const bytes = static_cast<char*>(batch.mutable_data_ptr());
-  at::parallel_for(0, batch_size, std::max<int64_t>(kLeastCopy / size, 1),
-                   [&](int64_t i, int64_t end) {
-                     for (; i < end; ++i) {
-                       std::memcpy(bytes + i * size, data_set_->example(bound.input, example_at(i)),
-                                   info.byte_count);
-                     }
-                   });
-  return batch.to(device_, /*non_blocking=*/true);
-}
-
-Arguments ModelInputs::Batch(absl::Span<const int64_t> examples, int64_t batch_size) const {
-  Arguments arguments;
+void ModelInputs::FindMask(const c10::FunctionSchema& forward) {
+  const auto arguments = ArgumentsOf(forward);
+  bool varies = false, is_bound = false;
+  size_t position = 0;
   for (const Bound& bound : bound_) {
-    at::Tensor value = Read(bound, examples, batch_size);
-    if (bound.to_float) value = value.to(torch::kFloat32);
-    if (bound.divisor.defined()) value.div_(bound.divisor);
-    if (bound.mean.defined()) value.sub_(bound.mean).div_(bound.std);
-    if (bound.argument.empty()) {
-      arguments.positional.emplace_back(std::move(value));
-    } else {
-      arguments.named.emplace(bound.argument, std::move(value));
-    }
+    std::string name = bound.argument;
+    if (name.empty() && position < arguments.size()) name = arguments[position++].name();
+    const InputInfo& input = data_set_->inputs()[bound.input];
+    varies = varies || input.varies();
+    is_bound = is_bound || name == kMask;
+    // Padded with something else it would not mask.
+    masks_padding_ = masks_padding_ || (name == kMask && input.varies() && input.pad_value == 0);
+    const bool tokens = !IsFloatingPoint(input.dtype) && input.shape.size() == 1;
+    if (tokens && !input.varies()) mask_length_ = input.shape[0];
   }
-  return arguments;
+  if (varies) mask_length_ = 0;
+  if (is_bound || (!varies && mask_length_ == 0) || HasMaskUnbound(varies)) return;
+  for (const c10::Argument& argument : arguments) {
+    if (argument.name() != kMask) continue;
+    makes_mask_ = varies || !argument.default_value().has_value();
+  }
+  masks_padding_ = makes_mask_;
 }
 
-std::string ModelInputs::Describe(int64_t batch_size) const {
-  return absl::StrJoin(bound_, ", ", [&](std::string* out, const Bound& bound) {
-    const InputInfo& info = data_set_->inputs()[bound.input];
-    absl::StrAppend(
-        out, info.name, " ",
-        TypeAndShape(bound.to_float ? DType::kFloat32 : info.dtype, BatchShape(info, batch_size)));
-  });
+absl::Status ModelInputs::CheckMixes() const {
+  return masks_padding_ ? absl::OkStatus() : CheckNoneDiffers();
+}
+
+absl::Status ModelInputs::CheckNoneDiffers() const {
+  for (const Bound& bound : bound_) {
+    const InputInfo& input = data_set_->inputs()[bound.input];
+    if (!input.varies()) continue;
+    return InputMismatch("examples of input '", input.name,
+                         "' differ in length: BatchNorm statistics would count padding, and to "
+                         "learn from them a model needs an argument attention_mask; give them one "
+                         "length when the data is prepared");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace stockpot

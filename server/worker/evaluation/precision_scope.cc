@@ -9,10 +9,6 @@
 namespace stockpot {
 namespace {
 
-bool UsesAutocast(Precision precision) {
-  return precision == Precision::kBFloat16 || precision == Precision::kFloat16;
-}
-
 // The settings that torch_device.cc begins with are those of `allowed` false.
 void AllowTf32(bool allowed) {
   at::globalContext().setFloat32MatmulPrecision(allowed ? "high" : "highest");
@@ -20,6 +16,10 @@ void AllowTf32(bool allowed) {
 }
 
 }  // namespace
+
+bool IsOf16Bits(Precision precision) {
+  return precision == Precision::kBFloat16 || precision == Precision::kFloat16;
+}
 
 absl::Status CheckPrecision(c10::Device device, Precision precision) {
   if (precision != Precision::kTf32 || device.is_cuda()) return absl::OkStatus();
@@ -32,7 +32,7 @@ absl::Status CheckPrecision(c10::Device device, Precision precision) {
 PrecisionScope::PrecisionScope(c10::Device device, Precision precision)
     : device_(device), precision_(precision) {
   if (precision == Precision::kTf32) AllowTf32(true);
-  if (!UsesAutocast(precision)) return;
+  if (!IsOf16Bits(precision)) return;
   at::autocast::set_autocast_dtype(device.type(),
                                    precision == Precision::kFloat16 ? at::kHalf : at::kBFloat16);
   at::autocast::set_autocast_enabled(device.type(), true);
@@ -40,7 +40,7 @@ PrecisionScope::PrecisionScope(c10::Device device, Precision precision)
 
 PrecisionScope::~PrecisionScope() {
   if (precision_ == Precision::kTf32) AllowTf32(false);
-  if (!UsesAutocast(precision_)) return;
+  if (!IsOf16Bits(precision_)) return;
   at::autocast::set_autocast_enabled(device_.type(), false);
   at::autocast::clear_cache();  // of cast weights, which the next blend changes
 }

@@ -10,6 +10,9 @@
 
 namespace stockpot {
 
+// By autocast.
+bool IsOf16Bits(Precision precision);
+
 // FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED) where the device does not have it.
 absl::Status CheckPrecision(c10::Device device, Precision precision);
 

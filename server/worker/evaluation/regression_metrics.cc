@@ -31,7 +31,7 @@ absl::Status RegressionMetrics::Add(const OutputBatch& batch) {
     }
     examples_[static_cast<size_t>(example)] = {output, true};
     const double error = output - TargetOf(data_set_, example);
-    squared_error_sum_ += error * error;
+    squared_error_sum_ += WeightOf(data_set_, example) * (error * error);
   }
   return absl::OkStatus();
 }
@@ -40,6 +40,7 @@ Score RegressionMetrics::BestReachable() const {
   Score best;
   best.example_count = data_set_.size();
   best.squared_error_sum = SmallestSum(squared_error_sum_, data_set_.size());
+  best.weight_sum = WeightSum(data_set_);
   best.pearson = best.spearman = kUnbounded;
   return best;
 }
@@ -54,7 +55,9 @@ Measurement RegressionMetrics::Finish() {
     outputs.push_back(output);
     targets.push_back(TargetOf(data_set_, static_cast<int64_t>(i)));
     const double error = outputs.back() - targets.back();
-    found.squared_error_sum += error * error;
+    const double weight = WeightOf(data_set_, static_cast<int64_t>(i));
+    found.squared_error_sum += weight * (error * error);
+    if (!data_set_.weights().empty()) found.weight_sum += weight;
   }
   found.example_count = static_cast<int64_t>(outputs.size());
   found.pearson = PearsonCorrelation(outputs, targets);

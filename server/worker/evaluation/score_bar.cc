@@ -20,6 +20,9 @@ Score ScoreOf(const Measurement& measurement) {
   score.top5_correct = measurement.top5_correct;
   score.cross_entropy_sum = measurement.cross_entropy_sum;
   score.squared_error_sum = measurement.squared_error_sum;
+  score.weight_sum = measurement.weight_sum;
+  score.top1_weight = measurement.top1_weight;
+  score.top5_weight = measurement.top5_weight;
   score.pearson = measurement.pearson;
   score.spearman = measurement.spearman;
   const auto widened = [](const std::vector<int32_t>& counts) {

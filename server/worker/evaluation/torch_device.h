@@ -27,6 +27,12 @@ absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device);
 
 DeviceInfo DescribeDevice(c10::Device device);
 
+// In bytes. Zeros of a device that is not a card, and of one that nothing ran on yet.
+struct CardMemory {
+  size_t free = 0, total = 0;
+};
+CardMemory MemoryOf(c10::Device device);
+
 // Bytes that nobody has taken yet; 0 of a device that is not a card. A device that was opened.
 size_t FreeMemoryOf(c10::Device device);
 

@@ -14,6 +14,7 @@
 #include "server/base/json_reader.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
+#include "server/worker/checkpoint/checkpoint_files.h"
 #include "server/worker/checkpoint/content_summary.h"
 #include "server/worker/checkpoint/safetensors_writer.h"
 #include "server/worker/merge/part_files.h"
@@ -163,8 +164,15 @@ absl::StatusOr<Merge> Merge::Open(MergeOptions options) {
 }
 
 absl::Status Merge::OpenIngredients() {
+  std::shared_ptr<const StateDict> base;
+  if (!options_.base.empty()) {
+    auto opened = OpenLocalCheckpoint(options_.base, nullptr, options_.limits);
+    if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("base ", options_.base));
+    base = *std::move(opened);
+  }
   for (const std::string& path : options_.ingredients) {
-    absl::StatusOr<std::shared_ptr<const StateDict>> opened = OpenCheckpoint(path, options_.limits);
+    absl::StatusOr<std::shared_ptr<const StateDict>> opened =
+        OpenLocalCheckpoint(path, base, options_.limits);
     absl::Status status = opened.status();
     if (status.ok() && !ingredients_.empty()) {
       status = CheckCompatible(ingredients_[0]->tensors(), (*opened)->tensors());

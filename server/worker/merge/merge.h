@@ -25,7 +25,8 @@
 namespace stockpot {
 
 struct MergeOptions {
-  std::vector<std::string> ingredients;  // local files, in the blend's order
+  std::vector<std::string> ingredients;  // local files or folders, in the blend's order
+  std::string base;                      // what adapters among them are merged into
   std::string out;                       // NAME.safetensors; a file that is there is replaced
   std::vector<double> coefficients;      // one for each ingredient; empty: uniform
   std::optional<DType> dtype;            // of floating-point tensors; nullopt: as stored

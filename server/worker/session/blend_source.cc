@@ -38,7 +38,7 @@ absl::StatusOr<TensorSelection> OpenSelection(const worker::v1::TensorSelection&
   opened.from_base = {selection.from_base().begin(), selection.from_base().end()};
   if (!opened.from_base.empty() && selection.has_base()) {
     ASSIGN_OR_RETURN(const Sources::Checkpoint base,
-                     sources->OpenCheckpoint(selection.base(), progress));
+                     sources->OpenCheckpoint(selection.base(), selection.reading(), progress));
     opened.base = base.state_dict;
   }
   const absl::Status checked = CheckSelection(opened);
@@ -50,12 +50,13 @@ absl::StatusOr<TensorSelection> OpenSelection(const worker::v1::TensorSelection&
 
 absl::StatusOr<Ingredients> OpenIngredients(
     const google::protobuf::RepeatedPtrField<worker::v1::CheckpointReference>& references,
-    const TensorSelection& selection, Sources* sources, const Progress& progress) {
+    const TensorSelection& selection, const worker::v1::CheckpointReading& reading,
+    Sources* sources, const Progress& progress) {
   if (references.empty()) return absl::InvalidArgumentError("a blend of no ingredients");
   Ingredients ingredients;
   for (const worker::v1::CheckpointReference& reference : references) {
     ASSIGN_OR_RETURN(const Sources::Checkpoint checkpoint,
-                     sources->OpenCheckpoint(reference, progress));
+                     sources->OpenCheckpoint(reference, reading, progress));
     ingredients.push_back(sources->Select(checkpoint.state_dict, selection));
     RETURN_IF_ERROR(
         Annotate(CheckCompatible(ingredients.front()->tensors(), ingredients.back()->tensors()),
@@ -70,7 +71,8 @@ absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* s
   ASSIGN_OR_RETURN(source.dtype, ToDType(blend.dtype()));
   ASSIGN_OR_RETURN(source.selection, OpenSelection(blend.selection(), sources, progress));
   ASSIGN_OR_RETURN(source.ingredients,
-                   OpenIngredients(blend.ingredients(), source.selection, sources, progress));
+                   OpenIngredients(blend.ingredients(), source.selection,
+                                   blend.selection().reading(), sources, progress));
   source.coefficients = {blend.coefficients().begin(), blend.coefficients().end()};
   RETURN_IF_ERROR(CheckCoefficients(source.coefficients.size(), source.ingredients.size(),
                                     source.ingredients[0]->tensors().size()));

@@ -31,7 +31,8 @@ absl::StatusOr<TensorSelection> OpenSelection(const worker::v1::TensorSelection&
 // Errors: as Sources::OpenCheckpoint, CheckCompatible; INVALID_ARGUMENT no ingredients.
 absl::StatusOr<std::vector<std::shared_ptr<const StateDict>>> OpenIngredients(
     const google::protobuf::RepeatedPtrField<worker::v1::CheckpointReference>& references,
-    const TensorSelection& selection, Sources* sources, const Progress& progress);
+    const TensorSelection& selection, const worker::v1::CheckpointReading& reading,
+    Sources* sources, const Progress& progress);
 
 // Both of the above. Errors: theirs, and those of CheckCoefficients.
 absl::StatusOr<BlendSource> OpenBlend(const worker::v1::Blend& blend, Sources* sources,

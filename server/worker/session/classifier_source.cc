@@ -85,7 +85,7 @@ absl::StatusOr<ClassifierSource> Read(const v1::Classifier& message,
 
 absl::StatusOr<ClassifierSource> OpenClassifier(const v1::Classifier& classifier, Sources* sources,
                                                 const Progress& progress) {
-  auto checkpoint = sources->OpenCheckpoint(classifier.uri(), progress);
+  auto checkpoint = sources->OpenCheckpoint(classifier.uri(), {}, progress);
   if (!checkpoint.ok()) return Annotate(checkpoint.status(), "classifier");
   auto source = Read(classifier, std::move(checkpoint->state_dict));
   if (!source.ok()) {

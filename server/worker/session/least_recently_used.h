@@ -38,6 +38,9 @@ class LeastRecentlyUsed {
 
   void Clear() { entries_.clear(); }
 
+  // Most recently used first.
+  const std::list<std::pair<Key, Value>>& entries() const { return entries_; }
+
   // Makes room for one more, where a new value must not coexist with one too many old ones.
   void MakeRoom() {
     while (entries_.size() >= capacity_ && !entries_.empty()) entries_.pop_back();

@@ -1,5 +1,6 @@
 #include "server/worker/session/measurer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -25,6 +26,27 @@ absl::Status CheckKeeps(Problem problem) {
   if (problem != Problem::kLanguageModel) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "a language model's logits are not kept, so that there are no ensembles of them");
+}
+
+// Examples of which only the sum so far is told.
+class CountedExamples {
+ public:
+  explicit CountedExamples(WorkCounters* counters) : counters_(counters) {}
+  void Reach(int64_t done) {
+    counters_->CountExamples(done - done_);
+    done_ = done;
+  }
+
+ private:
+  WorkCounters* counters_;
+  int64_t done_ = 0;
+};
+
+// What is made of losses or logits counts every example alike.
+absl::Status CheckUnweighted(const DataSet& data_set) {
+  if (data_set.weights().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "weight_tensor: ensembles, gaps and learned coefficients do not know weights");
 }
 
 }  // namespace
@@ -104,7 +126,11 @@ absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& bl
                    load_model_(opened.measure->architecture_uri(), opened.architecture,
                                source.selection.excluded));
   const BatchNormSource batch_norm{opened.batch_norm.get(), opened.measure, batch_size};
-  const auto gathering = [&](int64_t done) { return progress(done, 0); };
+  const WorkCounters::Busy busy(options_.counters);
+  const auto gathering = [&, counted = CountedExamples(options_.counters)](int64_t done) mutable {
+    counted.Reach(done);
+    return progress(done, 0);
+  };
   RETURN_IF_ERROR(SetBlend(std::move(source), batch_norm, runner, gathering).status());
   MeasureOptions options;
   options.inputs = ToInputBindings(opened.measure->inputs());
@@ -114,7 +140,11 @@ absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& bl
   options.order = order;
   options.progress = [&](int64_t done) { return progress(opened.gathered() + done, 0); };
   RETURN_IF_ERROR(progress(opened.gathered(), 0));
-  return runner->Run(*opened.data_set, options, sink);
+  const auto counting = [&](const OutputBatch& batch) {
+    options_.counters->CountExamples(batch.count);
+    return sink(batch);
+  };
+  return runner->Run(*opened.data_set, options, counting);
 }
 
 absl::StatusOr<Measurement> Measurer::Score(const Opened& opened, const worker::v1::Blend& blend,
@@ -125,10 +155,12 @@ absl::StatusOr<Measurement> Measurer::Score(const Opened& opened, const worker::
   const auto sink = [&](const OutputBatch& batch) -> absl::Status {
     RETURN_IF_ERROR(metrics->Add(batch));
     if (logits == nullptr) return absl::OkStatus();
-    if (batch.first == 0) {
-      logits->reserve(static_cast<size_t>(opened.data_set->size() * batch.classes));
+    const auto classes = static_cast<size_t>(batch.classes);
+    logits->resize(static_cast<size_t>(opened.data_set->size()) * classes);
+    for (size_t i = 0; i < static_cast<size_t>(batch.count); ++i) {
+      std::copy_n(batch.values.begin() + i * classes, classes,
+                  logits->begin() + ExampleOf(batch, i) * batch.classes);
     }
-    logits->insert(logits->end(), batch.values.begin(), batch.values.end());
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(RunPass(opened, blend, batch_size, sink, progress));
@@ -203,6 +235,10 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureAgainstBar(const Opened& opened,
                                                         const Progress& progress) {
   const Problem problem = opened.outputs.problem;
   ASSIGN_OR_RETURN(const ScoreBar bar, ToScoreBar(task.bar()));
+  if (!opened.data_set->weights().empty() && !TakesWeights(bar.metric)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(MetricName(bar.metric), " is no mean over examples: it takes no weights"));
+  }
   ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(problem, *opened.data_set));
   std::vector<int64_t> order;
   if (problem != Problem::kLanguageModel) order = VisitingOrder(opened, task);
@@ -243,7 +279,11 @@ absl::StatusOr<std::vector<KeptLogits>> Measurer::OpenMembers(
     kept[k] = *std::move(found);
     return true;
   };
-  for (size_t k = 0; k < members.size(); ++k) missing += !open(k);
+  for (size_t k = 0; k < members.size(); ++k) {
+    const bool found = open(k);
+    options_.counters->CountLookup(kLogitsCache, found);
+    missing += !found;
+  }
   passes->Expect(missing + more_passes, opened.examples());
   for (size_t k = 0; k < members.size(); ++k) {
     if (kept[k].file != nullptr) continue;
@@ -264,6 +304,7 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureEnsemble(const worker::v1::MeasureE
   Passes passes(progress);
   ASSIGN_OR_RETURN(const Opened opened, Open(task.measure(), passes.Reading()));
   RETURN_IF_ERROR(CheckKeeps(opened.outputs.problem));
+  RETURN_IF_ERROR(CheckUnweighted(*opened.data_set));
   if (task.members().empty()) return absl::InvalidArgumentError("an ensemble of no members");
   std::vector<const worker::v1::KeptLogits*> members;
   for (const worker::v1::KeptLogits& member : task.members()) members.push_back(&member);
@@ -291,16 +332,23 @@ absl::StatusOr<TaskOutcome> Measurer::LearnCoefficients(const worker::v1::LearnC
   int64_t total = 0;
   const Progress reading = [&](int64_t, int64_t) { return progress(0, total); };
   ASSIGN_OR_RETURN(const Opened opened, Open(task.measure(), reading));
+  RETURN_IF_ERROR(CheckUnweighted(*opened.data_set));
   total = opened.data_set->size();
   ASSIGN_OR_RETURN(const BlendSource blend, OpenBlend(task.measure().blend(), sources_, reading));
   ASSIGN_OR_RETURN(Runner* const runner,
                    load_model_(task.measure().architecture_uri(), opened.architecture,
                                blend.selection.excluded));
   RETURN_IF_ERROR(progress(0, total));
+  const WorkCounters::Busy busy(options_.counters);
+  const Progress learning = [&, counted = CountedExamples(options_.counters)](int64_t done,
+                                                                              int64_t of) mutable {
+    counted.Reach(done);
+    return progress(done, of);
+  };
   TaskOutcome outcome;
   ASSIGN_OR_RETURN(
       *outcome.result.mutable_coefficients(),
-      stockpot::LearnCoefficients(task, blend, opened.outputs, *opened.data_set, runner, progress));
+      stockpot::LearnCoefficients(task, blend, opened.outputs, *opened.data_set, runner, learning));
   return outcome;
 }
 
@@ -308,6 +356,7 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureGap(const worker::v1::MeasureGap& t
                                                  const Progress& progress) {
   Passes passes(progress);
   ASSIGN_OR_RETURN(const Opened opened, Open(task.measure(), passes.Reading()));
+  RETURN_IF_ERROR(CheckUnweighted(*opened.data_set));
   if (opened.outputs.problem != Problem::kClassification) {
     return absl::InvalidArgumentError("soup minus ensemble is known for CLASSIFICATION alone");
   }

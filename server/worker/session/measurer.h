@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "server/base/fail_point.h"
 #include "server/base/progress.h"
+#include "server/base/work_counters.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/logits_cache.h"
 #include "server/worker/session/sources.h"
@@ -38,6 +39,7 @@ class Measurer {
     std::string margins_folder;     // another one
     // May be null; must outlive this.
     const FailPoints* fail_points = nullptr;
+    WorkCounters* counters = nullptr;  // never null; must outlive this
   };
 
   // `sources` must outlive this.

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/worker/session/assignment_desk.h"
+#include "server/worker/session/work_report.h"
 #include "stockpot/worker/v1/worker_service.grpc.pb.h"
 
 namespace stockpot {
@@ -41,6 +42,7 @@ class Session {
     const auto stub = WorkerService::NewStub(channel);
     stream_ = stub->Work(&context_);
     SayHello(device);
+    LookAtMemory();
 
     std::thread tasks([this] { RunTasks(); });
     std::thread heartbeat([this] { SendHeartbeats(); });
@@ -120,6 +122,7 @@ class Session {
       const auto now = std::chrono::steady_clock::now();
       if (now - last_sent >= interval) {
         last_sent = now;
+        LookAtMemory();
         SendProgress();
       }
       return absl::OkStatus();
@@ -131,6 +134,8 @@ class Session {
     WorkerMessage message;
     worker::v1::Result* result = message.mutable_result();
     result->set_assignment_id(assignment_id);
+    LookAtMemory();
+    if (options_.counters != nullptr) *result->mutable_counters() = Counters();
     result->set_code(static_cast<int>(outcome.status().code()));
     result->set_seconds(seconds);
     if (outcome.ok()) {
@@ -154,7 +159,18 @@ class Session {
     if (!progress.has_value()) return;
     WorkerMessage message;
     *message.mutable_progress() = *progress;
+    if (options_.counters != nullptr) *message.mutable_progress()->mutable_counters() = Counters();
     stream_->Write(message);
+  }
+
+  worker::v1::WorkerCounters Counters() const {
+    return ToWorkerCounters(options_.counters->Read());
+  }
+
+  // Not for heartbeats, which must come also while a device does not answer.
+  void LookAtMemory() const {
+    if (options_.counters == nullptr || !options_.read_memory) return;
+    options_.counters->SetMemory(options_.read_memory());
   }
 
   // A write that fails means that the stream has ended: reading notices.

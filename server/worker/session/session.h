@@ -9,11 +9,13 @@
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_SESSION_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_SESSION_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/base/log.h"
+#include "server/base/work_counters.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/session/task_runner.h"
 
@@ -30,6 +32,12 @@ struct SessionOptions {
   // How long a task may go on once the stream has ended. One that cannot be interrupted (a model
   // that hangs, one very large tensor) then ends with the process.
   absl::Duration abandon_after = absl::Seconds(5);
+  // What is told with progress and results for the server's metrics; null: nothing. Must outlive
+  // the session.
+  WorkCounters* counters = nullptr;
+  // Looks at the device's memory: before the first task, and while one runs on the thread that runs
+  // it. Null: nobody looks.
+  std::function<DeviceMemory()> read_memory = nullptr;
 };
 
 // Runs until the server ends the stream or says shutdown: OK. `runner` and `log` must outlive the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 
 namespace stockpot {
@@ -10,6 +11,16 @@ namespace {
 // As many as a job has ingredients, some times over.
 constexpr size_t kMostKnown = 10'000;
 constexpr int kMebibyteBits = 20;
+// Files that a pattern's folder may hold.
+constexpr size_t kMostListed = 100'000;
+
+// `progress` counts mebibytes; what it was told last is kept in `told`.
+Progress InMebibytes(const Progress& progress, int64_t* told) {
+  return [&progress, told](int64_t done, int64_t total) {
+    *told = std::max(*told, done >> kMebibyteBits);
+    return progress(*told, total == 0 ? 0 : (total >> kMebibyteBits) + 1);
+  };
+}
 
 }  // namespace
 
@@ -30,23 +41,113 @@ absl::StatusOr<SourceLocator::Located> SourceLocator::Bring(const std::string& u
   ASSIGN_OR_RETURN(const std::string spelled, purpose == Purpose::kData
                                                   ? allow_list_.CheckData(uri)
                                                   : allow_list_.CheckArchitecture(uri));
-  if (remote_files_ == nullptr) {
-    return WithReason(absl::UnimplementedError("this worker reads local files only"),
-                      "NOT_IMPLEMENTED");
-  }
+  RETURN_IF_ERROR(CheckReadsRemotely());
   Located located;
-  const Progress downloading = [&](int64_t done, int64_t total) {
-    located.mebibytes_told = std::max(located.mebibytes_told, done >> kMebibyteBits);
-    return progress(located.mebibytes_told, total == 0 ? 0 : (total >> kMebibyteBits) + 1);
-  };
-  ASSIGN_OR_RETURN(const RemoteFiles::LocalCopy copy,
-                   remote_files_->Fetch(spelled, purpose, downloading));
+  ASSIGN_OR_RETURN(
+      const RemoteFiles::LocalCopy copy,
+      remote_files_->Fetch(spelled, purpose, InMebibytes(progress, &located.mebibytes_told)));
   const absl::StatusOr<FileIdentity> file = IdentifyFile(copy.path);
   if (absl::IsNotFound(file.status())) return LeftTheCache();
   RETURN_IF_ERROR(file.status());
   located.file = *file;
   if (copy.pinned_uri != spelled) located.pinned_uri = copy.pinned_uri;
   return located;
+}
+
+absl::Status SourceLocator::CheckReadsRemotely() const {
+  if (remote_files_ != nullptr) return absl::OkStatus();
+  return WithReason(absl::UnimplementedError("this worker reads local files only"),
+                    "NOT_IMPLEMENTED");
+}
+
+absl::StatusOr<SourceLocator::Located> SourceLocator::LocateFolder(const std::string& uri,
+                                                                   const Progress& progress) {
+  if (!IsRemoteUri(uri)) return Locate(uri, Purpose::kData, progress);
+  ASSIGN_OR_RETURN(const std::string spelled, allow_list_.CheckDataFolder(uri));
+  RETURN_IF_ERROR(CheckReadsRemotely());
+  Located located;
+  ASSIGN_OR_RETURN(
+      RemoteFiles::LocalFolder folder,
+      remote_files_->FetchFolder(spelled, InMebibytes(progress, &located.mebibytes_told)));
+  ASSIGN_OR_RETURN(located.file, IdentifyFile(folder.path));
+  if (folder.pinned_uri != spelled) located.pinned_uri = folder.pinned_uri;
+  located.hold = std::move(folder.hold);
+  return located;
+}
+
+absl::StatusOr<SourceLocator::Located> SourceLocator::LocateFiles(
+    const std::vector<NamedUri>& files, const Progress& progress) {
+  RETURN_IF_ERROR(CheckReadsRemotely());
+  std::vector<RemoteFiles::NamedFile> allowed;
+  for (const NamedUri& file : files) {
+    const absl::StatusOr<std::string> spelled = allow_list_.CheckData(file.uri);
+    if (!spelled.ok()) return AtFile(spelled.status(), file.name);
+    ASSIGN_OR_RETURN(RemoteUri uri, ParseRemoteUri(*spelled));
+    allowed.push_back({file.name, std::move(uri)});
+  }
+  Located located;
+  ASSIGN_OR_RETURN(RemoteFiles::LocalFolder folder,
+                   remote_files_->FetchFiles(std::move(allowed),
+                                             InMebibytes(progress, &located.mebibytes_told)));
+  ASSIGN_OR_RETURN(located.file, IdentifyFile(folder.path));
+  located.hold = std::move(folder.hold);
+  return located;
+}
+
+absl::StatusOr<std::vector<std::string>> SourceLocator::Expand(const std::string& uri_pattern,
+                                                               size_t most,
+                                                               const Progress& progress) {
+  ASSIGN_OR_RETURN(const UriPattern pattern, ParseUriPattern(uri_pattern));
+  const auto found =
+      IsRemoteUri(uri_pattern) ? ExpandRemotely(pattern, progress) : ExpandLocally(pattern);
+  if (!found.ok()) {
+    const absl::Status status =
+        Annotate(found.status(), absl::StrCat("looking below ", pattern.folder));
+    return absl::IsNotFound(status) ? WithReason(status, "CHECKPOINT_NOT_FOUND") : status;
+  }
+  if (found->uris.empty()) {
+    const std::string looked_at =
+        found->looked_at == 0 ? "" : absl::StrCat(" (looked at ", found->looked_at, " files)");
+    return WithReason(absl::NotFoundError(absl::StrCat("no file below ", pattern.folder,
+                                                       " matches ", uri_pattern, looked_at)),
+                      "CHECKPOINT_NOT_FOUND");
+  }
+  if (found->uris.size() > most) {
+    return WithReason(absl::FailedPreconditionError(
+                          absl::StrCat(found->uris.size(), " files match ", uri_pattern, ", and ",
+                                       most, " ingredients are the most that a job may have")),
+                      "SOURCE_TOO_LARGE");
+  }
+  return found->uris;
+}
+
+absl::StatusOr<SourceLocator::Matching> SourceLocator::ExpandLocally(
+    const UriPattern& pattern) const {
+  ASSIGN_OR_RETURN(const std::string path, LocalPath(pattern.folder));
+  ASSIGN_OR_RETURN(const std::string folder, allow_list_.ResolveData(pattern.folder));
+  const auto may_enter = [this](const std::string& entered) {
+    return allow_list_.ResolveData(entered).status();
+  };
+  Matching matching;
+  ASSIGN_OR_RETURN(matching.uris, ListLocalMatches(folder, pattern, kMostListed, may_enter));
+  // By the path that the client knows, not the real one.
+  for (std::string& uri : matching.uris) uri = absl::StrCat(path == "/" ? "" : path, "/", uri);
+  return matching;
+}
+
+absl::StatusOr<SourceLocator::Matching> SourceLocator::ExpandRemotely(const UriPattern& pattern,
+                                                                      const Progress& progress) {
+  ASSIGN_OR_RETURN(const std::string spelled, allow_list_.CheckDataFolder(pattern.folder));
+  RETURN_IF_ERROR(CheckReadsRemotely());
+  ASSIGN_OR_RETURN(const RemoteUri folder, ParseRemoteFolder(spelled));
+  ASSIGN_OR_RETURN(const std::vector<ListedFile> files,
+                   remote_files_->List(folder, kMostListed, [&] { return progress(0, 0); }));
+  Matching matching;
+  matching.looked_at = files.size();
+  for (const ListedFile& file : files) {
+    if (Matches(pattern, file.path)) matching.uris.push_back(file.uri.ToString());
+  }
+  return matching;
 }
 
 const SourceLocator::Located* SourceLocator::Find(const std::string& uri,
@@ -59,8 +160,10 @@ void SourceLocator::Remember(const std::string& uri, const std::string& digest,
                              const Located& located) {
   if (!IsRemoteUri(uri)) return;
   if (known_.size() >= kMostKnown) known_.clear();
-  known_[{uri, digest}] = located;
-  if (!located.pinned_uri.empty()) known_[{located.pinned_uri, digest}] = located;
+  Located kept = located;
+  kept.hold = nullptr;
+  known_[{uri, digest}] = kept;
+  if (!located.pinned_uri.empty()) known_[{located.pinned_uri, digest}] = kept;
 }
 
 absl::Status LeftTheCache() {

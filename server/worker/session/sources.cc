@@ -4,10 +4,14 @@
 #include "server/base/digest.h"
 #include "server/base/mapped_file.h"
 #include "server/base/status.h"
+#include "server/worker/session/data_set_files.h"
 #include "server/worker/session/task_messages.h"
 
 namespace stockpot {
 namespace {
+
+// As many as a job has ingredients, some times over.
+constexpr size_t kMostRemembered = 10'000;
 
 // A path that is not there has the reason of what was looked for.
 absl::Status NotFoundAs(const absl::Status& status, absl::string_view reason) {
@@ -25,13 +29,6 @@ absl::Status UnlessEvicted(const std::string& uri, const absl::Status& opened) {
   return IsRemoteUri(uri) && absl::IsNotFound(opened) ? LeftTheCache() : opened;
 }
 
-absl::Status RemoteFolder() {
-  return WithReason(
-      absl::UnimplementedError("image folders are not read over the network by this release; give "
-                               "tensors in a .safetensors file, or a folder of the server"),
-      "NOT_IMPLEMENTED");
-}
-
 }  // namespace
 
 absl::Status CheckDigest(const std::string& expected, const std::string& found) {
@@ -47,30 +44,72 @@ Sources::Sources(Options options, AllowList allow_list, const FailPoints* fail_p
     : options_(std::move(options)),
       fail_points_(fail_points),
       locator_(std::move(allow_list), remote_files),
+      known_further_files_(options_.kept_checkpoints),
       checkpoints_(options_.kept_checkpoints),
       views_(options_.kept_checkpoints),
       data_sets_(options_.kept_data_sets),
       architecture_digests_(options_.kept_architecture_digests) {}
 
-absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(const std::string& uri,
-                                                            const Progress& progress) {
+absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(
+    const std::string& uri, const worker::v1::CheckpointReading& reading,
+    const Progress& progress) {
   return In("checkpoint", uri, [&]() -> absl::StatusOr<Checkpoint> {
-    const auto located = locator_.Locate(uri, Purpose::kData, progress);
-    if (!located.ok()) return NotFoundAs(located.status(), "CHECKPOINT_NOT_FOUND");
-    Checkpoint* kept = checkpoints_.Find(located->file);
-    if (kept == nullptr) {
-      Checkpoint opened;
-      auto state_dict = stockpot::OpenCheckpoint(located->file.path, options_.checkpoint_limits);
-      RETURN_IF_ERROR(UnlessEvicted(uri, state_dict.status()));
-      opened.state_dict = *std::move(state_dict);
-      ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict,
-                                                        After(located->mebibytes_told, progress)));
-      kept = checkpoints_.Put(located->file, std::move(opened));
-    }
-    locator_.Remember(uri, kept->content.digest, *located);
-    kept->pinned_uri = located->pinned_uri;
-    return *kept;
+    absl::StatusOr<LocatedCheckpoint> located = LocateCheckpoint(
+        uri, options_.checkpoint_limits, &locator_, &known_further_files_, progress);
+    RETURN_IF_ERROR(located.status());
+    return OpenLocated(uri, *std::move(located), reading, progress);
   }());
+}
+
+absl::StatusOr<Sources::Checkpoint> Sources::OpenLocated(
+    const std::string& uri, LocatedCheckpoint located, const worker::v1::CheckpointReading& reading,
+    const Progress& progress) {
+  const bool is_adapter = IsAdapterName(located.files.name);
+  worker::v1::CheckpointReading determining = reading;
+  determining.clear_adapter_base();
+  CheckpointKey key{located.identities, determining.SerializeAsString()};
+  const Progress then = After(located.mebibytes_told, progress);
+  if (is_adapter && reading.has_adapter_base()) {
+    // Under its own names: those that the adapter was made over.
+    worker::v1::CheckpointReading plain;
+    plain.set_state_dict_key(reading.state_dict_key());
+    ASSIGN_OR_RETURN(const Checkpoint base, OpenCheckpoint(reading.adapter_base(), plain, then));
+    located.files.base = base.state_dict;
+    key.reading += base.content.digest;
+  }
+  Checkpoint* kept = checkpoints_.Find(key);
+  const bool hit = kept != nullptr;
+  if (kept == nullptr) {
+    Checkpoint opened;
+    opened.is_adapter = is_adapter;
+    auto state_dict = OpenCheckpointFiles(located.files, ToCheckpointReading(reading),
+                                          options_.checkpoint_limits);
+    RETURN_IF_ERROR(UnlessEvicted(uri, state_dict.status()));
+    opened.state_dict = *std::move(state_dict);
+    ASSIGN_OR_RETURN(opened.content, SummarizeContent(*opened.state_dict, then));
+    kept = checkpoints_.Put(key, std::move(opened));
+  }
+  CountCheckpoint(hit);
+  kept->pinned_uri = located.pinned_uri;
+  if (IsRemoteUri(uri)) {
+    if (remote_checkpoints_.size() >= kMostRemembered) remote_checkpoints_.clear();
+    remote_checkpoints_[{uri, kept->content.digest}] = key;
+    if (!kept->pinned_uri.empty()) {
+      remote_checkpoints_[{kept->pinned_uri, kept->content.digest}] = key;
+    }
+  }
+  return *kept;
+}
+
+void Sources::CountCheckpoint(bool hit) const {
+  if (options_.counters == nullptr) return;
+  options_.counters->CountLookup(kCheckpointCache, hit);
+  if (hit) return;
+  uint64_t bytes = 0;
+  for (const auto& [key, checkpoint] : checkpoints_.entries()) {
+    bytes += checkpoint.content.byte_count;
+  }
+  options_.counters->SetKeptCheckpointBytes(static_cast<int64_t>(bytes));
 }
 
 std::shared_ptr<const StateDict> Sources::Select(const std::shared_ptr<const StateDict>& state_dict,
@@ -82,14 +121,18 @@ std::shared_ptr<const StateDict> Sources::Select(const std::shared_ptr<const Sta
 }
 
 const Sources::Checkpoint* Sources::FindKnown(const worker::v1::CheckpointReference& reference) {
-  const auto* located = locator_.Find(reference.uri(), reference.digest());
-  return located == nullptr ? nullptr : checkpoints_.Find(located->file);
+  const auto known = remote_checkpoints_.find({reference.uri(), reference.digest()});
+  return known == remote_checkpoints_.end() ? nullptr : checkpoints_.Find(known->second);
 }
 
 absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(
-    const worker::v1::CheckpointReference& reference, const Progress& progress) {
-  if (const Checkpoint* known = FindKnown(reference)) return *known;
-  ASSIGN_OR_RETURN(Checkpoint opened, OpenCheckpoint(reference.uri(), progress));
+    const worker::v1::CheckpointReference& reference, const worker::v1::CheckpointReading& reading,
+    const Progress& progress) {
+  if (const Checkpoint* known = FindKnown(reference)) {
+    CountCheckpoint(/*hit=*/true);
+    return *known;
+  }
+  ASSIGN_OR_RETURN(Checkpoint opened, OpenCheckpoint(reference.uri(), reading, progress));
   RETURN_IF_ERROR(Annotate(CheckDigest(reference.digest(), opened.content.digest),
                            absl::StrCat("checkpoint ", reference.uri())));
   return opened;
@@ -98,34 +141,36 @@ absl::StatusOr<Sources::Checkpoint> Sources::OpenCheckpoint(
 absl::StatusOr<Sources::OpenedDataSet> Sources::OpenDataSet(const v1::DataSet& data_set,
                                                             const Progress& progress) {
   return In("data set", data_set.uri(), [&]() -> absl::StatusOr<OpenedDataSet> {
-    if (IsRemoteUri(data_set.uri()) &&
-        ToDataSetSource(data_set, "").kind == DataSetSource::Kind::kImageFolder) {
-      return RemoteFolder();
-    }
-    const auto located = locator_.Locate(data_set.uri(), Purpose::kData, progress);
-    if (!located.ok()) return NotFoundAs(located.status(), "DATA_SET_NOT_FOUND");
+    const auto set = LocateDataSet(data_set, options_.data_set_limits, &locator_, progress);
+    if (!set.ok()) return NotFoundAs(set.status(), "DATA_SET_NOT_FOUND");
     OpenedDataSet opened;
-    opened.pinned_uri = located->pinned_uri;
-    auto found = stockpot::OpenDataSet(ToDataSetSource(data_set, located->file.path),
-                                       options_.cache_folder, options_.data_set_limits,
-                                       After(located->mebibytes_told, progress), fail_points_);
+    opened.pinned_uri = set->located.pinned_uri;
+    opened.geometry = set->source.geometry;
+    opened.preset = set->preset;
+    auto found = stockpot::OpenDataSet(set->source, options_.cache_folder, options_.data_set_limits,
+                                       After(set->located.mebibytes_told, progress), fail_points_,
+                                       options_.counters);
     RETURN_IF_ERROR(UnlessEvicted(data_set.uri(), found.status()));
     opened.data_set = *std::move(found);
-    data_sets_.Put({located->file, data_set.SerializeAsString()}, opened.data_set);
-    locator_.Remember(data_set.uri(), opened.data_set->digest(), *located);
+    data_sets_.Put({set->located.file, data_set.SerializeAsString()}, opened.data_set);
+    locator_.Remember(data_set.uri(), opened.data_set->digest(), set->located);
     return opened;
   }());
 }
 
 const std::shared_ptr<const DataSet>* Sources::FindKnown(const v1::DataSet& data_set,
                                                          const std::string& digest) {
-  if (const auto* located = locator_.Find(data_set.uri(), digest)) {
-    return data_sets_.Find({located->file, data_set.SerializeAsString()});
+  FileIdentity file;
+  if (const auto* remembered = locator_.Find(data_set.uri(), digest)) {
+    file = remembered->file;
+  } else {
+    if (IsRemoteUri(data_set.uri())) return nullptr;
+    const auto located = locator_.Locate(FirstUriOf(data_set), Purpose::kData, Unwatched);
+    if (!located.ok()) return nullptr;
+    file = located->file;
   }
-  if (IsRemoteUri(data_set.uri())) return nullptr;
-  const auto located = locator_.Locate(data_set.uri(), Purpose::kData, Unwatched);
-  if (!located.ok()) return nullptr;
-  const auto* known = data_sets_.Find({located->file, data_set.SerializeAsString()});
+  // The file may be a manifest, beside which other files changed.
+  const auto* known = data_sets_.Find({file, data_set.SerializeAsString()});
   return known != nullptr && (*known)->digest() == digest ? known : nullptr;
 }
 

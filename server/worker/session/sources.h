@@ -10,7 +10,9 @@
 #ifndef STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
 #define STOCKPOT_SERVER_WORKER_SESSION_SOURCES_H_
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,10 +20,13 @@
 #include "absl/status/statusor.h"
 #include "server/base/fail_point.h"
 #include "server/base/progress.h"
+#include "server/base/work_counters.h"
 #include "server/storage/local_path.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/checkpoint/tensor_selection.h"
 #include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/transform_preset.h"
+#include "server/worker/session/checkpoint_locator.h"
 #include "server/worker/session/file_identity.h"
 #include "server/worker/session/least_recently_used.h"
 #include "server/worker/session/source_locator.h"
@@ -42,16 +47,20 @@ class Sources {
     size_t kept_checkpoints = 1024;
     size_t kept_data_sets = 32;  // memory-mapped as well
     size_t kept_architecture_digests = 32;
+    WorkCounters* counters = nullptr;  // of caches; must outlive this
   };
 
   struct Checkpoint {
     std::shared_ptr<const StateDict> state_dict;
     ContentSummary content;
     std::string pinned_uri;  // as in worker.v1.CheckpointFound
+    bool is_adapter = false;
   };
   struct OpenedDataSet {
     std::shared_ptr<const DataSet> data_set;
     std::string pinned_uri;
+    ImageGeometry geometry;                 // of images
+    std::optional<TransformPreset> preset;  // as LocatedDataSet's
   };
   struct Architecture {
     FileIdentity file;
@@ -64,10 +73,14 @@ class Sources {
   Sources(Options options, AllowList allow_list, const FailPoints* fail_points,
           RemoteFiles* remote_files = nullptr);
 
-  // Reads all of it, unless this very file was read before.
-  absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri, const Progress& progress);
+  // Reads all of it, unless these very files were read before so. `reading` may lack an
+  // adapter_base where the checkpoint is no adapter.
+  absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& uri,
+                                            const worker::v1::CheckpointReading& reading,
+                                            const Progress& progress);
   // Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when it holds other weights.
   absl::StatusOr<Checkpoint> OpenCheckpoint(const worker::v1::CheckpointReference& reference,
+                                            const worker::v1::CheckpointReading& reading,
                                             const Progress& progress);
 
   // The selection's view of a kept checkpoint: the same one each time, so that what others keep of
@@ -75,7 +88,13 @@ class Sources {
   std::shared_ptr<const StateDict> Select(const std::shared_ptr<const StateDict>& state_dict,
                                           const TensorSelection& selection);
 
-  // Looks at every file again. Also UNIMPLEMENTED (reason NOT_IMPLEMENTED): a remote folder.
+  // The URIs that a pattern matches, as SourceLocator::Expand.
+  absl::StatusOr<std::vector<std::string>> Expand(const std::string& uri_pattern, size_t most,
+                                                  const Progress& progress) {
+    return locator_.Expand(uri_pattern, most, progress);
+  }
+
+  // Looks at every file again.
   absl::StatusOr<OpenedDataSet> OpenDataSet(const v1::DataSet& data_set, const Progress& progress);
   // One kept under this digest will do. Also FAILED_PRECONDITION (reason CHECKPOINT_CHANGED) when
   // the content is another.
@@ -100,17 +119,33 @@ class Sources {
              from_base == other.from_base;
     }
   };
+  // Which files were read how: what the content depends on.
+  struct CheckpointKey {
+    std::vector<FileIdentity> files;
+    std::string reading;
+
+    bool operator==(const CheckpointKey& other) const {
+      return files == other.files && reading == other.reading;
+    }
+  };
   using DataSetKey = std::pair<FileIdentity, std::string>;  // and the serialized message
 
   // The kept one of this digest, where nothing has to be asked for it; null.
   const Checkpoint* FindKnown(const worker::v1::CheckpointReference& reference);
+  absl::StatusOr<Checkpoint> OpenLocated(const std::string& uri, LocatedCheckpoint located,
+                                         const worker::v1::CheckpointReading& reading,
+                                         const Progress& progress);
   const std::shared_ptr<const DataSet>* FindKnown(const v1::DataSet& data_set,
                                                   const std::string& digest);
+  void CountCheckpoint(bool hit) const;
 
   const Options options_;
   const FailPoints* const fail_points_;
   SourceLocator locator_;
-  LeastRecentlyUsed<FileIdentity, Checkpoint> checkpoints_;
+  KnownFurtherFiles known_further_files_;
+  LeastRecentlyUsed<CheckpointKey, Checkpoint> checkpoints_;
+  // Of remote ones, by URI and digest: SourceLocator::Find for several files.
+  std::map<std::pair<std::string, std::string>, CheckpointKey> remote_checkpoints_;
   LeastRecentlyUsed<ViewKey, std::shared_ptr<const StateDict>> views_;
   LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
   LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/stubs/common.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -12,11 +13,49 @@
 namespace stockpot {
 namespace {
 
-bool IsTensors(const v1::DataSet& data_set) {
-  if (data_set.format() != v1::DataSet::FORMAT_UNSPECIFIED) {
-    return data_set.format() == v1::DataSet::TENSORS;
+v1::DataSet::Format FormatOf(const v1::DataSet& data_set) {
+  if (data_set.format() != v1::DataSet::FORMAT_UNSPECIFIED) return data_set.format();
+  constexpr std::pair<absl::string_view, v1::DataSet::Format> kEnds[] = {
+      {".safetensors", v1::DataSet::TENSORS},
+      {".npz", v1::DataSet::NUMPY},
+      {".parquet", v1::DataSet::PARQUET},
+      {".tar", v1::DataSet::WEBDATASET},
+      {".csv", v1::DataSet::CSV},
+      {".jsonl", v1::DataSet::JSONL}};
+  for (const auto& [end, format] : kEnds) {
+    if (absl::EndsWith(data_set.uri(), end)) return format;
   }
-  return absl::EndsWith(data_set.uri(), ".safetensors");
+  return v1::DataSet::IMAGE_FOLDER;
+}
+
+DataSetSource::Kind KindOf(const v1::DataSet& data_set) {
+  switch (FormatOf(data_set)) {
+    case v1::DataSet::TENSORS:
+      return DataSetSource::Kind::kTensors;
+    case v1::DataSet::PARQUET:
+      return DataSetSource::Kind::kParquet;
+    case v1::DataSet::WEBDATASET:
+      return DataSetSource::Kind::kWebDataset;
+    case v1::DataSet::NUMPY:
+      return DataSetSource::Kind::kNumpy;
+    case v1::DataSet::CSV:
+      return DataSetSource::Kind::kCsv;
+    case v1::DataSet::JSONL:
+      return DataSetSource::Kind::kJsonLines;
+    default:
+      return DataSetSource::Kind::kImageFolder;
+  }
+}
+
+ExampleSelection ToSelection(const v1::DataSet& data_set) {
+  ExampleSelection selection;
+  selection.draws = data_set.has_subset();
+  selection.fraction = data_set.subset().fraction();
+  selection.count = data_set.subset().count();
+  selection.seed = data_set.subset().seed();
+  selection.complement = data_set.subset().complement();
+  selection.limit = data_set.limit();
+  return selection;
 }
 
 ImageGeometry ToGeometry(const v1::ImageTransform& transform) {
@@ -30,6 +69,7 @@ ImageGeometry ToGeometry(const v1::ImageTransform& transform) {
   geometry.antialias = !transform.no_antialias();
   geometry.crop_height = transform.crop_height();
   geometry.crop_width = transform.crop_width();
+  geometry.crop_rounds_down = transform.crop_begin() == v1::ImageTransform::DOWN;
   return geometry;
 }
 
@@ -46,14 +86,82 @@ void AppendFloats(const std::vector<float>& values, std::string* bytes) {
 
 DataSetSource ToDataSetSource(const v1::DataSet& data_set, std::string path) {
   DataSetSource source;
-  source.kind =
-      IsTensors(data_set) ? DataSetSource::Kind::kTensors : DataSetSource::Kind::kImageFolder;
+  source.kind = KindOf(data_set);
   source.path = std::move(path);
   source.geometry = ToGeometry(data_set.image_transform());
   source.class_names = {data_set.class_names().begin(), data_set.class_names().end()};
-  if (!data_set.label_tensor().empty()) source.label_tensor = data_set.label_tensor();
+  source.label_map = {data_set.label_map().begin(), data_set.label_map().end()};
+  source.selection = ToSelection(data_set);
+  source.image_column = data_set.image_column();
+  source.split = data_set.split();
+  source.label_tensor = data_set.label_tensor();
   source.inputs = {data_set.input_tensors().begin(), data_set.input_tensors().end()};
+  source.weight_tensor = data_set.weight_tensor();
+  source.pad_values = {data_set.pad_values().begin(), data_set.pad_values().end()};
   return source;
+}
+
+CheckpointReading ToCheckpointReading(const worker::v1::CheckpointReading& reading) {
+  CheckpointReading out;
+  out.state_dict_key = reading.state_dict_key();
+  for (const v1::TensorRename& rule : reading.renames()) {
+    out.renames.push_back({rule.pattern(), rule.replacement()});
+  }
+  return out;
+}
+
+std::optional<TransformPreset> NamedPresetOf(const v1::ImageTransform& transform) {
+  switch (transform.preset()) {
+    case v1::ImageTransform::TORCHVISION_V1:
+      return GetPreset(NamedPreset::kTorchvisionV1);
+    case v1::ImageTransform::TORCHVISION_V2:
+      return GetPreset(NamedPreset::kTorchvisionV2);
+    case v1::ImageTransform::TIMM:
+      return GetPreset(NamedPreset::kTimm);
+    case v1::ImageTransform::TIMM_HALF:
+      return GetPreset(NamedPreset::kTimmHalf);
+    case v1::ImageTransform::CLIP:
+      return GetPreset(NamedPreset::kClip);
+    case v1::ImageTransform::CLIP_336:
+      return GetPreset(NamedPreset::kClip336);
+    default:
+      return std::nullopt;
+  }
+}
+
+v1::ImageTransform ToImageTransform(const ImageGeometry& geometry) {
+  v1::ImageTransform transform;
+  transform.set_resize_shorter_side(geometry.resize_shorter_side);
+  transform.set_resize_height(geometry.resize_height);
+  transform.set_resize_width(geometry.resize_width);
+  transform.set_interpolation(geometry.interpolation == Interpolation::kBilinear
+                                  ? v1::ImageTransform::BILINEAR
+                                  : v1::ImageTransform::BICUBIC);
+  transform.set_no_antialias(!geometry.antialias);
+  transform.set_crop_height(geometry.crop_height);
+  transform.set_crop_width(geometry.crop_width);
+  transform.set_crop_begin(geometry.crop_rounds_down ? v1::ImageTransform::DOWN
+                                                     : v1::ImageTransform::NEAREST);
+  return transform;
+}
+
+void AddLabels(const DataSet& data_set, worker::v1::DataSetFound* found) {
+  constexpr size_t kMostLabels = 20;
+  constexpr int64_t kMostClasses = 10'000;
+  for (const int64_t label : data_set.labels().subspan(0, kMostLabels)) {
+    found->add_first_labels(static_cast<double>(label));
+  }
+  for (const double target : data_set.targets().subspan(0, kMostLabels)) {
+    found->add_first_labels(target);
+  }
+  if (data_set.label_kind() != LabelKind::kClasses) return;
+  const int64_t classes = std::min(data_set.class_count(), kMostClasses);
+  found->mutable_class_example_counts()->Resize(static_cast<int>(classes), 0);
+  for (const int64_t label : data_set.labels()) {
+    if (label >= classes) continue;
+    int64_t* const count = found->mutable_class_example_counts()->Mutable(static_cast<int>(label));
+    ++*count;
+  }
 }
 
 std::vector<InputBinding> ToInputBindings(
@@ -163,6 +271,9 @@ std::string EncodeMeasurement(const Measurement& measurement, worker::v1::Measur
   measured->set_ece_equal_mass(measurement.ece_equal_mass);
   measured->set_ece_equal_width(measurement.ece_equal_width);
   measured->set_squared_error_sum(measurement.squared_error_sum);
+  measured->set_weight_sum(measurement.weight_sum);
+  measured->set_top1_weight(measurement.top1_weight);
+  measured->set_top5_weight(measurement.top5_weight);
   measured->set_pearson(measurement.pearson);
   measured->set_spearman(measurement.spearman);
   std::string examples = measurement.correct_bits;

@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "server/worker/checkpoint/checkpoint_files.h"
+#include "server/worker/dataset/transform_preset.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/gap.h"
 #include "server/worker/evaluation/score_bar.h"
@@ -16,8 +18,14 @@
 
 namespace stockpot {
 
-// `path` is what the data set's URI was resolved to.
+// `path` is what the data set's URI was resolved to. Presets and files are not looked at.
 DataSetSource ToDataSetSource(const v1::DataSet& data_set, std::string path);
+std::optional<TransformPreset> NamedPresetOf(const v1::ImageTransform& transform);
+v1::ImageTransform ToImageTransform(const ImageGeometry& geometry);
+// How many examples each class has, and the labels of the first.
+void AddLabels(const DataSet& data_set, worker::v1::DataSetFound* found);
+
+CheckpointReading ToCheckpointReading(const worker::v1::CheckpointReading& reading);
 
 std::vector<InputBinding> ToInputBindings(
     const google::protobuf::RepeatedPtrField<v1::InputBinding>& inputs);

@@ -1,10 +1,13 @@
 #include "server/worker/session/task_runner.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
+#include "server/worker/dataset/example_pictures.h"
+#include "server/worker/session/artifact_publisher.h"
 #include "server/worker/session/blend_source.h"
 #include "server/worker/session/classifier_source.h"
 #include "server/worker/session/soup_writer.h"
@@ -14,17 +17,25 @@
 namespace stockpot {
 
 TaskRunner::TaskRunner(Options options, AllowList allow_list)
-    : options_(std::move(options)),
+    : options_(Counted(std::move(options), &unread_counters_)),
+      allow_list_(allow_list),
       sources_(options_.sources, std::move(allow_list), options_.fail_points,
                options_.remote_files),
       runners_(options_.kept_models),
       measurer_({.logits_folder = options_.sources.cache_folder + "/logits",
                  .max_logits_bytes = options_.sources.max_logits_bytes,
                  .margins_folder = options_.sources.cache_folder + "/margins",
-                 .fail_points = options_.fail_points},
+                 .fail_points = options_.fail_points,
+                 .counters = options_.counters},
                 &sources_, [this](const auto& uri, const auto& architecture, const auto& excluded) {
                   return Load(uri, architecture, excluded);
                 }) {}
+
+TaskRunner::Options TaskRunner::Counted(Options options, WorkCounters* unread) {
+  if (options.counters == nullptr) options.counters = unread;
+  options.sources.counters = options.counters;
+  return options;
+}
 
 void TaskRunner::Reach(absl::string_view fail_point) const {
   if (options_.fail_points != nullptr) options_.fail_points->Reach(fail_point);
@@ -52,6 +63,8 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
       return InspectArchitecture(task.inspect_architecture(), progress);
     case Task::kInspectDataSet:
       return InspectDataSet(task.inspect_data_set(), progress);
+    case Task::kListSources:
+      return ListSources(task.list_sources(), progress);
     case Task::kMeasure:
       return measurer_.Measure(task.key(), task.measure(), progress);
     case Task::kMeasureEnsemble:
@@ -62,6 +75,13 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
       return InspectClassifier(task.inspect_classifier(), progress);
     case Task::kWriteSoup:
       return WriteSoup(task.write_soup(), progress);
+    case Task::kPublishArtifacts: {
+      TaskOutcome outcome;
+      ASSIGN_OR_RETURN(
+          *outcome.result.mutable_published(),
+          PublishArtifacts(task.publish_artifacts(), allow_list_, options_.remote_files, progress));
+      return outcome;
+    }
     case Task::kCompareWeights:
       return CompareWeights(task.compare_weights(), progress);
     case Task::kLearnCoefficients:
@@ -77,7 +97,7 @@ absl::StatusOr<TaskOutcome> TaskRunner::RunKind(const worker::v1::Task& task,
 absl::StatusOr<TaskOutcome> TaskRunner::InspectCheckpoint(const worker::v1::InspectCheckpoint& task,
                                                           const Progress& progress) {
   ASSIGN_OR_RETURN(const Sources::Checkpoint checkpoint,
-                   sources_.OpenCheckpoint(task.uri(), progress));
+                   sources_.OpenCheckpoint(task.uri(), task.reading(), progress));
   TaskOutcome outcome;
   worker::v1::CheckpointFound* found = outcome.result.mutable_checkpoint();
   found->set_digest(checkpoint.content.digest);
@@ -87,6 +107,7 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectCheckpoint(const worker::v1::Insp
   for (const std::string& note : checkpoint.state_dict->notes()) found->add_notes(ToUtf8(note));
   found->set_non_finite_tensor(ToUtf8(checkpoint.content.non_finite_tensor));
   found->set_pinned_uri(checkpoint.pinned_uri);
+  found->set_is_adapter(checkpoint.is_adapter);
   return outcome;
 }
 
@@ -102,6 +123,10 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectArchitecture(
   AddSignatures(runner->tensors(), found->mutable_tensors());
   for (const std::string& buffer : runner->buffers()) found->add_buffers(ToUtf8(buffer));
   for (const std::string& layer : runner->batch_norms()) found->add_batch_norms(ToUtf8(layer));
+  for (const std::vector<std::string>& tie : runner->ties()) {
+    worker::v1::TiedTensors* const names = found->add_ties();
+    for (const std::string& name : tie) names->add_names(ToUtf8(name));
+  }
   return outcome;
 }
 
@@ -119,6 +144,31 @@ absl::StatusOr<TaskOutcome> TaskRunner::InspectDataSet(const worker::v1::Inspect
   for (const InputInfo& input : data_set->inputs()) {
     *found->add_inputs() = ToSignature(input.name, input.dtype, input.shape);
   }
+  AddLabels(*data_set, found);
+  ASSIGN_OR_RETURN(const auto pictures, PicturesOf(*data_set, task.picture_count()));
+  for (const ExamplePicture& picture : pictures) {
+    worker::v1::ExamplePicture* const added = found->add_pictures();
+    added->set_png(picture.png);
+    added->set_label(ToUtf8(picture.label));
+  }
+  if (data_set->has_images()) {
+    *found->mutable_image_transform() = ToImageTransform(opened.geometry);
+  }
+  if (opened.preset.has_value()) {
+    found->set_scale_to_unit(opened.preset->scale_to_unit);
+    found->mutable_mean()->Add(opened.preset->mean.begin(), opened.preset->mean.end());
+    found->mutable_standard_deviation()->Add(opened.preset->standard_deviation.begin(),
+                                             opened.preset->standard_deviation.end());
+  }
+  return outcome;
+}
+
+absl::StatusOr<TaskOutcome> TaskRunner::ListSources(const worker::v1::ListSources& task,
+                                                    const Progress& progress) {
+  const auto most = static_cast<size_t>(std::max(task.max_count(), 0));
+  ASSIGN_OR_RETURN(const auto uris, sources_.Expand(task.uri_pattern(), most, progress));
+  TaskOutcome outcome;
+  for (const std::string& uri : uris) outcome.result.mutable_sources()->add_uris(uri);
   return outcome;
 }
 
@@ -179,6 +229,12 @@ absl::StatusOr<TaskOutcome> TaskRunner::CompareWeights(const worker::v1::Compare
   return outcome;
 }
 
+bool TaskRunner::MayBeCompiled(const std::string& uri) const {
+  const AllowList& allowed = options_.compiled;
+  return (IsRemoteUri(uri) ? allowed.CheckArchitecture(uri) : allowed.ResolveArchitecture(uri))
+      .ok();
+}
+
 absl::StatusOr<Runner*> TaskRunner::Load(const std::string& uri,
                                          const Sources::Architecture& architecture,
                                          const std::vector<std::string>& excluded) {
@@ -187,7 +243,7 @@ absl::StatusOr<Runner*> TaskRunner::Load(const std::string& uri,
     runners_.Remove(architecture.digest);
   }
   runners_.MakeRoom();
-  auto loaded = Runner::Load(architecture.file.path, options_.device);
+  auto loaded = Runner::Load(architecture.file.path, options_.device, MayBeCompiled(uri));
   if (!loaded.ok()) return Annotate(loaded.status(), absl::StrCat("architecture ", uri));
   // Loading read the file a second time: it must still be the one that the digest is of.
   const auto now = IdentifyFile(architecture.file.path);

@@ -118,12 +118,13 @@ absl::StatusOr<worker::v1::WeightsCompared> CompareWeights(const worker::v1::Com
   selection.excluded = {task.selection().excluded().begin(), task.selection().excluded().end()};
   selection.excluded.insert(selection.excluded.end(), task.selection().from_base().begin(),
                             task.selection().from_base().end());
-  ASSIGN_OR_RETURN(const auto ingredients,
-                   OpenIngredients(task.ingredients(), selection, sources, reading));
+  ASSIGN_OR_RETURN(
+      const auto ingredients,
+      OpenIngredients(task.ingredients(), selection, task.selection().reading(), sources, reading));
   std::shared_ptr<const StateDict> base = ingredients[0];
   if (task.has_base()) {
     ASSIGN_OR_RETURN(const Sources::Checkpoint opened,
-                     sources->OpenCheckpoint(task.base(), reading));
+                     sources->OpenCheckpoint(task.base(), task.selection().reading(), reading));
     base = sources->Select(opened.state_dict, selection);
     RETURN_IF_ERROR(Annotate(CheckCompatible(ingredients[0]->tensors(), base->tensors()),
                              absl::StrCat("checkpoint ", task.base().uri())));

@@ -1,51 +1,11 @@
 #include "server/worker/soup/blend_kernel.h"
 
-#include <cstring>
-#include <type_traits>
-
-#include "server/worker/soup/float_conversions.h"
-#include "server/worker/soup/stored_float.h"
+#include "server/worker/checkpoint/stored_float.h"
 
 #define STOCKPOT_INLINED [[gnu::always_inline]] inline
 
 namespace stockpot {
 namespace {
-
-template <typename Number>
-void StoreAt(char* elements, size_t index, Number number) {
-  std::memcpy(elements + index * sizeof(Number), &number, sizeof(Number));
-}
-
-// `sum` as `dtype`, one rounding. A block is converted by a loop without branches.
-template <typename Sum>
-STOCKPOT_INLINED void StoreBlock(const Sum* sum, size_t count, DType dtype, char* out) {
-  const auto store = [&](auto convert) {
-    for (size_t i = 0; i < count; ++i) StoreAt(out, i, convert(sum[i]));
-  };
-  const auto narrow = [](Sum number) {
-    if constexpr (std::is_same_v<Sum, double>) {
-      return RoundToOdd(number);
-    } else {
-      return number;
-    }
-  };
-  switch (dtype) {
-    case DType::kFloat64:
-      return store([](Sum number) { return static_cast<double>(number); });
-    case DType::kFloat32:
-      return store([](Sum number) { return static_cast<float>(number); });
-    case DType::kFloat16:
-      return store([&](Sum number) { return Float16::Encode(narrow(number)); });
-    case DType::kBFloat16:
-      return store([&](Sum number) { return BFloat16::Encode(narrow(number)); });
-    case DType::kFloat8E5M2:
-      return store([&](Sum number) { return Float8E5M2::Encode(narrow(number)); });
-    case DType::kFloat8E4M3:
-      return store([&](Sum number) { return Float8E4M3::Encode(narrow(number)); });
-    default:
-      return;  // BlendDType gives floating-point dtypes for floating-point tensors only
-  }
-}
 
 template <typename Format>
 STOCKPOT_INLINED void Add(const char* input, size_t count, std::optional<double> coefficient,
@@ -72,7 +32,10 @@ STOCKPOT_INLINED void Store(Sum* sum, size_t count, size_t divisor, DType dtype,
     const Sum scale = Sum{1} / static_cast<Sum>(divisor);
     for (size_t i = 0; i < count; ++i) sum[i] *= scale;
   }
-  StoreBlock(sum, count, dtype, out);
+  // BlendDType gives floating-point dtypes for floating-point tensors only.
+  WithStoredFloat(dtype, [&](auto format) {
+    for (size_t i = 0; i < count; ++i) StoreAt(out, i, decltype(format)::Store(sum[i]));
+  });
 }
 
 // Inlined, with all that they call, into functions for each instruction set.

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
-#include "server/worker/soup/elements.h"
+#include "server/worker/checkpoint/elements.h"
 
 namespace stockpot {
 namespace {

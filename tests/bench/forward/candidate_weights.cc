@@ -20,7 +20,7 @@
 #include "server/worker/checkpoint/safetensors_writer.h"
 #include "server/worker/checkpoint/state_dict.h"
 #include "server/worker/evaluation/evaluator.h"
-#include "tests/bench/forward/bench.h"
+#include "tests/bench/bench.h"
 
 namespace stockpot {
 namespace {

@@ -20,7 +20,7 @@
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/precision_scope.h"
 #include "server/worker/evaluation/torch_device.h"
-#include "tests/bench/forward/bench.h"
+#include "tests/bench/bench.h"
 
 namespace stockpot {
 namespace {
@@ -28,7 +28,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Flags {
-  std::string architecture, checkpoint, data_set;
+  std::string architecture, checkpoint, data_set, compiled;
   int threads = 0, batch_size = 250, rounds = 5;
   std::string device = "cpu", precision = "FLOAT32";
   std::string cache = "/tmp/stockpot-forward-loop";
@@ -93,17 +93,19 @@ int Run(const Flags& flags) {
                      .mean = {0.4914f, 0.4822f, 0.4465f},
                      .std = {0.2470f, 0.2435f, 0.2616f}}};
 
-  options.precision = ParsePrecision(flags.precision);
-
+  const Precision bare_precision = ParsePrecision(flags.precision);
+  options.precision = flags.compiled.empty() ? bare_precision : Precision::kFloat32;
   const c10::Device device = OrDie(OpenTorchDevice(flags.device));
-  const auto runner = OrDie(Runner::Load(flags.architecture, flags.device));
+  const auto runner =
+      OrDie(Runner::Load(flags.compiled.empty() ? flags.architecture : flags.compiled, flags.device,
+                         /*may_be_compiled=*/true));
   const std::shared_ptr<const StateDict> ingredients[] = {weights};
   Require(runner->SetWeights(ingredients, {}, std::nullopt));
   torch::jit::Module bare = LoadBare(flags, *weights);
   const c10::InferenceMode inference;
   const std::vector<at::Tensor> batches = MakeBatches(*data_set, options, device);
   const auto run_bare = [&] {
-    const PrecisionScope precision(device, options.precision);
+    const PrecisionScope precision(device, bare_precision);
     at::Tensor last;
     for (const at::Tensor& batch : batches) last = bare.forward({batch}).toTensor();
     last.flatten()[0].item();  // until the device is done
@@ -128,6 +130,7 @@ int Run(const Flags& flags) {
                        {"weights_seconds", weights},
                        {"device", runner->device().name},
                        {"precision", flags.precision},
+                       {"compiled", !flags.compiled.empty()},
                        {"threads", at::get_num_threads()},
                        {"batch_size", flags.batch_size}})
                      .dump()
@@ -149,6 +152,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch_size", flags.batch_size)->check(CLI::PositiveNumber);
   app.add_option("--rounds", flags.rounds);
   app.add_option("--device", flags.device, "cpu or cuda");
+  app.add_option("--compiled", flags.compiled,
+                 "evaluate this AOTInductor package of the architecture, in its own precision");
   app.add_option("--precision", flags.precision, "FLOAT32, TF32, BFLOAT16, FLOAT16");
   CLI11_PARSE(app, argc, argv);
   return stockpot::Run(flags);

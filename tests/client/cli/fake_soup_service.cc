@@ -51,11 +51,27 @@ std::vector<std::string> FakeSoupService::clients() const {
   return clients_;
 }
 
-void FakeSoupService::NoteClient(const grpc::ServerContext& context) {
-  const auto found = context.client_metadata().find("stockpot-client");
-  const bool given = found != context.client_metadata().end();
+std::vector<std::string> FakeSoupService::traces() const {
   absl::MutexLock lock(&mutex_);
-  clients_.push_back(given ? std::string(found->second.data(), found->second.size()) : "");
+  return traces_;
+}
+
+std::vector<std::string> FakeSoupService::authorizations() const {
+  absl::MutexLock lock(&mutex_);
+  return authorizations_;
+}
+
+void FakeSoupService::NoteClient(const grpc::ServerContext& context) {
+  const auto value = [&](const char* name) {
+    const auto found = context.client_metadata().find(name);
+    return found == context.client_metadata().end()
+               ? ""
+               : std::string(found->second.data(), found->second.size());
+  };
+  absl::MutexLock lock(&mutex_);
+  clients_.push_back(value("stockpot-client"));
+  authorizations_.push_back(value("authorization"));
+  traces_.push_back(value("traceparent"));
 }
 
 grpc::Status FakeSoupService::VerifySoup(grpc::ServerContext* context,
@@ -152,7 +168,6 @@ ClientHarness::~ClientHarness() {
 }
 
 ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& arguments) {
-  const std::string address = "unix:" + (folder / "server.sock");
   if (server_ == nullptr) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials());
@@ -161,8 +176,11 @@ ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& argume
   }
   std::ostringstream out, error;
   Environment environment(out, error, interruption);
-  environment.server = address;
-  environment.client = client;
+  if (!without_address) environment.target.server = address;
+  environment.target.client = client;
+  environment.context = context;
+  environment.context_file = folder / "config/contexts.yaml";
+  environment.traceparent = traceparent;
   environment.terminal = terminal;
   environment.now = [this] { return now_; };
   environment.wait = [this](absl::Duration duration) {
@@ -172,6 +190,12 @@ ClientHarness::Outcome ClientHarness::Run(const std::vector<std::string>& argume
   };
   environment.become_sibling = [this](const std::vector<std::string>& arguments_given) {
     became = arguments_given;
+    return 0;
+  };
+  environment.become_python = [this](const std::vector<std::string>& arguments_given,
+                                     const std::string& input) {
+    became = arguments_given;
+    python_input = input;
     return 0;
   };
   service.Synchronize();

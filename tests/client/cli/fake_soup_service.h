@@ -54,6 +54,10 @@ class FakeSoupService final : public v1::SoupService::Service {
   std::vector<v1::VerifySoupRequest> verified() const;
   // The stockpot-client metadata of every call, "" where there was none.
   std::vector<std::string> clients() const;
+  // The same of authorization.
+  std::vector<std::string> authorizations() const;
+  // The traceparent of every call, alike.
+  std::vector<std::string> traces() const;
 
   grpc::Status CreateJob(grpc::ServerContext* context, const v1::CreateJobRequest* request,
                          v1::Job* response) override;
@@ -74,6 +78,8 @@ class FakeSoupService final : public v1::SoupService::Service {
 
   mutable absl::Mutex mutex_;
   std::vector<std::string> clients_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> authorizations_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> traces_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::VerifySoupRequest> verified_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::CreateJobRequest> created_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> watched_after_ ABSL_GUARDED_BY(mutex_);
@@ -99,10 +105,15 @@ class ClientHarness {
   FakeSoupService service;
   Interruption interruption;
   std::vector<absl::Duration> waits;
-  std::vector<std::string> became;  // the sibling program, if any
+  std::vector<std::string> became;  // the sibling program or the Python package's, if any
+  std::string python_input;
   bool terminal = false;
-  std::string client;  // STOCKPOT_CLIENT
+  std::string client;            // STOCKPOT_CLIENT
+  std::string context;           // STOCKPOT_CONTEXT
+  bool without_address = false;  // no STOCKPOT_SERVER
+  std::string traceparent;       // TRACEPARENT
   TemporaryFolder folder;
+  const std::string address = "unix:" + (folder / "server.sock");
 
  private:
   std::unique_ptr<grpc::Server> server_;

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "client/cli/errors.h"
 #include "client/cli/json_lines.h"
@@ -31,6 +34,7 @@ evaluation:
     - {name: test, uri: test.safetensors, format: TENSORS}
 recipe: {greedy: {acceptance: NOT_WORSE}}
 compute: {batch_size: 128}
+limits: {timeout: 90s, task_timeout: 1.5s}
 )";
 
 TEST(JobFile, ReadsTheJsonMappingOfASpecFromYaml) {
@@ -50,6 +54,8 @@ TEST(JobFile, ReadsTheJsonMappingOfASpecFromYaml) {
   EXPECT_EQ(spec.evaluation().report_sets(0).format(), v1::DataSet::TENSORS);
   EXPECT_EQ(spec.recipe().greedy().acceptance(), v1::GreedyRecipe::NOT_WORSE);
   EXPECT_EQ(spec.compute().batch_size(), 128);
+  EXPECT_EQ(spec.limits().timeout().seconds(), 90);
+  EXPECT_EQ(spec.limits().task_timeout().nanos(), 500'000'000);
 }
 
 // `stockpot get x --json > job.json; stockpot submit --file job.json` makes another job like x.
@@ -114,6 +120,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "model.inputs[0].mean[1] (line 1, column 31): expected a number; got \"x\""},
         BadFile{"FractionForInteger", kYamlFile, "compute: {batch_size: 2.5}",
                 "compute.batch_size (line 1, column 11): expected a whole number; got 2.5"},
+        BadFile{"NumberForDuration", kYamlFile, "limits: {timeout: 90}",
+                "limits.timeout (line 1, column 10): expected seconds such as 90s; got 90"},
+        BadFile{"HoursForDuration", kYamlFile, "limits: {timeout: 1h}",
+                "expected seconds such as 90s; got \"1h\""},
         BadFile{"UnknownEnumValue", kYamlFile, "evaluation: {metric: ACCURACY}",
                 "expected one of TOP1, TOP5, CROSS_ENTROPY, MEAN_PER_CLASS"},
         BadFile{"TwoRecipes", kYamlFile, "recipe: {greedy: {}, uniform: {}}",
@@ -126,10 +136,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"CyclicAlias", kYamlFile, "model: &a {inputs: *a}", "nested too deep"},
         BadFile{"JsonSyntax", kJsonFile, "{\n \"model\": }", "line 2, column 11"},
         BadFile{"JsonUnknownField", kJsonFile, R"({"spec": {"modle": {}}})",
-                "spec.modle: unknown field; known are model"},
+                "spec.modle (line 1, column 11): unknown field; known are model"},
         BadFile{"JsonDuplicateKey", kJsonFile, R"({"model": {}, "model": {}})",
                 "'model' is given twice"},
-        BadFile{"JsonNotAnObject", kJsonFile, "[1]", "the file: expected an object"}),
+        BadFile{"JsonNotAnObject", kJsonFile, "[1]",
+                "the file (line 1, column 1): expected an object"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(JobFile, NamesEveryWrongFieldAtOnce) {
@@ -146,6 +157,57 @@ TEST(JobFile, TakesRelativePathsFromTheFilesFolder) {
   EXPECT_EQ(job->spec().ingredients(0).uri(), folder / "a");
   EXPECT_THAT(std::string(ReadJobFile(folder / "none.yaml").status().message()),
               HasSubstr(folder / "none.yaml"));
+}
+
+// Gives every string below `message` the text "x", and every list one element.
+void FillStrings(google::protobuf::Message& message) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  const google::protobuf::Descriptor& type = *message.GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const google::protobuf::FieldDescriptor* field = type.field(i);
+    if (field->is_map()) continue;
+    if (field->message_type() != nullptr) {
+      FillStrings(field->is_repeated() ? *reflection.AddMessage(&message, field)
+                                       : *reflection.MutableMessage(&message, field));
+    } else if (field->type() == google::protobuf::FieldDescriptor::TYPE_STRING) {
+      field->is_repeated() ? reflection.AddString(&message, field, "x")
+                           : reflection.SetString(&message, field, "x");
+    }
+  }
+}
+
+// Every string of a message, by its JSON path.
+std::map<std::string, std::string> StringsOf(const google::protobuf::Message& message) {
+  std::map<std::string, std::string> found;
+  const nlohmann::json flat = nlohmann::json::parse(ToJson(message)).flatten();
+  for (const auto& [path, value] : flat.items()) {
+    if (value.is_string()) found[path] = value.get<std::string>();
+  }
+  return found;
+}
+
+TEST(JobFile, MakesEveryUriOfTheApiAbsoluteAndNothingElse) {
+  v1::JobSpec spec;
+  FillStrings(spec);
+  const auto job = ParseJobFile(ToJson(spec), JobFileFormat::kJson, "/folder");
+  ASSERT_TRUE(job.ok()) << FormatError(job.status(), Style(false));
+  const std::map<std::string, std::string> before = StringsOf(spec);
+  const std::map<std::string, std::string> after = StringsOf(job->spec());
+  std::set<std::string> changed;
+  for (const auto& [path, text] : before) {
+    if (after.at(path) == text) continue;
+    EXPECT_EQ(after.at(path), "/folder/x") << path;
+    changed.insert(path);
+  }
+  for (const auto& [path, text] : before) {
+    const bool is_place = path.find("uri", path.rfind('/')) != std::string::npos;
+    EXPECT_EQ(is_place, changed.count(path) == 1) << path;
+  }
+  for (const char* path :
+       {"/model/base_uri", "/batch_norm/data_set/uri", "/evaluation/held_out/classifier/uri",
+        "/evaluation/report_sets/0/image_transform/config_uri", "/ingredients/0/uri_pattern"}) {
+    EXPECT_EQ(changed.count(path), 1u) << path;
+  }
 }
 
 }  // namespace

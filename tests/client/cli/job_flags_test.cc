@@ -24,6 +24,21 @@ v1::CreateJobRequest Submitted(ClientHarness& client, std::vector<std::string> a
   return created.empty() ? v1::CreateJobRequest() : created.back();
 }
 
+TEST(Submit, UrisWithWildcardsAreForTheServerToLookFor) {
+  ClientHarness client;
+  const v1::CreateJobRequest request =
+      Submitted(client, {"--architecture", "/arch.pt", "--ingredients",
+                         "s3://b/sweep/*.safetensors", "hf://org/repo/lr[12]/x", "https://host/a?b",
+                         "s3://b/c", "--held-out", "/data/held_out"});
+  const v1::JobSpec& spec = request.job().spec();
+  ASSERT_EQ(spec.ingredients_size(), 4);
+  EXPECT_EQ(spec.ingredients(0).uri_pattern(), "s3://b/sweep/*.safetensors");
+  EXPECT_EQ(spec.ingredients(0).uri(), "");
+  EXPECT_EQ(spec.ingredients(1).uri_pattern(), "hf://org/repo/lr[12]/x");
+  EXPECT_EQ(spec.ingredients(2).uri(), "https://host/a?b");
+  EXPECT_EQ(spec.ingredients(3).uri(), "s3://b/c");
+}
+
 TEST(Submit, MakesTheSpecOfItsFlags) {
   ClientHarness client;
   for (const char* name : {"b.safetensors", "a.safetensors", "B.safetensors"}) {
@@ -173,9 +188,10 @@ TEST(Paths, OnlyNamesBelowTheFolderAreSafe) {
 TEST(Submit, SaysWhereTheSoupGoesAndWhenTheJobEnds) {
   ClientHarness client;
   const v1::JobSpec spec =
-      Submitted(client, {"--output-format", "torch-save", "--max-shard-bytes", "1000000",
-                         "--output-uri", "/out/soup", "--timeout", "1h30m", "--task-timeout", "90s",
-                         "--max-evaluations", "40", "--max-worker-time", "1.5s", "--measure-again"})
+      Submitted(client,
+                {"--output-format", "torch-save", "--max-shard-bytes", "1000000", "--output-uri",
+                 "/out/soup", "--timeout", "1h30m", "--task-timeout", "90s", "--max-evaluations",
+                 "40", "--max-worker-time", "1.5s", "--max-task-time", "2h", "--measure-again"})
           .job()
           .spec();
   EXPECT_EQ(spec.output().format(), v1::Output::TORCH_SAVE);
@@ -183,6 +199,7 @@ TEST(Submit, SaysWhereTheSoupGoesAndWhenTheJobEnds) {
   EXPECT_EQ(spec.output().output_uri(), "/out/soup");
   EXPECT_EQ(spec.limits().timeout().seconds(), 5400);
   EXPECT_EQ(spec.limits().task_timeout().seconds(), 90);
+  EXPECT_EQ(spec.limits().max_task_time().seconds(), 7200);
   EXPECT_EQ(spec.limits().max_worker_time().seconds(), 1);
   EXPECT_EQ(spec.limits().max_worker_time().nanos(), 500'000'000);
   EXPECT_EQ(spec.limits().max_evaluations(), 40);

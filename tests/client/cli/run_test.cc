@@ -49,6 +49,17 @@ TEST(Watch, GoesOnAfterTheLastSequenceWhenTheConnectionIsLost) {
   EXPECT_LE(client.waits[0], absl::Milliseconds(250));
 }
 
+TEST(Watch, VerboseTellsOfEachCall) {
+  ClientHarness client;
+  client.service.streams = {{{Event(1, "one")}, grpc::Status::OK}};
+  const auto outcome = client.Run({"watch", "x", "--verbose"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.out, "RUNNING: one\n") << "as without";
+  EXPECT_THAT(outcome.error, testing::ContainsRegex("GetJob: OK after [0-9]+ ms, request "));
+  EXPECT_THAT(outcome.error, HasSubstr("WatchJob: OK after "));
+  EXPECT_EQ(client.Run({"watch", "x", "--verbose", "--quiet"}).code, 2);
+}
+
 TEST(Watch, GivesUpWhenTheServerStaysAway) {
   ClientHarness client;
   client.service.streams = {{{Event(1, "one")}, kLost}};
@@ -230,6 +241,24 @@ TEST(Run, EveryCallSaysWhoAsks) {
   EXPECT_EQ(client.service.clients().size(), calls) << "no call was made";
 }
 
+TEST(Run, PassesTheTraceOnThatItIsAPartOf) {
+  ClientHarness client;
+  client.service.AddFile("soup.safetensors", "soup");
+  client.service.streams = {{{Event(1, "one")}, grpc::Status::OK}};
+  client.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const auto outcome =
+      client.Run({"submit", "--architecture", "/a", "--out", client.folder / "out"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(client.service.traces(),
+              AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each(client.traceparent)));
+  for (const std::string& text : {std::string(), std::string("two words"), std::string("a\nb"),
+                                  std::string("é"), std::string(257, '0')}) {
+    client.traceparent = text;
+    EXPECT_EQ(client.Run({"get", "x"}).code, 0) << text;
+    EXPECT_EQ(client.service.traces().back(), "") << text;
+  }
+}
+
 class Verify : public testing::Test {
  protected:
   Verify() {
@@ -278,6 +307,24 @@ TEST_F(Verify, SendsTheTextOfAManifest) {
   EXPECT_EQ(client_.service.verified().at(0).manifest(), "{\"manifest_version\": 1}");
   EXPECT_EQ(client_.Run({"verify", client_.folder / "none.json"}).code, 2);
   EXPECT_EQ(client_.service.verified().size(), 1u);
+}
+
+TEST(Report, LeavesThePageToPython) {
+  ClientHarness client;
+  EXPECT_EQ(client.Run({"report", "x", "-o", "page.html"}).code, 2) << "there is no report";
+  client.service.job.mutable_report()->mutable_result()->set_explanation("No gain.");
+  EXPECT_EQ(client.Run({"report", "x", "-o", "page.html"}).code, 0);
+  EXPECT_THAT(client.became, ElementsAre("report", "-", "--out=page.html"));
+  EXPECT_EQ(nlohmann::json::parse(client.python_input)["report"]["result"]["explanation"],
+            "No gain.");
+  EXPECT_EQ(client
+                .Run({"report", "x", "-o", "p", "--figures", "d", "--figure-format", "png",
+                      "--figure-format", "svg", "--dark"})
+                .code,
+            0);
+  EXPECT_THAT(client.became, ElementsAre("report", "-", "--out=p", "--figures=d",
+                                         "--figure-format=png", "--figure-format=svg", "--dark"));
+  EXPECT_EQ(client.Run({"report", "x", "--figures", "d"}).code, 2) << "only with a page";
 }
 
 TEST(Get, ShowsTheJobAndItsReport) {

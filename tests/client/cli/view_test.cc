@@ -4,6 +4,9 @@
 
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/progress_line.h"
 #include "client/cli/report_view.h"
 #include "client/cli/text.h"
@@ -110,14 +113,16 @@ TEST(ProgressLine, ShowsShareRateAndTimeLeftAndFitsTheTerminal) {
 
 class LiveViewTest : public testing::Test {
  protected:
-  std::string Show(bool terminal, const std::vector<std::string>& events) {
+  std::string Show(bool terminal, const std::vector<std::string>& events, int height = 24) {
     std::ostringstream out;
     Environment environment(out, out, interruption_);
     environment.terminal = terminal;
+    environment.height = [height] { return height; };
+    environment.width = [] { return 61; };
     const auto job = Parse<v1::Job>(R"(spec { ingredients { uri: "/a/model_05" } })");
     LiveView view(environment, job);
     for (const std::string& event : events) view.OnEvent(Parse<v1::JobEvent>(event));
-    view.Pause();
+    view.Leave();
     return out.str();
   }
 
@@ -145,9 +150,53 @@ measured model_05 on held_out: top-1 70.00 % (7/10) (known already)
 }
 
 TEST_F(LiveViewTest, RewritesOneLineOfProgressOnATerminal) {
-  const std::string bar = "\r[#####---------------]  25 %  1/4 tasks\x1b[K";
-  EXPECT_EQ(Show(true, {events_[0], events_[1], events_[5]}), "RUNNING\n" + bar + "\r\x1b[K");
-  EXPECT_THAT(Show(true, events_), HasSubstr(bar + "\r\x1b[Kmeasured model_05"));
+  const std::string bar = "\r[#####---------------]  25 %  1/4 tasks\x1b[J";
+  EXPECT_EQ(Show(true, {events_[0], events_[1]}), "RUNNING\n" + bar + "\r\x1b[J");
+  EXPECT_THAT(Show(true, events_), HasSubstr(bar + "\r\x1b[Jmeasured model_05"));
+}
+
+// What a terminal shows last before the job's end: what was written after the cursor went up.
+std::vector<std::string> LastBlock(const std::string& written) {
+  const size_t end = written.rfind("\r\x1b[");  // Leave()
+  const size_t begin = written.rfind('\r', end - 1) + 1;
+  return absl::StrSplit(
+      absl::StrReplaceAll(written.substr(begin, end - begin), {{"\x1b[K", ""}, {"\x1b[J", ""}}),
+      '\n');
+}
+
+std::string Decided(int position, const std::string& step) {
+  return absl::StrCat("candidate_decided { position: ", position, " candidate_count: 9 step { ",
+                      "candidate: 'model_0", position, "' ", step, " } }");
+}
+
+TEST_F(LiveViewTest, OnATerminalTheNewestCandidatesThatFitAreRewritten) {
+  const std::vector<std::string> events = {
+      events_[1],
+      Decided(1, "accepted: true soup_size: 1 score { example_count: 10 top1_correct: 7 }"),
+      Decided(2, "accepted: true soup_size: 2 score { example_count: 10 top1_correct: 8 }"),
+      Decided(3, "soup_size: 2 score { example_count: 10 top1_correct: 6 }"),
+      Decided(4, "soup_size: 2 not_better_than { example_count: 10 top1_correct: 8 }"),
+      Decided(5, "soup_size: 2 passed_over: true"),
+  };
+  const std::string shown = Show(true, events, /*height=*/7);
+  EXPECT_THAT(LastBlock(shown),
+              testing::ElementsAre("        #  candidate  held-out top-1            soup",
+                                   "      3/9  model_03   60.00 % (6/10)               2  ✗ rej…",
+                                   "      4/9  model_04   ≤ 80.00 % (8/10)             2  ✗ dro…",
+                                   "      5/9  model_05   -                            2  - pas…",
+                                   "soup of 2: 80.00 % (8/10); it began with 70.00 % (7/10)",
+                                   "[#####---------------]  25 %  1/4 tasks"))
+      << shown;
+  // At the end all of them stay, whole.
+  EXPECT_THAT(shown, testing::EndsWith(
+                         R"(        #  candidate  held-out top-1            soup
+      1/9  model_01   70.00 % (7/10)               1  ✓ accepted
+      2/9  model_02   80.00 % (8/10)               2  ✓ accepted
+      3/9  model_03   60.00 % (6/10)               2  ✗ rejected
+      4/9  model_04   ≤ 80.00 % (8/10)             2  ✗ dropped early
+      5/9  model_05   -                            2  - passed over
+)")) << shown;
+  EXPECT_EQ(LastBlock(Show(true, events, /*height=*/1)).size(), 4u) << "one at least";
 }
 
 TEST_F(LiveViewTest, NamesOfOthersCannotMoveTheCursor) {

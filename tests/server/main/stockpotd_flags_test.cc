@@ -56,6 +56,7 @@ TEST_F(Flags, ReadLimitsRetentionAndDurations) {
   ASSERT_EQ(Parse({"--max_unfinished_jobs=5", "--max_unfinished_jobs_of_client=2",
                    "--max_unfinished_ingredients=900", "--max_unfinished_ingredients_of_client=30",
                    "--max_artifact_bytes=5000000000000", "--max_artifact_bytes_of_client=7",
+                   "--max_waiting_inspections=8", "--max_waiting_inspections_of_client=2",
                    "--retain_jobs_for=720h", "--retain_artifact_bytes=123456789012",
                    "--retention_check_every=1s", "--task_timeout=1h30m", "--worker_lease=45s",
                    "--drain_delay=500ms", "--drain_timeout=2m", "--allowed_output_root=/a",
@@ -68,6 +69,8 @@ TEST_F(Flags, ReadLimitsRetentionAndDurations) {
   EXPECT_EQ(flags_.limits.max_unfinished_ingredients_of_client, 30);
   EXPECT_EQ(flags_.limits.max_artifact_bytes, 5'000'000'000'000);
   EXPECT_EQ(flags_.limits.max_artifact_bytes_of_client, 7);
+  EXPECT_EQ(flags_.limits.max_waiting_inspections, 8);
+  EXPECT_EQ(flags_.limits.max_waiting_inspections_of_client, 2);
   EXPECT_EQ(flags_.retention.age, absl::Hours(720));
   EXPECT_EQ(flags_.retention.artifact_bytes, 123'456'789'012);
   EXPECT_EQ(flags_.retention.check_every, absl::Seconds(1));
@@ -106,6 +109,7 @@ TEST_F(Flags, ComeFromAFileUnderTheSameNames) {
                       "listen: 127.0.0.1:9999\n"
                       "allowed_root: [/data, '/scratch 2']\n"
                       "allowed_architecture_prefix: /arch\n"
+                      "allowed_compiled_architecture_prefix: /arch/compiled\n"
                       "verbose: true\n"
                       "allow_insecure_remote: false\n"
                       "drain_timeout: 30s\n"
@@ -116,6 +120,7 @@ TEST_F(Flags, ComeFromAFileUnderTheSameNames) {
   EXPECT_EQ(flags_.listen, "127.0.0.1:9999");
   EXPECT_THAT(flags_.allowed_roots, ElementsAre("/data", "/scratch 2"));
   EXPECT_THAT(flags_.allowed_architecture_prefixes, ElementsAre("/arch"));
+  EXPECT_THAT(flags_.allowed_compiled_architecture_prefixes, ElementsAre("/arch/compiled"));
   EXPECT_TRUE(flags_.verbose);
   EXPECT_FALSE(flags_.allow_insecure_remote);
   EXPECT_EQ(flags_.drain_timeout, absl::Seconds(30));
@@ -166,13 +171,19 @@ TEST_F(Flags, OfRemoteFilesComeFromAFileAndGoToWorkers) {
   ASSERT_EQ(ParseFile("allowed_uri_prefix: ['https://models.example.com/team/', 'hf://org/']\n"
                       "allowed_private_host: models.intern\n"
                       "hf_token_file: /etc/stockpot/hf\n"
+                      "s3_endpoint: https://minio.intern:9000\n"
+                      "s3_anonymous: true\n"
+                      "allowed_output_uri_prefix: s3://soups/\n"
                       "max_download_bytes: 1000000\n"),
             -1)
       << words_;
-  EXPECT_THAT(ToArguments(flags_.remote),
-              ElementsAre("--allowed_uri_prefix=https://models.example.com/team/",
-                          "--allowed_uri_prefix=hf://org/", "--allowed_private_host=models.intern",
-                          "--hf_token_file=/etc/stockpot/hf", "--max_download_bytes=1000000"));
+  EXPECT_THAT(
+      ToArguments(flags_.remote),
+      ElementsAre("--allowed_uri_prefix=https://models.example.com/team/",
+                  "--allowed_uri_prefix=hf://org/", "--allowed_output_uri_prefix=s3://soups/",
+                  "--allowed_private_host=models.intern", "--hf_token_file=/etc/stockpot/hf",
+                  "--s3_endpoint=https://minio.intern:9000", "--s3_anonymous",
+                  "--max_download_bytes=1000000"));
   EXPECT_EQ(Parse({"--max_download_bytes=0"}), kExitBadFlags);
 }
 
@@ -181,6 +192,7 @@ TEST_F(Flags, OfRemoteFilesAreCheckedBeforeAnythingStarts) {
       {"--allowed_uri_prefix=/data", "--allowed_uri_prefix"},
       {"--allowed_uri_prefix=https://user@host/", "user name"},
       {"--allowed_architecture_prefix=hf://org/repo@main", "commit"},
+      {"--allowed_compiled_architecture_prefix=arch", "--allowed_compiled_architecture_prefix"},
       {"--allowed_redirect_host=https://cdn", "--allowed_redirect_host"},
       {"--remote_tokens_file=/none", "--remote_tokens_file"},
       {"--hf_token_file=/none", "--hf_token_file"},
@@ -188,6 +200,24 @@ TEST_F(Flags, OfRemoteFilesAreCheckedBeforeAnythingStarts) {
       {"--hf_endpoint=huggingface.co", "--hf_endpoint"},
       {"--allowed_private_host=intern:8080", "--allowed_private_host"},
       {"--remote_proxy=http://user:secret@proxy:3128", "--remote_proxy"},
+      {"--s3_endpoint=minio:9000", "--s3_endpoint"},
+      {"--s3_endpoint=http://minio:9000/path", "--s3_endpoint"},
+      {"--s3_endpoint=http://key:secret@minio:9000", "--s3_endpoint"},
+      {"--s3_region=eu central", "--s3_region"},
+      {"--s3_addressing=both", "--s3_addressing"},
+      {"--s3_addressing=path", "--s3_endpoint"},
+      {"--s3_credentials_file=/none", "--s3_credentials_file"},
+      {"--s3_profile=team", "--s3_credentials_file"},
+      {"--allowed_output_uri_prefix=https://host/", "--allowed_output_uri_prefix"},
+      {"--allowed_output_uri_prefix=abfs://container/", "--azure_account"},
+      {"--gcs_endpoint=emulator:4443", "--gcs_endpoint"},
+      {"--gcs_credentials_file=/none", "--gcs_credentials_file"},
+      {"--gcs_credentials_file=/proc/self/comm", "--gcs_credentials_file"},
+      {"--allowed_uri_prefix=az://container/", "--azure_account"},
+      {"--azure_account=my-account", "--azure_account"},
+      {"--azure_endpoint=http://emulator/path", "--azure_endpoint"},
+      {"--azure_account_key_file=/none", "--azure_account_key_file"},
+      {"--azure_sas_token_file=/none", "--azure_sas_token_file"},
   };
   for (const auto& [flag, says] : cases) {
     ASSERT_EQ(Parse({"--workers=0", flag}), -1) << words_;

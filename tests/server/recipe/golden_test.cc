@@ -34,25 +34,83 @@ struct GoldenCase {
   Json extra;
 };
 
+// Two of each group.
+Json InGroups(const std::vector<std::string>& uris) {
+  Json ingredients = Json::array();
+  for (size_t i = 0; i < uris.size(); ++i) {
+    ingredients.push_back({{"uri", uris[i]}, {"group", absl::StrCat("run ", i / 2)}});
+  }
+  return ingredients;
+}
+
+Json AllComparisons() {
+  return Json::array({{{"best_single", Json::object()}},
+                      {{"learned", Json::object()}},
+                      {{"greedy", {{"order", "RANDOM"}, {"repeats", 2}}}},
+                      {{"logit_ensemble", Json::object()}},
+                      {{"greedy_logit_ensemble", Json::object()}}});
+}
+
 std::vector<GoldenCase> Cases() {
   const std::vector<std::string> uris = FakeUris(6);
   std::vector<std::string> bad = FakeUris(3);
   bad.insert(bad.begin() + 1, {"/bad-1", "/misfit-1", "/nan-1"});
   const Json not_worse = {{"recipe", {{"greedy", {{"acceptance", "NOT_WORSE"}}}}}};
-  return {{"greedy", uris, Json::object()},
-          {"greedy_not_worse", uris, not_worse},
-          {"greedy_top5", uris, {{"evaluation", {{"metric", "TOP5"}}}}},
-          {"greedy_cross_entropy", uris, {{"evaluation", {{"metric", "CROSS_ENTROPY"}}}}},
-          {"greedy_skip", bad, {{"on_bad_ingredient", "SKIP"}}},
-          {"greedy_bad", bad, Json::object()},
-          {"greedy_identical", {"/same-1.a", "/same-2", "/same-1.b", "/sweep/m00"}, not_worse},
-          {"greedy_every_ingredient",
-           FakeUris(4),
-           {{"evaluation", {{"report_every_ingredient", true}}}}},
-          {"greedy_budget", uris, {{"limits", {{"max_evaluations", "8"}}}}},
-          {"greedy_small_budget", uris, {{"limits", {{"max_evaluations", "3"}}}}},
-          {"greedy_half_batches", {"/oom-1", "/sweep/m00", "/sweep/m01"}, Json::object()},
-          {"uniform", uris, {{"recipe", {{"uniform", Json::object()}}}}}};
+  return {
+      {"greedy", uris, Json::object()},
+      {"greedy_not_worse", uris, not_worse},
+      {"greedy_top5", uris, {{"evaluation", {{"metric", "TOP5"}}}}},
+      {"greedy_cross_entropy", uris, {{"evaluation", {{"metric", "CROSS_ENTROPY"}}}}},
+      {"greedy_skip", bad, {{"on_bad_ingredient", "SKIP"}}},
+      {"greedy_bad", bad, Json::object()},
+      {"greedy_identical", {"/same-1.a", "/same-2", "/same-1.b", "/sweep/m00"}, not_worse},
+      {"greedy_every_ingredient",
+       FakeUris(4),
+       {{"evaluation", {{"report_every_ingredient", true}}}}},
+      {"greedy_budget", uris, {{"limits", {{"max_evaluations", "8"}}}}},
+      {"greedy_small_budget", uris, {{"limits", {{"max_evaluations", "3"}}}}},
+      {"greedy_half_batches", {"/oom-1", "/sweep/m00", "/sweep/m01"}, Json::object()},
+      {"uniform", uris, {{"recipe", {{"uniform", Json::object()}}}}},
+      {"best_single", uris, {{"recipe", {{"best_single", Json::object()}}}}},
+      {"learned", uris, {{"recipe", {{"learned", {{"epochs", 2}}}}}}},
+      {"learned_per_tensor",
+       FakeUris(3),
+       {{"recipe", {{"learned", {{"per_tensor", true}, {"constraint", "FREE"}}}}}}},
+      {"greedy_as_given", uris, {{"recipe", {{"greedy", {{"order", "AS_GIVEN"}}}}}}},
+      {"greedy_random_orders",
+       uris,
+       {{"recipe", {{"greedy", {{"order", "RANDOM"}, {"seed", "7"}, {"repeats", 3}}}}}}},
+      {"greedy_ordered_by_ensembles",
+       uris,
+       {{"recipe", {{"greedy", {{"ensemble_ranking", "ORDER_CANDIDATES"}}}}}}},
+      {"greedy_filtered_by_ensembles",
+       uris,
+       {{"recipe", {{"greedy", {{"ensemble_ranking", "FILTER_CANDIDATES"}}}}}}},
+      {"greedy_groups", {}, {{"ingredients", InGroups(uris)}}},
+      {"greedy_full_scores", FakeUris(4), {{"evaluation", {{"full_scores", true}}}}},
+      {"greedy_regression", FakeUris(4), {{"evaluation", {{"problem", "REGRESSION"}}}}},
+      {"greedy_bfloat16", FakeUris(4), {{"compute", {{"precision", "BFLOAT16"}}}}},
+      {"wise_ft_selected",
+       FakeUris(3),
+       {{"model", {{"base_uri", "/sweep/base.safetensors"}}},
+        {"recipe", {{"greedy", not_worse["recipe"]["greedy"]}, {"wise_ft", {{"select", true}}}}}}},
+      {"batch_norm",
+       FakeUris(4),
+       {{"model", {{"architecture_uri", "/models/norm.pt"}}},
+        {"batch_norm", {{"data_set", {{"uri", "/data/train.safetensors"}}}}}}},
+      {"comparisons", uris, {{"comparisons", AllComparisons()}}},
+      {"analyses",
+       FakeUris(4),
+       {{"model", {{"base_uri", "/sweep/base.safetensors"}}},
+        {"analysis",
+         {{"calibration", true},
+          {"angles", true},
+          {"pairs", {{"approximation", true}}},
+          {"landscape",
+           {{"first", "base"},
+            {"second", "m00.safetensors"},
+            {"third", "m01.safetensors"},
+            {"points", 3}}}}}}}};
 }
 
 Json Keys(const std::vector<Task>& tasks, size_t begin, size_t end) {

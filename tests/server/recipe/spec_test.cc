@@ -80,7 +80,7 @@ TEST(JobSpec, NamesTheFieldAtFault) {
       {"spec.evaluation.held_out", {{"evaluation", {{"held_out", nullptr}}}}},
       {"spec.evaluation.held_out.uri", {{"evaluation", {{"held_out", {{"uri", ""}}}}}}},
       {"spec.evaluation.held_out.name", held_out({{"name", "Upper"}})},
-      {"spec.evaluation.held_out.format", held_out({{"format", "PARQUET"}})},
+      {"spec.evaluation.held_out.format", held_out({{"format", "HDF5"}})},
       {"spec.evaluation.held_out.input_tensors", held_out({{"input_tensors", {"x"}}})},
       {"spec.evaluation.held_out.image_transform",
        held_out({{"format", "TENSORS"}, {"image_transform", {{"crop_height", 3}}}})},
@@ -102,6 +102,7 @@ TEST(JobSpec, NamesTheFieldAtFault) {
       {"spec.output.output_uri", {{"output", {{"output_uri", std::string(5000, 'a')}}}}},
       {"spec.limits.timeout", {{"limits", {{"timeout", "0s"}}}}},
       {"spec.limits.task_timeout", {{"limits", {{"task_timeout", "soon"}}}}},
+      {"spec.limits.max_task_time", {{"limits", {{"max_task_time", "0s"}}}}},
       {"spec.limits.max_worker_time", {{"limits", {{"max_worker_time", "-3s"}}}}},
       {"spec.limits.max_evaluations", {{"limits", {{"max_evaluations", -1}}}}},
       {"spec.evaluation.metric", {{"evaluation", {{"metric", "F1"}}}}},
@@ -148,6 +149,40 @@ TEST(JobSpec, NamesTheFieldAtFault) {
   }
 }
 
+TEST(JobSpec, WeightsAreForMeansOverExamples) {
+  const Json weighted = {{"uri", "/d.safetensors"}, {"weight_tensor", "w"}};
+  const Json held_out = {{"evaluation", {{"held_out", weighted}}}};
+  const Json report_set = {
+      {"evaluation",
+       {{"report_sets",
+         Json::array({{{"uri", "/d.npz"}, {"name", "a"}, {"weight_tensor", "w"}}})}}}};
+  const std::pair<Json, const char*> cases[] = {
+      {{{"evaluation", {{"metric", "TOP5"}}}}, ""},
+      {{{"recipe", {{"uniform", Json::object()}}}}, ""},
+      {{{"evaluation", {{"metric", "MEAN_PER_CLASS"}}}}, "spec.evaluation.metric"},
+      {{{"evaluation", {{"metric", "PERPLEXITY"}, {"problem", "LANGUAGE_MODEL"}}}},
+       "spec.evaluation.metric"},
+      {{{"analysis", {{"calibration", true}}}}, "spec.analysis"},
+      {{{"recipe", {{"learned", Json::object()}}}}, "spec.recipe"},
+      {{{"comparisons", Json::array({{{"logit_ensemble", Json::object()}}})}}, "spec.comparisons"},
+  };
+  for (const auto& [fields, violated] : cases) {
+    SCOPED_TRACE(DumpJson(fields));
+    Json extra = held_out;
+    extra.merge_patch(fields);
+    const auto spec = ParseJobSpec(FakeSpec({"/m"}, extra), "spec", {});
+    EXPECT_EQ(spec.ok(), violated[0] == '\0') << spec.status();
+    if (spec.ok()) continue;
+    EXPECT_EQ(GetErrorFacts(spec.status()).violations[0].field, violated);
+  }
+  // Nothing is chosen on a report set.
+  Json extra = report_set;
+  extra["recipe"] = {{"learned", Json::object()}};
+  EXPECT_TRUE(ParseJobSpec(FakeSpec({"/m"}, extra), "spec", {}).ok());
+  extra["analysis"] = {{"calibration", true}};
+  EXPECT_FALSE(ParseJobSpec(FakeSpec({"/m"}, extra), "spec", {}).ok());
+}
+
 TEST(JobSpec, TellsEveryViolationAtOnce) {
   const Json extra = {{"model", nullptr},
                       {"output", {{"dtype", "INT8"}}},
@@ -192,6 +227,96 @@ TEST(DataSetSpec, RoundTripsThroughItsJson) {
   EXPECT_TRUE(again->no_antialias);
   EXPECT_EQ(again->class_subset, (std::vector<int64_t>{3, 1}));
   EXPECT_EQ(again->classifier->scale, 100);
+}
+
+// Tasks of specs that use no new field have the keys that they always had.
+TEST(DataSetSpec, SaysNothingOfFieldsThatAreNotUsed) {
+  const auto folder = ParseDataSetSpec({{"uri", "/d"}, {"label_tensor", "ignored"}}, "data_set");
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_EQ(DumpJson(ToJson(*folder)),
+            R"({"class_names":[],"format":"IMAGE_FOLDER","image_transform":{"crop_height":0,)"
+            R"("crop_width":0,"interpolation":"BICUBIC","no_antialias":false,"resize_height":0,)"
+            R"("resize_shorter_side":0,"resize_width":0},"name":"data_set","uri":"/d"})");
+  const auto tensors = ParseDataSetSpec({{"uri", "/d.safetensors"}}, "data_set");
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  EXPECT_EQ(DumpJson(ToJson(*tensors)),
+            R"({"format":"TENSORS","input_tensors":[],"label_tensor":"labels","name":"data_set",)"
+            R"("uri":"/d.safetensors"})");
+}
+
+TEST(DataSetSpec, EveryFormatRoundTrips) {
+  const std::pair<Json, const char*> cases[] = {
+      {{{"uri", "/d.parquet"},
+        {"image_column", "img"},
+        {"label_tensor", "fine_label"},
+        {"split", "test"},
+        {"subset", {{"fraction", 0.02}, {"seed", "18446744073709551615"}, {"complement", true}}},
+        {"limit", "5"},
+        {"label_map", {{"a", "b"}, {"c", ""}}},
+        {"image_transform", {{"preset", "CLIP"}}}},
+       "PARQUET"},
+      {{{"uri", "/d"}, {"format", "PARQUET"}, {"input_tensors", {"input_ids"}}}, "PARQUET"},
+      {{{"uri", "/d-{0..3}.tar"}, {"image_transform", {{"crop_begin", "DOWN"}}}}, "WEBDATASET"},
+      {{{"uri", "/d.npz"}, {"subset", {{"count", 3}}}}, "NUMPY"},
+      {{{"uri", "/d.csv"}, {"class_names", {"a"}}}, "CSV"},
+      {{{"uri", "/d.jsonl"}, {"image_transform", {{"config_uri", "/c.json"}}}}, "JSONL"},
+      {{{"uri", "/d.jsonl"},
+        {"input_tensors", {"input_ids"}},
+        {"pad_values", {{"input_ids", 1}, {"other", -0.5}}},
+        {"weight_tensor", "w"}},
+       "JSONL"},
+      {{{"uri", "/d.safetensors"}, {"weight_tensor", "w"}}, "TENSORS"}};
+  for (const auto& [json, format] : cases) {
+    const absl::StatusOr<DataSetSpec> spec = ParseDataSetSpec(json, "data_set");
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    EXPECT_EQ(spec->format, format);
+    const absl::StatusOr<DataSetSpec> again = ParseDataSetSpec(ToJson(*spec), "data_set");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(ToJson(*again), ToJson(*spec));
+    for (const auto& [key, value] : json.items()) EXPECT_TRUE(ToJson(*spec).contains(key)) << key;
+  }
+}
+
+TEST(DataSetSpec, RefusesWhatContradictsItself) {
+  const std::pair<Json, const char*> cases[] = {
+      {{{"uri", "/d"}, {"subset", Json::object()}}, "data_set.subset.fraction"},
+      {{{"uri", "/d"}, {"subset", {{"fraction", 1}}}}, "data_set.subset.fraction"},
+      {{{"uri", "/d"}, {"subset", {{"fraction", 0.5}, {"count", 3}}}}, "data_set.subset.fraction"},
+      {{{"uri", "/d"}, {"subset", {{"count", -1}}}}, "data_set.subset.count"},
+      {{{"uri", "/d"}, {"limit", -1}}, "data_set.limit"},
+      {{{"uri", "/d"}, {"split", "test"}}, "data_set.split"},
+      {{{"uri", "/d"}, {"image_column", "x"}}, "data_set.image_column"},
+      {{{"uri", "/d.tar"}, {"input_tensors", {"x"}}}, "data_set.input_tensors"},
+      {{{"uri", "/d.npz"}, {"class_names", {"x"}}}, "data_set.class_names"},
+      {{{"uri", "/d.npz"}, {"pad_values", {{"x", 1}}}}, "data_set.pad_values"},
+      {{{"uri", "/d.jsonl"}, {"pad_values", {{"x", "y"}}}}, "data_set.pad_values.x"},
+      {{{"uri", "/d.csv"}, {"weight_tensor", "x"}}, "data_set.weight_tensor"},
+      {{{"uri", "/d.npz"}, {"image_transform", {{"preset", "CLIP"}}}}, "data_set.image_transform"},
+      {{{"uri", "/d"},
+        {"image_transform", {{"preset", "CLIP"}, {"crop_height", 3}, {"crop_width", 3}}}},
+       "data_set.image_transform.crop_height"},
+      {{{"uri", "/d"}, {"image_transform", {{"preset", "CLIP"}, {"config_uri", "/c"}}}},
+       "data_set.image_transform.preset"},
+      {{{"uri", "/d"}, {"image_transform", {{"preset", "VGG"}}}},
+       "data_set.image_transform.preset"}};
+  for (const auto& [json, field] : cases) {
+    const absl::Status status = ParseDataSetSpec(json, "data_set").status();
+    const auto violations = GetErrorFacts(status).violations;
+    ASSERT_FALSE(violations.empty()) << json;
+    EXPECT_EQ(violations[0].field, field) << status;
+  }
+}
+
+TEST(JobSpec, NormalisesAsTheHeldOutSetOnlyWhereThatSaysHow) {
+  Json json = FakeSpec(
+      {"/m"},
+      {{"model",
+        {{"architecture_uri", "/arch.pt"}, {"inputs", {{{"normalize_as_held_out", true}}}}}}});
+  EXPECT_EQ(GetErrorFacts(ParseJobSpec(json, "spec", {}).status()).violations.size(), 1u);
+  json["evaluation"]["held_out"] = {{"uri", "/d"}, {"image_transform", {{"preset", "TIMM"}}}};
+  EXPECT_TRUE(ParseJobSpec(json, "spec", {}).ok()) << ParseJobSpec(json, "spec", {}).status();
+  json["model"]["inputs"][0]["scale_to_unit"] = true;
+  EXPECT_EQ(GetErrorFacts(ParseJobSpec(json, "spec", {}).status()).violations.size(), 1u);
 }
 
 }  // namespace

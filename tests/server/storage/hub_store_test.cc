@@ -1,3 +1,4 @@
+#include "absl/strings/str_cat.h"
 #include "tests/server/storage/remote_files_test.h"
 #include "tests/support/http_server/hub_server.h"
 
@@ -53,6 +54,39 @@ TEST_F(HubStoreTest, WhereRedirectsDoNotTellTheCommitTheApiDoes) {
     reply->size = 2;
   });
   EXPECT_THAT(PinnedOf("hf://org/repo/a/b.bin"), HasSubstr("which commit the revision is"));
+}
+
+TEST_F(HubStoreTest, AListingIsOfOneCommitWholeAndInOrder) {
+  hub_.Commit("org/repo", "main", second_,
+              {{"sweep/b/1.bin", "1"},
+               {"sweep/a.bin", "22"},
+               {"sweep/b/0.bin", "333"},
+               {"sweeps/x", "4"},
+               {"README.md", "5"}});
+  hub_.set_page_size(2);
+  const auto files = Open();
+  ASSERT_NE(files, nullptr);
+  const auto list = [&](const std::string& folder, size_t most = 100) {
+    return files->List(*ParseRemoteFolder(folder), most, [] { return absl::OkStatus(); });
+  };
+  const auto sweep = list("hf://org/repo/sweep/");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  std::string text;
+  for (const ListedFile& file : *sweep) absl::StrAppend(&text, file.path, " ", file.size, "\n");
+  EXPECT_EQ(text, "a.bin 2\nb/0.bin 3\nb/1.bin 1\n");
+  EXPECT_EQ((*sweep)[1].uri.ToString(), "hf://org/repo@" + second_ + "/sweep/b/0.bin");
+  EXPECT_EQ(list("hf://org/repo")->size(), 5u);
+  EXPECT_EQ(list("hf://org/repo@" + first_)->size(), 1u);
+  EXPECT_EQ(GetErrorFacts(list("hf://org/repo", 4).status()).reason, "SOURCE_TOO_LARGE");
+  EXPECT_TRUE(absl::IsNotFound(list("hf://org/repo/none").status()));
+  EXPECT_EQ(GetErrorFacts(list("https://host/folder").status()).reason, "SOURCE_UNSUPPORTED");
+  // A next page elsewhere is not followed.
+  hub_.OnFault([](const HttpServer::Request&, HttpServer::Reply* reply) {
+    if (reply->fields.count("Link") > 0) {
+      reply->fields["Link"] = "<http://127.0.0.1:1/hub/api/models/org/repo>; rel=\"next\"";
+    }
+  });
+  EXPECT_EQ(GetErrorFacts(list("hf://org/repo").status()).reason, "SOURCE_UNSUPPORTED");
 }
 
 TEST_F(HubStoreTest, WhatIsNotThereIsNotFound) {

@@ -42,7 +42,7 @@ TEST(LocalPath, RefusesWhatIsNotALocalAbsolutePath) {
       {"file://host/a", absl::StatusCode::kInvalidArgument},
       {"file://", absl::StatusCode::kInvalidArgument},
       {absl::string_view("/a\0b", 4), absl::StatusCode::kInvalidArgument},
-      {"s3://bucket/key", absl::StatusCode::kUnimplemented},
+      {"ftp://host/key", absl::StatusCode::kUnimplemented},
       {"http://host/a", absl::StatusCode::kUnimplemented},
   };
   for (const auto& [uri, code] : cases) EXPECT_EQ(LocalPath(uri).status().code(), code) << uri;
@@ -124,6 +124,22 @@ TEST_F(AllowListTest, OutputBelowARootThatIsALinkHasOnePathBeforeAndAfterItIsMad
   EXPECT_EQ(before, folder_ / "data/new");
   ASSERT_TRUE(MakeFolders(before).ok());
   EXPECT_EQ(*list.CheckOutput(folder_ / "alias/new"), before);
+}
+
+TEST_F(AllowListTest, OutputInAnObjectStoreHasAListOfItsOwn) {
+  const AllowList list =
+      *AllowList::Create({}, {}, {}, {"s3://data/"}, {"s3://soups/team", "az://container"});
+  EXPECT_EQ(*list.CheckOutput("S3://soups/team/%61/"), "s3://soups/team/a");
+  EXPECT_EQ(*list.CheckOutput("az://container"), "abfs://container");
+  for (const char* uri :
+       {"s3://data/soup", "s3://soups/teammate", "s3://soups", "gs://soups/team"}) {
+    EXPECT_EQ(GetErrorFacts(list.CheckOutput(uri).status()).reason, "OUTPUT_NOT_ALLOWED") << uri;
+  }
+  EXPECT_EQ(GetErrorFacts(list.CheckData("s3://soups/team/a").status()).reason, "PATH_NOT_ALLOWED")
+      << "what may be written may not be read";
+  EXPECT_TRUE(absl::IsUnimplemented(list.CheckOutput("https://host/soup").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(list.CheckOutput("s3://soups/team/../a").status()));
+  EXPECT_FALSE(AllowList::Create({}, {}, {}, {}, {"hf://org/"}).ok());
 }
 
 TEST_F(AllowListTest, NothingIsAllowedUntilSaid) {

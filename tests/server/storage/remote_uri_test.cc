@@ -28,6 +28,10 @@ TEST(RemoteUri, HasOneSpelling) {
       {"hf://org/repo@refs%2Fpr%2f1/a", "hf://org/repo@refs%2Fpr%2F1/a"},
       {"hf://datasets/org/repo@v1.0/data/x.safetensors",
        "hf://datasets/org/repo@v1.0/data/x.safetensors"},
+      {"S3://my-bucket.x/Sweep/%61%20b=%2a", "s3://my-bucket.x/Sweep/a%20b=*"},
+      {"GS://bucket/a", "gs://bucket/a"},
+      {"az://container/a%20b", "abfs://container/a%20b"},
+      {"ABFS://container/a", "abfs://container/a"},
   };
   for (const auto& [text, expected] : cases) {
     const absl::StatusOr<RemoteUri> uri = ParseRemoteUri(text);
@@ -42,9 +46,6 @@ TEST(RemoteUri, RefusesWhatMayMeanSomethingElseToAnother) {
       "",
       "https://",
       "https:///a",
-      "https://host",
-      "https://host/",
-      "https://host/folder/",
       "https://user@host/a",
       "https://user:secret@host/a",
       "https://allowed.com@evil.com/a",
@@ -90,9 +91,6 @@ TEST(RemoteUri, RefusesWhatMayMeanSomethingElseToAnother) {
       "file:///a",
       "gopher://host/a",
       "hf://",
-      "hf://org",
-      "hf://org/repo",
-      "hf://org/repo/",
       "hf://org/repo@/a",
       "hf://org/repo@../a",
       "hf://org/repo@a%2F..%2Fb/a",
@@ -100,12 +98,30 @@ TEST(RemoteUri, RefusesWhatMayMeanSomethingElseToAnother) {
       "hf://org/repo@a%20b/a",
       "hf://org/repo/../other/a",
       "hf://org/..%2fother/a",
-      "hf://datasets/org/repo",
       "hf://spaces/org/repo/a",
       "hf://api/models/a",
       "hf://.org/repo/a",
       "hf://org:80/repo/a",
       "hf://user@org/repo/a",
+      "s3://",
+      "s3:///a",
+      "s3://bucket",
+      "s3://Bucket/a",
+      "s3://b/a",
+      "s3://bucket:9000/a",
+      "s3://key:secret@bucket/a",
+      "s3://bucket/a//b",
+      "s3://bucket//a",
+      "s3://bucket/../other/a",
+      "s3://bucket/a?endpoint_override=evil.example",
+      "s3://bu..ket/a",
+      "gs://bucket/a?endpoint_override=evil.example",
+      "gs://anonymous@bucket/a",
+      "abfs://container@account.dfs.core.windows.net/a",
+      "az://container/a//b",
+      "s3://bucket-/a",
+      "abfs://container@account.dfs.core.windows.net/a",
+      "s3://bucket/a#1",
   };
   for (const std::string& text : cases) {
     const absl::Status status = ParseRemoteUri(text).status();
@@ -123,6 +139,29 @@ TEST(RemoteUri, OnlyARedirectMayHaveAQueryAndItIsNotShown) {
   for (const char* text : {"ftp://host/a", "file:///etc/passwd", "//host/a", "/a", "",
                            "https://user:secret@host/a", "https://host/a/../b"}) {
     EXPECT_FALSE(ParseRedirect(text).ok()) << text;
+  }
+}
+
+TEST(RemoteFolder, MayBeAllOfABucketOrRepository) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"s3://bucket", "s3://bucket"},
+      {"s3://bucket/", "s3://bucket"},
+      {"s3://bucket/a/b/", "s3://bucket/a/b"},
+      {"hf://datasets/org/set@main/", "hf://datasets/org/set@main"},
+      {"hf://org/repo/a%20b", "hf://org/repo/a%20b"},
+  };
+  for (const auto& [text, expected] : cases) {
+    const absl::StatusOr<RemoteUri> folder = ParseRemoteFolder(text);
+    ASSERT_TRUE(folder.ok()) << text << folder.status();
+    EXPECT_EQ(folder->ToString(), expected);
+    EXPECT_EQ(Below(*folder, "x y/z")->ToString(), std::string(expected) + "/x%20y/z");
+  }
+  EXPECT_EQ(DecodedPath(*ParseRemoteFolder("hf://org/repo/a%20b")), "a b");
+  for (const char* text : {"hf://org/", "s3://", "s3://bucket/../a", "s3://bucket?list"}) {
+    EXPECT_FALSE(ParseRemoteFolder(text).ok()) << text;
+  }
+  for (const char* path : {"../a", "a/../b", "a/./b", "a\\b", "a\nb"}) {
+    EXPECT_FALSE(Below(*ParseRemoteFolder("s3://bucket/x"), path).ok()) << path;
   }
 }
 
@@ -159,6 +198,14 @@ TEST(UriPrefix, EndsWhereAPartOfThePathEnds) {
       {"hf://org/repo/a", "hf://org/repo/ab", false},
       {pinned.c_str(), pinned_file.c_str(), true},
       {pinned.c_str(), "hf://org/repo@main/model.pt", false},
+      {"s3://bucket", "s3://bucket/a", true},
+      {"s3://bucket/team/", "s3://bucket/team/a", true},
+      {"s3://bucket/team", "s3://bucket/teammate/a", false},
+      {"s3://bucket", "s3://bucket2/a", false},
+      {"gs://bucket/team", "gs://bucket/team/a", true},
+      {"gs://bucket", "s3://bucket/a", false},
+      {"az://container", "abfs://container/a", true},
+      {"abfs://container/a", "az://container/a/b", true},
   };
   for (const Case& c : cases) {
     const absl::StatusOr<UriPrefix> prefix = UriPrefix::Parse(c.prefix);
@@ -166,7 +213,7 @@ TEST(UriPrefix, EndsWhereAPartOfThePathEnds) {
     EXPECT_EQ(prefix->Covers(*ParseRemoteUri(c.uri)), c.covers) << c.prefix << " " << c.uri;
   }
   for (const char* text : {"https://", "host/team", "https://*.host/", "https://host/a/../b",
-                           "https://host/?a", "hf://org/repo@main/", "s3://bucket/"}) {
+                           "https://host/?a", "hf://org/repo@main/", "s3://", "ftp://bucket/"}) {
     EXPECT_FALSE(UriPrefix::Parse(text).ok()) << text;
   }
 }
@@ -185,7 +232,8 @@ TEST(AllowListOfUris, AllowsWhatItsPrefixesCoverAndNothingElse) {
   EXPECT_EQ(GetErrorFacts(architecture).reason, "ARCHITECTURE_NOT_ALLOWED");
   EXPECT_EQ(GetErrorFacts(list.CheckData("https://host/data/../a").status()).reason,
             "INVALID_FIELD");
-  EXPECT_EQ(list.CheckData("s3://bucket/a").status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(list.CheckData("ftp://bucket/a").status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(GetErrorFacts(list.CheckData("s3://bucket/a").status()).reason, "PATH_NOT_ALLOWED");
   EXPECT_FALSE(list.CheckOutput("https://host/data/a").ok()) << "nothing is written there";
   EXPECT_FALSE(AllowList::Create({}, {}, {}, {"/data"}).ok()) << "a path is no URI";
   EXPECT_FALSE(AllowList::Create({}, {})->CheckData("https://host/a").ok());

@@ -23,6 +23,7 @@ namespace {
 
 // The interposed functions have no other way to find it.
 std::atomic<FailingCalls*> active{nullptr};
+std::mutex in_use;  // that it points to is not destroyed while it is held
 
 constexpr bool kReads = false, kWrites = true;
 
@@ -38,6 +39,8 @@ std::string PathOf(int folder, const char* path) {
 }
 
 bool Fails(const char* call, bool writes, const std::string& path) {
+  if (active.load() == nullptr) return false;
+  const std::lock_guard<std::mutex> hold(in_use);
   FailingCalls* calls = active.load();
   return calls != nullptr && calls->Fails(call, writes, path);
 }
@@ -47,8 +50,11 @@ bool Fails(const char* call, bool writes, int fd) {
 }
 
 bool Watched(int fd) {
+  if (active.load() == nullptr) return false;
+  const std::string path = PathOf(fd);
+  const std::lock_guard<std::mutex> hold(in_use);
   FailingCalls* calls = active.load();
-  return calls != nullptr && calls->Covers(PathOf(fd));
+  return calls != nullptr && calls->Covers(path);
 }
 
 // The function that is interposed here, of the same type.
@@ -63,10 +69,14 @@ Function* Real(Function*, const char* name) {
 
 FailingCalls::FailingCalls(std::string folder, Options options)
     : folder_(std::move(folder)), options_(options) {
+  const std::lock_guard<std::mutex> hold(in_use);
   if (active.exchange(this) != nullptr) std::abort();
 }
 
-FailingCalls::~FailingCalls() { active.store(nullptr); }
+FailingCalls::~FailingCalls() {
+  const std::lock_guard<std::mutex> hold(in_use);
+  active.store(nullptr);
+}
 
 int64_t FailingCalls::count() const {
   std::lock_guard<std::mutex> hold(mutex_);

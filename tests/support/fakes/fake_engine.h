@@ -135,7 +135,7 @@ class FakeEngine final : public Engine {
   void Drain() override {}
   void Stop() override {}
 
-  absl::Status CheckRoomForJob(const NewJob&, int64_t) override { return room; }
+  absl::Status CheckNewJob(const NewJob&) override { return room; }
 
   absl::StatusOr<JobView> CreateJob(const NewJob& job) override {
     if (!room.ok()) return room;
@@ -206,7 +206,8 @@ class FakeEngine final : public Engine {
   }
 
   bool Turn() override { return false; }
-  void RunTask(const Task& task, std::function<void(const Fact&)> done) override {
+  void RunTask(const Task& task, const std::string&,
+               std::function<void(const Fact&)> done) override {
     RunTaskFunction run_task;
     {
       absl::MutexLock lock(&mutex_);
@@ -279,6 +280,7 @@ class FakeEngine final : public Engine {
 
   static bool Matches(const JobQuery& query, const JobRecord& record) {
     if (query.state.has_value() && record.state != *query.state) return false;
+    if (query.client.has_value() && record.client != *query.client) return false;
     for (const auto& [key, value] : query.labels) {
       auto label = record.labels.find(key);
       if (label == record.labels.end() || label->second != value) return false;

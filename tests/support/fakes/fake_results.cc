@@ -175,12 +175,33 @@ Fact Architecture(const Task& task) {
   return fact;
 }
 
+// "/found-3/*.pt": three files; what holds "none" matches nothing.
+Fact Listed(const Task& task) {
+  Fact fact;
+  const std::string pattern = task.body["list_sources"]["uri_pattern"];
+  const size_t at = pattern.find("found-");
+  if (at == std::string::npos) {
+    fact.status =
+        WithReason(absl::NotFoundError("no file matches " + pattern), "CHECKPOINT_NOT_FOUND");
+    return fact;
+  }
+  const std::string folder = pattern.substr(0, pattern.find('/', at));
+  Json uris = Json::array();
+  for (int i = 0; i < std::stoi(pattern.substr(at + 6)); ++i) {
+    uris.push_back(absl::StrFormat("%s/m%02d.safetensors", folder, i));
+  }
+  fact.result = {{"sources", {{"uris", uris}}}};
+  return fact;
+}
+
 }  // namespace
 
 Fact FakeResult(const Task& task) {
   Fact fact;
   if (task.kind() == "inspect_checkpoint") {
     fact = Checkpoint(task.body["inspect_checkpoint"]["uri"]);
+  } else if (task.kind() == "list_sources") {
+    fact = Listed(task);
   } else if (task.kind() == "inspect_architecture") {
     fact = Architecture(task);
   } else if (task.kind() == "inspect_classifier") {
@@ -207,6 +228,8 @@ Fact FakeResult(const Task& task) {
                      {"files", Json::array({{{"file", "soup.safetensors"},
                                              {"size_bytes", "1000"},
                                              {"sha256", Sha256Hex(task.body.dump())}}})}}}};
+  } else if (task.kind() == "publish_artifacts") {
+    fact.result = {{"published", {{"byte_count", "1000"}}}};
   }
   fact.key = FactKey(task, fact.result);
   return fact;

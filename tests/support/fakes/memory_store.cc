@@ -1,6 +1,7 @@
 #include "tests/support/fakes/memory_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,9 @@ namespace {
 
 // What other jobs may use too.
 bool IsMeasured(const Fact& fact) {
-  return fact.result.contains("measured") || fact.result.contains("not_better");
+  constexpr const char* kResults[] = {"measured", "not_better", "gap", "coefficients", "weights"};
+  return std::any_of(std::begin(kResults), std::end(kResults),
+                     [&](const char* result) { return fact.result.contains(result); });
 }
 
 absl::Status JobNotFound(const std::string& name) {
@@ -114,6 +117,7 @@ absl::StatusOr<std::vector<JobRecord>> MemoryStore::ListJobs(const JobQuery& que
   for (JobRecord& record : records) {
     if (static_cast<int>(result.size()) >= query.limit) break;
     if (query.state.has_value() && record.state != *query.state) continue;
+    if (query.client.has_value() && record.client != *query.client) continue;
     if (query.after.has_value() &&
         PositionOf(query.order, record.create_time, record.name, record.priority) <=
             PositionOf(query.order, query.after->create_time, query.after->name,
@@ -274,6 +278,13 @@ absl::Status MemoryStore::ReleaseTask(const std::string& key, int64_t fence) {
   RETURN_IF_ERROR(write_error_);
   RETURN_IF_ERROR(CheckFence(key, fence));
   tasks_[key].running = false;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryStore::HandBackTask(const std::string& key, int64_t fence) {
+  RETURN_IF_ERROR(ReleaseTask(key, fence));
+  absl::MutexLock hold(&mutex_);
+  --tasks_[key].attempt;
   return absl::OkStatus();
 }
 

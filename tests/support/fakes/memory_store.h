@@ -42,6 +42,7 @@ class MemoryStore final : public Store {
   absl::Status FinishTask(const std::string& task_key, int64_t fence, const Fact& fact,
                           absl::Time now) override;
   absl::Status ReleaseTask(const std::string& key, int64_t fence) override;
+  absl::Status HandBackTask(const std::string& key, int64_t fence) override;
   absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,
                                               const std::vector<std::string>& keys) override;
   absl::StatusOr<std::string> ReadExamples(const std::string& key) override;

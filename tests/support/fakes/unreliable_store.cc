@@ -98,6 +98,10 @@ absl::Status UnreliableStore::ReleaseTask(const std::string& key, int64_t fence)
   return Pass(kWrite, [&] { return store_->ReleaseTask(key, fence); });
 }
 
+absl::Status UnreliableStore::HandBackTask(const std::string& key, int64_t fence) {
+  return Pass(kWrite, [&] { return store_->HandBackTask(key, fence); });
+}
+
 absl::StatusOr<std::vector<Fact>> UnreliableStore::FindFacts(const std::string& job,
                                                              const std::vector<std::string>& keys) {
   return Pass(kRead, [&] { return store_->FindFacts(job, keys); });

@@ -31,6 +31,7 @@ HttpServer::Request ParseRequest(const std::string& head) {
   HttpServer::Request request;
   const std::vector<std::string> lines = absl::StrSplit(head, "\r\n");
   const std::vector<std::string> words = absl::StrSplit(lines[0], ' ');
+  request.method = words[0];
   if (words.size() > 1) request.target = words[1];
   for (size_t i = 1; i < lines.size(); ++i) {
     const size_t colon = lines[i].find(':');
@@ -201,6 +202,7 @@ HttpServer::Reply HttpServer::MakeReply(const Request& request) {
   std::lock_guard lock(mutex_);
   requests_.push_back(request);
   Reply reply;
+  reply.is_head = request.method == "HEAD";
   const auto found = files_.find(request.target.substr(0, request.target.find('?')));
   if (found == files_.end()) {
     reply.status = 404;
@@ -224,7 +226,7 @@ void HttpServer::Send(Connection* connection, const Reply& reply) {
   } else if (reply.says_length) {
     absl::StrAppend(&head, "Content-Length: ", reply.size, "\r\n");
   }
-  if (!connection->SendAll(head + "\r\n") || reply.content == nullptr) return;
+  if (!connection->SendAll(head + "\r\n") || reply.content == nullptr || reply.is_head) return;
   absl::string_view body = absl::string_view(*reply.content).substr(reply.begin, reply.size);
   const size_t end = std::min({reply.break_after.value_or(body.size()),
                                reply.stall_after.value_or(body.size()), body.size()});

@@ -35,6 +35,7 @@ class HttpServer {
     bool has_ranges = true;
   };
   struct Request {
+    std::string method;                         // "GET", "HEAD", …
     std::string target;                         // with its query
     std::map<std::string, std::string> fields;  // by lower-case name
   };
@@ -43,6 +44,7 @@ class HttpServer {
     std::map<std::string, std::string> fields = {};
     std::shared_ptr<const std::string> content = {};
     size_t begin = 0, size = 0;  // of `content`, what is sent
+    bool is_head = false;        // the size is told, and no content sent
     bool is_chunked = false;
     bool says_length = true;
     // After so many bytes of the body the connection ends, or nothing more comes until the server
@@ -56,6 +58,11 @@ class HttpServer {
       fields = std::move(new_fields);
       content = nullptr;
       begin = size = 0;
+    }
+    void Become(int new_status, const std::string& body) {
+      Become(new_status);
+      content = std::make_shared<const std::string>(body);
+      size = body.size();
     }
   };
 

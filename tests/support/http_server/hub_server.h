@@ -30,18 +30,24 @@ class HubServer {
   void OnFault(std::function<void(const HttpServer::Request&, HttpServer::Reply*)> fault);
   // Whether redirects tell the commit; else only the API does.
   void set_tells_commit(bool tells) { tells_commit_ = tells; }
+  // Files in a page of a listing.
+  void set_page_size(size_t size) { page_size_ = size; }
   // Only requests with it are answered, where it is not "".
   void set_token(const std::string& token) { token_ = token; }
 
  private:
   void Edit(const HttpServer::Request& request, HttpServer::Reply* reply);
+  // `place` is REPOSITORY@COMMIT[/FOLDER], `target` the whole request's.
+  void List(const std::string& place, const std::string& target, HttpServer::Reply* reply) const;
   std::string CommitOf(const std::string& repository, const std::string& revision) const;
 
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::string> branches_;  // to commits
   std::map<std::string, std::string> sums_;  // by repository@commit/path: SHA-256
+  std::map<std::string, size_t> sizes_;      // by the same
   std::function<void(const HttpServer::Request&, HttpServer::Reply*)> fault_;
   bool tells_commit_ = true;
+  size_t page_size_ = 1000;
   std::string token_;
   HttpServer http_;  // its threads end first
 };

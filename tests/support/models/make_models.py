@@ -36,6 +36,15 @@ class Throws(Linear):
         return linear(x, self.weight, self.bias)
 
 
+class ThrowsAboveTwo(Linear):
+    """As linear.pt for one or two examples; for more it raises an exception of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 2:
+            raise ValueError("too many at once")
+        return linear(x, self.weight, self.bias)
+
+
 class Crash(Linear):
     """Kills its process: fills an array from row bounds that nothing checks (SIGSEGV)."""
 
@@ -190,6 +199,18 @@ class Image(nn.Module):
         return x.mean((2, 3)) * self.weight
 
 
+class Digits(nn.Module):
+    """x float32 [N, 3, 8, 8] to 10 logits by weight [10, 192], bias [10]."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(10, 192))
+        self.bias = nn.Parameter(torch.zeros(10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x.flatten(1), self.weight, self.bias)
+
+
 class WritesToInput(Linear):
     """Changes its argument in place."""
 
@@ -221,15 +242,64 @@ class Bigram(nn.Module):
         return self.embedding(input_ids)
 
 
+class Text(nn.Module):
+    """A layer of self-attention over tokens int64 [N, L] of 16, L at most 64, that a mask int64 [N, L] leaves out, to 3
+    logits: the mean over what is not masked."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(16, 8)
+        self.positions = nn.Embedding(64, 8)
+        self.attention = nn.Linear(8, 24)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        x = self.tokens(input_ids) + self.positions.weight[: input_ids.size(1)]
+        query, key, value = self.attention(x).chunk(3, dim=2)
+        scores = query @ key.transpose(1, 2) / 8.0 ** 0.5
+        weights = scores.masked_fill(attention_mask.unsqueeze(1) == 0, float("-inf")).softmax(2)
+        x = self.norm(x + weights @ value)
+        mask = attention_mask.unsqueeze(2).to(x.dtype)
+        return self.head((x * mask).sum(1) / mask.sum(1))
+
+
+class UnmaskedText(nn.Module):
+    """Tokens int64 [N, L] of 16 to 3 logits: the mean of rows of embedding.weight [16, 3], padding and all."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(16, 3)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.embedding(input_ids).mean(1)
+
+
+class Tied(nn.Module):
+    """One matrix [3, 4] under two names, used twice: embed.weight and head.weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(4, 3, bias=False)
+        self.head = nn.Linear(4, 3, bias=False)
+        nn.init.zeros_(self.embed.weight)
+        self.head.weight = self.embed.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.embed(x) + self.head(x)
+
+
 if __name__ == "__main__":
     folder = os.path.dirname(os.path.abspath(__file__))
     for name, model in {
-        "linear": Linear(), "throws": Throws(), "crash": Crash(), "tuple": GivesTuple(),
+        "linear": Linear(), "throws": Throws(), "throws_above_two": ThrowsAboveTwo(),
+        "crash": Crash(), "tuple": GivesTuple(),
         "named_tuple": GivesNamedTuple(), "dict": GivesDict(), "image_output": GivesImage(),
         "two_inputs": TwoInputs(), "batch_norm": Normalised(), "dropout": Drops(),
-        "image": Image(), "writes_to_input": WritesToInput(), "slow": Slow(),
+        "image": Image(), "digits": Digits(), "writes_to_input": WritesToInput(), "slow": Slow(),
         "out_of_memory": OutOfMemory(), "scalar": Scalar(), "bigram": Bigram(),
         "batch_norms": Norms(False), "batch_norm_twice": Norms(True), "layer_norm": Normalises(), "wide": Wide(),
+        "tied": Tied(), "text": Text(), "unmasked_text": UnmaskedText(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))
     # Zeros deflate to next to nothing, and LibTorch reads deflated entries.

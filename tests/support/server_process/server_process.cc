@@ -96,7 +96,14 @@ ServerProcess::ServerProcess(Options options) {
     arguments.push_back("--allowed_architecture_prefix=" + prefix);
   }
   arguments.insert(arguments.end(), options.flags.begin(), options.flags.end());
-  process_id_ = Spawn(arguments, -1);
+  int log = -1;
+  if (!options.log_file.empty()) {
+    arguments.push_back("--verbose");
+    log = open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0) Fatal("cannot write " + options.log_file);
+  }
+  process_id_ = Spawn(arguments, log);
+  if (log >= 0) close(log);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while ((address_ = FirstLine(port_file)).empty()) {
     if (waitpid(process_id_, nullptr, WNOHANG) == process_id_) Fatal("stockpotd ended at start");

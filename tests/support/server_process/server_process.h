@@ -42,6 +42,9 @@ class ServerProcess {
     std::string data_folder;
     std::string metrics_listen = "off";
     std::vector<std::string> flags = {};  // more of stockpotd's, after the others
+    // Where its and its workers' log goes, with --verbose, after what is there; "": where ours
+    // goes.
+    std::string log_file = "";
   };
   explicit ServerProcess(Options options);
   ~ServerProcess();  // SIGTERM, and waits

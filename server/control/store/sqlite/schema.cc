@@ -88,7 +88,13 @@ ALTER TABLE facts ADD COLUMN found_time INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX facts_by_age ON facts (found_time) WHERE kind = 'measure';
 )sql";
 
-constexpr std::array<const char*, 2> kMigrations = {kVersion1, kVersion2};
+// All that other jobs may use has an age, not measures alone.
+constexpr const char* kVersion3 = R"sql(
+CREATE INDEX facts_of_several_by_age ON facts (found_time) WHERE kind IN
+  ('measure_ensemble', 'measure_gap', 'learn_coefficients', 'compare_weights');
+)sql";
+
+constexpr std::array<const char*, 3> kMigrations = {kVersion1, kVersion2, kVersion3};
 
 }  // namespace
 

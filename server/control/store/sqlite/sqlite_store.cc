@@ -106,7 +106,8 @@ class SqliteStore final : public Store {
     if (query.state.has_value()) where += " AND state = ?1";
     const OrderClauses clauses = ClausesOf(query.order);
     if (query.after.has_value()) where += clauses.after;
-    int parameter = 6;
+    if (query.client.has_value()) where += " AND client = ?6";
+    int parameter = 7;
     for (size_t i = 0; i < query.labels.size(); ++i, parameter += 2) {
       absl::StrAppend(&where, " AND EXISTS (SELECT 1 FROM json_each(labels) AS label WHERE ",
                       "label.key = ?", parameter, " AND label.value = ?", parameter + 1, ")");
@@ -120,7 +121,8 @@ class SqliteStore final : public Store {
         if (clauses.by_priority) select.Bind(5, int64_t{query.after->priority});
       }
       select.Bind(4, int64_t{query.limit});
-      int next = 6;
+      if (query.client.has_value()) select.Bind(6, *query.client);
+      int next = 7;
       for (const auto& [key, value] : query.labels) {
         select.Bind(next++, key);
         select.Bind(next++, value);
@@ -189,8 +191,10 @@ class SqliteStore final : public Store {
     RETURN_IF_ERROR(RunFor(name, "DELETE FROM jobs WHERE name = ?1"));  // its events with it
     if (connection_->changes() != 1) return JobNotFound(name);
     RETURN_IF_ERROR(RunFor(name, "DELETE FROM tasks WHERE job = ?1"));
-    RETURN_IF_ERROR(
-        RunFor(name, "DELETE FROM facts WHERE job = ?1 AND (scope <> '' OR kind <> 'measure')"));
+    RETURN_IF_ERROR(RunFor(name,
+                           "DELETE FROM facts WHERE job = ?1 AND (scope <> '' OR kind NOT IN "
+                           "('measure', 'measure_ensemble', 'measure_gap', 'learn_coefficients', "
+                           "'compare_weights'))"));
     return transaction.Commit();
   }
 
@@ -293,6 +297,11 @@ class SqliteStore final : public Store {
     return EndClaim(key, fence);
   }
 
+  absl::Status HandBackTask(const std::string& key, int64_t fence) override {
+    absl::MutexLock hold(&mutex_);
+    return EndClaim(key, fence, /*attempts_back=*/1);
+  }
+
   absl::StatusOr<std::vector<Fact>> FindFacts(const std::string& job,
                                               const std::vector<std::string>& keys) override {
     absl::MutexLock hold(&mutex_);
@@ -340,13 +349,21 @@ class SqliteStore final : public Store {
 
   absl::StatusOr<int64_t> ForgetMeasures(absl::Time found_before) override {
     absl::MutexLock hold(&mutex_);
-    ASSIGN_OR_RETURN(
-        Statement statement,
-        connection_->Prepare("DELETE FROM facts WHERE kind = 'measure' AND found_time < ?1 AND "
-                             "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.name = facts.job)"));
-    statement.Bind(1, absl::ToUnixMicros(found_before));
-    RETURN_IF_ERROR(statement.Run());
-    return connection_->changes();
+    int64_t forgotten = 0;
+    // As the indices by age have it, so that they are used.
+    for (const char* kinds : {"kind = 'measure'",
+                              "kind IN ('measure_ensemble', 'measure_gap', 'learn_coefficients', "
+                              "'compare_weights')"}) {
+      ASSIGN_OR_RETURN(
+          Statement statement,
+          connection_->Prepare(absl::StrCat("DELETE FROM facts WHERE ", kinds,
+                                            " AND found_time < ?1 AND NOT EXISTS "
+                                            "(SELECT 1 FROM jobs WHERE jobs.name = facts.job)")));
+      statement.Bind(1, absl::ToUnixMicros(found_before));
+      RETURN_IF_ERROR(statement.Run());
+      forgotten += connection_->changes();
+    }
+    return forgotten;
   }
 
  private:
@@ -436,13 +453,14 @@ class SqliteStore final : public Store {
     return last;
   }
 
-  absl::Status EndClaim(const std::string& key, int64_t fence)
+  absl::Status EndClaim(const std::string& key, int64_t fence, int64_t attempts_back = 0)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     ASSIGN_OR_RETURN(Statement update,
-                     connection_->Prepare("UPDATE tasks SET running = 0 WHERE key = ?1 AND "
-                                          "fence = ?2 AND running = 1"));
+                     connection_->Prepare("UPDATE tasks SET running = 0, attempt = attempt - ?3 "
+                                          "WHERE key = ?1 AND fence = ?2 AND running = 1"));
     update.Bind(1, key);
     update.Bind(2, fence);
+    update.Bind(3, attempts_back);
     RETURN_IF_ERROR(update.Run());
     return CheckFence(connection_->changes());
   }

@@ -233,6 +233,8 @@ TEST_F(EngineCrash, AFullDiskSuspendsTheJobAndLosesNothing) {
   ASSERT_TRUE(server->pool->WaitUntil(
       [&] { return server->engine->GetJob("jobs/a")->record.state == JobState::kSuspended; }));
   EXPECT_EQ(server->engine->GetJob("jobs/a")->record.suspend_reason, "DISK_FULL");
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return observer_.counts().jobs.suspended == 1; }));
+  EXPECT_EQ(observer_.counts().jobs.running, 0);
   clock_.Advance(absl::Seconds(6));  // tries again, in vain
   store_.FailWrites(absl::OkStatus());
   ASSERT_TRUE(server->pool->WaitUntil([&] {

@@ -4,12 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/log.h"
 #include "server/control/job/engine.h"
 #include "tests/support/fakes/fake_clock.h"
@@ -20,13 +23,54 @@
 
 namespace stockpot {
 
-class IgnoringObserver final : public EngineObserver {
+class IgnoringObserver : public EngineObserver {
  public:
   void JobEnded(JobState) override {}
-  void JobCounts(int, int) override {}
+  void JobCounts(const UnfinishedJobs&) override {}
   void TaskEnded(const std::string&, const std::string&, double) override {}
-  void ExamplesEvaluated(int64_t) override {}
+  void EvaluationEnded(int64_t) override {}
+  void FactsLookedFor(int64_t, int64_t) override {}
+  void CandidateDecided(const std::string&) override {}
   void WorkerCount(int, int) override {}
+};
+
+// Remembers what metrics are made of. Thread-safe.
+class CountingObserver final : public IgnoringObserver {
+ public:
+  struct Counts {
+    UnfinishedJobs jobs;
+    std::map<std::string, int64_t> candidates;  // by decision
+    int64_t evaluations = 0, stopped_early = 0, examples_spared = 0;
+    int64_t known = 0, unknown = 0;
+  };
+  Counts counts() const {
+    absl::MutexLock lock(&mutex_);
+    return counts_;
+  }
+
+  void JobCounts(const UnfinishedJobs& jobs) override {
+    absl::MutexLock lock(&mutex_);
+    counts_.jobs = jobs;
+  }
+  void EvaluationEnded(int64_t examples_spared) override {
+    absl::MutexLock lock(&mutex_);
+    ++counts_.evaluations;
+    counts_.stopped_early += examples_spared > 0 ? 1 : 0;
+    counts_.examples_spared += examples_spared;
+  }
+  void FactsLookedFor(int64_t known, int64_t unknown) override {
+    absl::MutexLock lock(&mutex_);
+    counts_.known += known;
+    counts_.unknown += unknown;
+  }
+  void CandidateDecided(const std::string& decision) override {
+    absl::MutexLock lock(&mutex_);
+    ++counts_.candidates[decision];
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  Counts counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One server's life: an engine and its workers. Several may follow each other on one store.
@@ -90,7 +134,7 @@ class EngineTest : public testing::Test {
   MemoryStore store_;
   FakeClock clock_;
   std::unique_ptr<Log> log_ = Log::Silent();
-  IgnoringObserver observer_;
+  CountingObserver observer_;
 };
 
 }  // namespace stockpot

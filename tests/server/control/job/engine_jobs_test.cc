@@ -46,6 +46,42 @@ TEST_F(EngineJobs, TwoJobsShareFactsWhetherDoneOrRunning) {
   EXPECT_TRUE(reused);
 }
 
+TEST_F(EngineJobs, MetricsSayWhatTheReportSays) {
+  auto server = Start(1);
+  const Json spec = FakeSpec(FakeUris(7));
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  const CountingObserver::Counts first = observer_.counts();
+  const Json report = Report("jobs/a");
+  EXPECT_EQ(first.evaluations, report["cost"]["evaluations_run"]);
+  EXPECT_EQ(first.stopped_early, report["cost"].value("evaluations_stopped_early", 0));
+  EXPECT_EQ(first.examples_spared, report["cost"].value("examples_spared", 0));
+  EXPECT_EQ(first.known, 0);
+  EXPECT_EQ(first.unknown, static_cast<int64_t>(server->pool->assigned_keys().size()));
+  std::map<std::string, int64_t> steps;
+  for (const Json& step : report["result"]["steps"]) {
+    ++steps[step["accepted"] ? "accepted" : step.contains("score") ? "rejected" : "dropped"];
+  }
+  EXPECT_EQ(first.candidates, steps);
+
+  // What is known is looked up, and nobody is asked but to write the soup.
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("b", spec)).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/b"));
+  EXPECT_EQ(observer_.counts().evaluations, first.evaluations);
+  EXPECT_GE(observer_.counts().known, report["cost"]["evaluations_run"].get<int64_t>());
+}
+
+TEST_F(EngineJobs, FullScoresAreRejectionsAndNotDropped) {
+  auto server = Start(1);
+  Json spec = FakeSpec(FakeUris(7));
+  spec["evaluation"]["full_scores"] = true;
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  const std::map<std::string, int64_t> candidates = observer_.counts().candidates;
+  EXPECT_EQ(candidates.count("dropped"), 0u);
+  EXPECT_EQ(candidates.count("rejected"), 1u);
+}
+
 TEST_F(EngineJobs, ThreeMoreIngredientsCostTheirOwnMeasuresAlone) {
   auto server = Start(2);
   auto run = [&](const std::string& id, const Json& spec) {
@@ -340,7 +376,10 @@ TEST_F(EngineJobs, ProgressCountsWhatIsUnderWay) {
   const JobProgress progress = server->engine->GetJob("jobs/a")->progress;
   EXPECT_EQ(progress.examples_done, before + 300);
   EXPECT_GT(progress.tasks_total, progress.tasks_done);
-  EXPECT_GT(progress.estimated_seconds_left, 0);
+  // One task runs. A thousand examples took half a second each time (fake_results.h).
+  EXPECT_NEAR(progress.estimated_seconds_left,
+              0.5 * static_cast<double>(progress.examples_total - progress.examples_done) / 1000,
+              1e-9);
   EXPECT_FALSE(progress.activity.empty());
 }
 
@@ -349,13 +388,13 @@ TEST_F(EngineJobs, OneLooseTaskGoesBeforeThoseOfJobsAndNoneIsStored) {
   absl::Notification done;
   Fact found;
   const Task task = InspectCheckpointTask("", "/m0");
-  server->engine->RunTask(task, [&](const Fact& fact) {
+  server->engine->RunTask(task, "me", [&](const Fact& fact) {
     found = fact;
     done.Notify();
   });
   std::atomic<bool> second_done = false;
   const Task second = InspectCheckpointTask("", "/m1");
-  server->engine->RunTask(second, [&](const Fact&) { second_done = true; });
+  server->engine->RunTask(second, "me", [&](const Fact&) { second_done = true; });
   ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
   for (const char* worker : {"w0", "w1"}) ASSERT_TRUE(server->pool->Connect(worker).ok());
   const auto open = server->pool->WaitForOpen(2);
@@ -375,11 +414,92 @@ TEST_F(EngineJobs, OneLooseTaskGoesBeforeThoseOfJobsAndNoneIsStored) {
   EXPECT_TRUE(server->pool->WaitUntil([&] { return second_done.load(); }));
 }
 
+TEST_F(EngineJobs, MoreLooseTasksThanMayWaitAreToldWhenToComeBack) {
+  Engine::Options options;
+  options.limits.max_waiting_inspections = 5;
+  options.limits.max_waiting_inspections_of_client = 3;
+  auto server = Start(0, options);
+  Fact refused;
+  const auto ask = [&](const char* client) {
+    refused.status = absl::OkStatus();
+    server->engine->RunTask(InspectCheckpointTask("", "/m"), client,
+                            [&](const Fact& fact) { refused = fact; });
+    return refused.status.ok();
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ask("me")) << i;
+  EXPECT_FALSE(ask("me"));
+  EXPECT_TRUE(absl::StrContains(refused.status.message(), "one client")) << refused.status;
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(ask("you")) << i;
+  EXPECT_FALSE(ask("you")) << "the server has enough, though the client has not";
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused.status), "TOO_MANY_INSPECTIONS");
+  EXPECT_GT(GetErrorFacts(refused.status).retry_after, absl::ZeroDuration());
+  server->engine->Stop();  // tells the others, while `refused` lives
+}
+
+TEST_F(EngineJobs, CheckingANewJobAnswersAsCreatingItWould) {
+  auto server = Start(0);
+  NewJob job = MakeJob("a", FakeSpec(FakeUris(2)));
+  job.request_id = "r";
+  EXPECT_TRUE(server->engine->CheckNewJob(job).ok());
+  EXPECT_FALSE(store_.GetJob("jobs/a").ok()) << "nothing was stored";
+  ASSERT_TRUE(server->engine->CreateJob(job).ok());
+  EXPECT_TRUE(server->engine->CheckNewJob(job).ok()) << "the same request again";
+  NewJob same_name = job;
+  same_name.request_id = "";
+  NewJob same_request = job;
+  same_request.priority = 3;
+  NewJob bad_id = MakeJob("A b", FakeSpec(FakeUris(1)));
+  for (const NewJob& other : {same_name, same_request, bad_id}) {
+    const absl::Status checked = server->engine->CheckNewJob(other);
+    EXPECT_EQ(checked, server->engine->CreateJob(other).status());
+    EXPECT_EQ(ReasonOf(checked), other.id == "a" ? "JOB_EXISTS" : "INVALID_FIELD");
+  }
+  NewJob fresh = MakeJob("", FakeSpec(FakeUris(1)));
+  EXPECT_TRUE(server->engine->CheckNewJob(fresh).ok());
+}
+
+// A stored job goes on as it began or is refused: recipes and comparisons alike.
+TEST_F(EngineJobs, AJobOfAnotherRecipeVersionIsRefusedWithBoth) {
+  struct Case {
+    const char* stored;
+    const char* comparison;
+    bool goes_on;
+  };
+  int jobs = 0;
+  for (const Case& test : {Case{"greedy/1", "", true},
+                           {"greedy/2", "", false},
+                           {"greedy/1, learned/1", "learned", true},
+                           {"greedy/1, learned/0", "learned", false},
+                           {"greedy/0, learned/1", "learned", false},
+                           {"greedy/1", "learned", true}}) {  // as older servers stored it
+    SCOPED_TRACE(absl::StrCat(test.stored, " ", test.comparison));
+    Json spec = FakeSpec(FakeUris(2));
+    if (test.comparison[0] != '\0') {
+      spec["comparisons"] = Json::array({{{test.comparison, Json::object()}}});
+    }
+    JobRecord record;
+    record.name = absl::StrCat("jobs/a", ++jobs);
+    record.spec = spec.dump();
+    record.recipe_version = test.stored;
+    record.create_time = clock_.Now();
+    ASSERT_TRUE(store_.CreateJob(record, {"state/QUEUED/0", clock_.Now(), "{}"}).ok());
+    auto server = Start(1);
+    ASSERT_TRUE(server->pool->RunToEnd(record.name));
+    const JobRecord ended = *store_.GetJob(record.name);
+    EXPECT_EQ(ended.state, test.goes_on ? JobState::kSucceeded : JobState::kFailed);
+    if (test.goes_on) continue;
+    EXPECT_EQ(ended.error.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(ReasonOf(ended.error), "RECIPE_CHANGED");
+    EXPECT_TRUE(absl::StrContains(ended.error.message(), test.stored)) << ended.error;
+  }
+}
+
 TEST_F(EngineJobs, ALooseTaskWhoseWorkerDiesIsAnError) {
   auto server = Start(1);
   absl::Notification done;
   absl::Status status;
-  server->engine->RunTask(InspectCheckpointTask("", "/m0"), [&](const Fact& fact) {
+  server->engine->RunTask(InspectCheckpointTask("", "/m0"), "me", [&](const Fact& fact) {
     status = fact.status;
     done.Notify();
   });
@@ -427,7 +547,7 @@ TEST_F(EngineJobs, DrainingRefusesNewWorkAndStopTellsTheWorkers) {
   const auto open = server->pool->WaitForOpen(1);
   ASSERT_TRUE(open.has_value());
   absl::Notification refused;
-  server->engine->RunTask(InspectCheckpointTask("", "/m0"), [&](const Fact& fact) {
+  server->engine->RunTask(InspectCheckpointTask("", "/m0"), "me", [&](const Fact& fact) {
     EXPECT_EQ(ReasonOf(fact.status), "SERVER_STOPPING");
     refused.Notify();
   });

@@ -72,15 +72,24 @@ TEST_F(EngineLimitsTest, EachLimitRefusesWithItsReasonAndWhenToComeBack) {
 }
 
 TEST_F(EngineLimitsTest, StoredBytesRefuseNewJobsUntilSomeAreDeleted) {
-  Engine::Options options;
-  options.limits.max_artifact_bytes_of_client = 100;
-  auto server = Start(1, options);
-  EndJob(server.get(), JobOf("a", "me"));
-  const absl::Status refused = server->engine->CreateJob(JobOf("b", "me")).status();
-  EXPECT_EQ(RefusalOf(refused), "TOO_MANY_BYTES");
-  EXPECT_TRUE(server->engine->CreateJob(JobOf("c", "you")).ok());
-  ASSERT_TRUE(server->engine->DeleteJob("jobs/a").ok());
-  EXPECT_TRUE(server->engine->CreateJob(JobOf("b", "me")).ok());
+  for (const bool of_client : {true, false}) {
+    SCOPED_TRACE(of_client ? "of a client" : "of all");
+    EngineLimits limits;
+    (of_client ? limits.max_artifact_bytes_of_client : limits.max_artifact_bytes) = 100;
+    MemoryStore store;
+    Engine::Options options;
+    options.limits = limits;
+    Server server(&store, &clock_, log_.get(), &observer_, folder_.path(), options);
+    ASSERT_TRUE(server.pool->Connect("w0").ok());
+    ASSERT_TRUE(server.engine->CreateJob(JobOf("a", "me")).ok());
+    ASSERT_TRUE(server.pool->RunToEnd("jobs/a"));
+    const absl::Status refused = server.engine->CreateJob(JobOf("b", "me")).status();
+    EXPECT_EQ(RefusalOf(refused), "TOO_MANY_BYTES");
+    EXPECT_GT(GetErrorFacts(refused).retry_after, absl::ZeroDuration());
+    EXPECT_EQ(server.engine->CreateJob(JobOf("c", "you")).ok(), of_client);
+    ASSERT_TRUE(server.engine->DeleteJob("jobs/a").ok());
+    EXPECT_TRUE(server.engine->CreateJob(JobOf("b", "me")).ok());
+  }
 }
 
 TEST_F(EngineLimitsTest, AJobEndsAtItsTimeoutAndRetryGoesOn) {
@@ -152,6 +161,34 @@ TEST_F(EngineLimitsTest, ATaskWithoutProgressIsTakenAwayThoughItsWorkerBeats) {
   EXPECT_TRUE(told);
 }
 
+TEST_F(EngineLimitsTest, ATaskThatTakesTooLongIsTakenAwayThoughItGoesOn) {
+  auto server = Start(0);
+  const Json spec = FakeSpec(FakeUris(1), {{"limits", {{"max_task_time", "100s"}}}});
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", spec)).ok());
+  // Each worker that comes gets one of the job's few first tasks, until one has had two attempts.
+  for (int w = 0; w < 8 && !IsEnded(store_.GetJob("jobs/a")->state); ++w) {
+    const std::string worker = absl::StrCat("w", w);
+    ASSERT_TRUE(server->pool->Connect(worker).ok());
+    const auto open = server->pool->WaitForOpen(1);
+    ASSERT_TRUE(open.has_value());
+    for (int i = 1; i <= 12; ++i) {
+      clock_.Advance(absl::Seconds(20));
+      server->engine->WorkerProgress(worker, (*open)[0].assignment.id, i);
+      if (i == 4) {
+        EXPECT_EQ(server->pool->shut_down().size(), static_cast<size_t>(w)) << "80 s";
+      }
+    }
+    ASSERT_TRUE(server->pool->WaitUntil(
+        [&] { return server->pool->shut_down().size() > static_cast<size_t>(w); }));
+    server->pool->Answer((*open)[0], FakeResult((*open)[0].assignment.task));  // too late
+    server->engine->WorkerLost(worker);
+  }
+  ASSERT_TRUE(ReachesState(server.get(), "jobs/a", JobState::kFailed));
+  const absl::Status error = store_.GetJob("jobs/a")->error;
+  EXPECT_EQ(RefusalOf(error), "TASK_TIMEOUT") << error;
+  EXPECT_TRUE(absl::StrContains(error.message(), "max_task_time")) << error;
+}
+
 TEST_F(EngineLimitsTest, ABudgetOfWorkersTimeEndsTheSameAfterARestart) {
   const Json spec = FakeSpec(FakeUris(8), {{"limits", {{"max_worker_time", "5.2s"}}}});
   {
@@ -212,35 +249,73 @@ TEST_F(EngineLimitsTest, RetentionByBytesLetsTheLongestEndedGoFirst) {
   EXPECT_TRUE(store_.GetJob("jobs/c").ok());
 }
 
-TEST_F(EngineLimitsTest, ADiskThatIsFullForTheSoupSuspendsTheJobAndCostsNoAttempt) {
+Fact NoRoom(const std::string& reason) {
+  Fact fact;
+  fact.status = WithReason(reason == "DISK_FULL" ? absl::ResourceExhaustedError("no room")
+                                                 : absl::PermissionDeniedError("read-only"),
+                           reason);
+  return fact;
+}
+
+// Workers write more than soups: decoded data sets, downloads and kept logits.
+TEST_F(EngineLimitsTest, ADiskThatIsFullForAnyTaskSuspendsTheJobAndCostsNoAttempt) {
+  int jobs = 0;
   for (const char* reason : {"DISK_FULL", "STORAGE_READ_ONLY"}) {
-    SCOPED_TRACE(reason);
-    const std::string id = absl::StrCat("a", reason[0] == 'D' ? 1 : 2);
-    auto server = Start(1);
-    ASSERT_TRUE(server->engine->CreateJob(MakeJob(id, FakeSpec({"/m" + id}))).ok());
-    int refused = 0;
-    while (refused < 5) {
-      const auto open = server->pool->WaitForOpen(1);
-      ASSERT_TRUE(open.has_value());
-      const Task& task = (*open)[0].assignment.task;
-      if (task.kind() != "write_soup") {
-        server->pool->Answer((*open)[0], FakeResult(task));
-        continue;
+    for (const char* kind : {"inspect_data_set", "measure", "write_soup"}) {
+      SCOPED_TRACE(absl::StrCat(reason, " in ", kind));
+      const std::string id = absl::StrCat("a", ++jobs);
+      Engine::Options options;
+      options.max_claims = 3;
+      auto server = Start(1, options);
+      ASSERT_TRUE(server->engine->CreateJob(MakeJob(id, FakeSpec({"/m" + id}))).ok());
+      int refused = 0;
+      while (refused <= options.max_claims) {
+        const auto open = server->pool->WaitForOpen(1);
+        ASSERT_TRUE(open.has_value());
+        const Task& task = (*open)[0].assignment.task;
+        if (task.kind() != kind) {
+          server->pool->Answer((*open)[0], FakeResult(task));
+          continue;
+        }
+        server->pool->Answer((*open)[0], NoRoom(reason));
+        ASSERT_TRUE(ReachesState(server.get(), "jobs/" + id, JobState::kSuspended));
+        EXPECT_EQ(server->engine->GetJob("jobs/" + id)->record.suspend_reason, reason);
+        ++refused;
+        ASSERT_TRUE(server->pool->WaitUntil([&] {
+          clock_.Advance(absl::Seconds(5));
+          return server->engine->GetJob("jobs/" + id)->record.state == JobState::kRunning;
+        }));
       }
-      Fact fact;
-      fact.status = WithReason(absl::ResourceExhaustedError("no room"), reason);
-      server->pool->Answer((*open)[0], fact);
-      ASSERT_TRUE(ReachesState(server.get(), "jobs/" + id, JobState::kSuspended));
-      EXPECT_EQ(server->engine->GetJob("jobs/" + id)->record.suspend_reason, reason);
-      ++refused;
-      ASSERT_TRUE(server->pool->WaitUntil([&] {
-        clock_.Advance(absl::Seconds(5));
-        return server->engine->GetJob("jobs/" + id)->record.state == JobState::kRunning;
-      }));
+      ASSERT_TRUE(server->pool->RunToEnd("jobs/" + id));
+      EXPECT_EQ(store_.GetJob("jobs/" + id)->state, JobState::kSucceeded);
+      EXPECT_EQ(Report("jobs/" + id)["cost"]["failed_attempts"], 0);
     }
-    ASSERT_TRUE(server->pool->RunToEnd("jobs/" + id));
-    EXPECT_EQ(store_.GetJob("jobs/" + id)->state, JobState::kSucceeded);
   }
+}
+
+TEST_F(EngineLimitsTest, AFullDiskSaysNothingOfACancelledJobsTask) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
+  const auto open = server->pool->WaitForOpen(1);
+  ASSERT_TRUE(open.has_value());
+  ASSERT_TRUE(server->engine->CancelJob("jobs/a").ok());
+  server->pool->Answer((*open)[0], NoRoom("STORAGE_READ_ONLY"));
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("b", FakeSpec({"/other"}))).ok());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/b"));
+  EXPECT_TRUE(store_.FindFacts("jobs/a", {(*open)[0].assignment.task.key})->empty());
+}
+
+// What has no such reason is of what was read: a file that the worker may not open.
+TEST_F(EngineLimitsTest, ASourceThatMayNotBeReadFailsTheJob) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
+  const auto open = server->pool->WaitForOpen(1);
+  ASSERT_TRUE(open.has_value());
+  Fact fact;
+  fact.status = absl::PermissionDeniedError("permission denied");
+  server->pool->Answer((*open)[0], fact);
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  EXPECT_EQ(store_.GetJob("jobs/a")->state, JobState::kFailed);
 }
 
 TEST_F(EngineLimitsTest, AnOutputFolderIsFilledOnceAndLeftAlone) {
@@ -259,20 +334,6 @@ TEST_F(EngineLimitsTest, AnOutputFolderIsFilledOnceAndLeftAlone) {
   const absl::StatusOr<std::string> text = ReadSmallFile(folder_ / "out/manifest.json", 1 << 20);
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_TRUE(ReadManifest(*ParseJson(*text)).ok());
-}
-
-TEST_F(EngineLimitsTest, TheModelCardIsHuggingFaces) {
-  auto server = Start(1);
-  NewJob job = MakeJob("a", FakeSpec(FakeUris(3), {{"recipe", {{"uniform", Json::object()}}}}));
-  job.display_name = "a | soup";
-  EndJob(server.get(), job);
-  const std::string card = *ReadSmallFile(folder_ / "a/README.md", 1 << 20);
-  for (const char* expected :
-       {"---\nbase_model:\n  - m00.safetensors\n  - m01.safetensors\n  - m02.safetensors\n"
-        "base_model_relation: merge\n",
-        "model-index:", "type: accuracy", "# a \\| soup", "uniform (this model)", "0.333333"}) {
-    EXPECT_TRUE(absl::StrContains(card, expected)) << expected << "\n" << card;
-  }
 }
 
 TEST(Manifest, RefusesWhatNoJobWrote) {

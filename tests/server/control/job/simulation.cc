@@ -299,7 +299,7 @@ void Simulation::Inspect() {
   const size_t number = inspections_done_.size();
   inspections_done_.push_back(0);
   engine_->RunTask(InspectCheckpointTask(absl::StrCat("inspect", number), "/sweep/m00.safetensors"),
-                   [this, number](const Fact&) { ++inspections_done_[number]; });
+                   "somebody", [this, number](const Fact&) { ++inspections_done_[number]; });
 }
 
 void Simulation::Watch() { Read(AnyJob(), 1 + static_cast<int>(Draw(6))); }

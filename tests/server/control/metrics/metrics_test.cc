@@ -19,25 +19,36 @@ using testing::HasSubstr;
 
 TEST(ServerMetrics, CountsUnderTheDocumentedNames) {
   ServerMetrics metrics("1.2.3", absl::FromUnixSeconds(1000));
-  metrics.SetJobs(3, 2);
+  metrics.SetJobs(3, 2, 1, absl::Seconds(90));
   metrics.CountJobEnded("SUCCEEDED");
   metrics.CountTaskEnded("measure", "ok", 2.5);
   metrics.CountTaskEnded("measure", "lost", 0.5);
-  metrics.CountExamples(1000);
+  metrics.CountEvaluation(200);
+  metrics.CountEvaluation(0);
+  metrics.CountCandidate("rejected");
   metrics.SetWorkers(4, 1);
   metrics.CountCallStarted({"unary", "stockpot.v1.SoupService", "GetJob"});
   metrics.CountCallEnded({"unary", "stockpot.v1.SoupService", "GetJob"}, "NotFound", 0.002);
   const std::string text = metrics.Text();
   for (const char* line :
-       {"stockpot_jobs{state=\"queued\"} 3", "stockpot_jobs{state=\"running\"} 2",
+       {"stockpot_jobs{state=\"queued\"} 3",
+        "stockpot_jobs{state=\"running\"} 2",
+        "stockpot_jobs{state=\"suspended\"} 1",
         "stockpot_jobs_ended_total{state=\"succeeded\"} 1",
         "stockpot_jobs_ended_total{state=\"failed\"} 0",
         "stockpot_tasks_ended_total{kind=\"measure\",outcome=\"ok\"} 1",
         "stockpot_tasks_ended_total{kind=\"measure\",outcome=\"lost\"} 1",
         "stockpot_task_duration_seconds_count{kind=\"measure\"} 2",
         "stockpot_task_duration_seconds_sum{kind=\"measure\"} 3",
-        "stockpot_examples_evaluated_total 1000", "stockpot_workers{state=\"idle\"} 3",
-        "stockpot_workers{state=\"busy\"} 1", "stockpot_build_info{version=\"1.2.3\"} 1",
+        "stockpot_evaluations_total{extent=\"stopped_early\"} 1",
+        "stockpot_evaluations_total{extent=\"full\"} 1",
+        "stockpot_examples_spared_total 200",
+        "stockpot_oldest_queued_job_age_seconds 90",
+        "stockpot_candidates_decided_total{decision=\"rejected\"} 1",
+        "stockpot_candidates_decided_total{decision=\"accepted\"} 0",
+        "stockpot_workers{state=\"idle\"} 3",
+        "stockpot_workers{state=\"busy\"} 1",
+        "stockpot_build_info{version=\"1.2.3\"} 1",
         "process_start_time_seconds 1000",
         "grpc_server_started_total{grpc_method=\"GetJob\",grpc_service=\"stockpot.v1.SoupService\","
         "grpc_type=\"unary\"} 1",

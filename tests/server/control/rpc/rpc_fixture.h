@@ -54,9 +54,11 @@ inline v1::CreateJobRequest GoodRequest() {
 
 class RpcTest : public ::testing::Test {
  protected:
+  static constexpr int kMaxRequestBytes = 1 << 20;
+
   RpcTest()
       : allowed_(*AllowList::Create({"/data", folder_.path()}, {"/arch", folder_.path()},
-                                    {"/out", folder_ / "out"})),
+                                    {"/out", folder_ / "out"}, {}, {"s3://soups/"})),
         service_(Options(), &engine_, &allowed_, &clock_) {
     StartServer(&service_, nullptr);
   }
@@ -66,6 +68,7 @@ class RpcTest : public ::testing::Test {
     PublicServer::Options options;
     options.listen = "127.0.0.1:0";
     options.tick = absl::InfiniteDuration();  // tests tick by themselves
+    options.max_message_bytes = kMaxRequestBytes;
     auto server = PublicServer::Start(options, service, observer);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -78,6 +81,7 @@ class RpcTest : public ::testing::Test {
     options.version = "1.2.3";
     options.limits.max_unfinished_jobs_of_client = 7;
     options.limits.max_artifact_bytes = int64_t{1} << 40;
+    options.max_request_bytes = kMaxRequestBytes;
     return options;
   }
 

@@ -121,6 +121,19 @@ TEST_F(ObservedServerTest, TellsOfEveryCallAndItsCode) {
                   "start server_stream stockpot.v1.SoupService WatchJob", "end WatchJob OK"));
 }
 
+// An empty name once ended the server, and made-up ones were labels of metrics without end.
+TEST_F(ObservedServerTest, MethodsThatClientsMakeUpAreOneName) {
+  std::vector<std::string> expected;
+  for (const char* method : {"/a.b/C", "/stockpot.v1.SoupService/None", "x", "/", ""}) {
+    std::string response;
+    EXPECT_FALSE(RawCall(channel_, method, "", &response).ok()) << method;
+    expected.push_back("start bidi_stream unknown unknown");
+    expected.push_back("end unknown Unimplemented");
+  }
+  server_.reset();
+  EXPECT_EQ(observer_.lines(), expected);
+}
+
 TEST_F(ObservedServerTest, CountsACancelledCallOnce) {
   PutJob("jobs/a");
   v1::WatchJobRequest watch;
@@ -186,6 +199,7 @@ TEST_F(AccessLogTest, EveryCallIsOneLineWithItsRequestIdJobClientAndPeer) {
   grpc::ClientContext context;
   context.AddMetadata("x-request-id", "trace 7");
   context.AddMetadata("stockpot-client", "ci");
+  context.AddMetadata("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   v1::CreateJobRequest request = GoodRequest();
   request.set_job_id("made");
   request.mutable_job()->mutable_spec()->mutable_ingredients(0)->set_uri("/data/x?sig=secret");
@@ -202,11 +216,24 @@ TEST_F(AccessLogTest, EveryCallIsOneLineWithItsRequestIdJobClientAndPeer) {
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_THAT(lines[0], testing::MatchesRegex(
                             "info call method=CreateJob code=OK ms=[0-9]+ request_id=trace 7 "
-                            "job=jobs/made client=ci peer=ipv4:127.0.0.1:[0-9]+"));
+                            "job=jobs/made client=ci peer=ipv4:127.0.0.1:[0-9]+ "
+                            "trace_id=0af7651916cd43dd8448eb211c80319c "
+                            "parent_id=b7ad6b7169203331"));
   EXPECT_THAT(lines[1], testing::MatchesRegex("info call method=GetJob code=NotFound ms=[0-9]+ "
                                               "request_id=[0-9a-f]{16} job=jobs/none client= "
-                                              "peer=.+"));
+                                              "peer=.+ trace_id= parent_id="));
   EXPECT_THAT(lines[2], testing::StartsWith("debug call method=Check code=OK"));
+}
+
+TEST_F(AccessLogTest, ATraceThatIsNoneIsNotInTheLogAndHurtsNobody) {
+  for (const char* trace : {"", "00-0-0-01", "x job=jobs/forged"}) {
+    grpc::ClientContext context;
+    context.AddMetadata("traceparent", trace);
+    v1::Capabilities capabilities;
+    EXPECT_TRUE(stub_->GetCapabilities(&context, v1::GetCapabilitiesRequest(), &capabilities).ok());
+  }
+  server_.reset();
+  EXPECT_THAT(log_.lines(), testing::Each(testing::EndsWith("trace_id= parent_id=")));
 }
 
 TEST_F(AccessLogTest, AStreamHasARequestIdTooAndIsOneLine) {

@@ -151,7 +151,7 @@ TEST_F(SoupServiceTest, RefusesWaysOutOfAnAllowedFolder) {
 
 TEST_F(SoupServiceTest, SaysThatASchemeComesLater) {
   v1::CreateJobRequest request = GoodRequest();
-  request.mutable_job()->mutable_spec()->mutable_ingredients(0)->set_uri("s3://bucket/key");
+  request.mutable_job()->mutable_spec()->mutable_ingredients(0)->set_uri("ftp://host/key");
   v1::Job job;
   const grpc::Status status = Create(request, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
@@ -334,6 +334,27 @@ TEST_F(SoupServiceTest, InspectSourceEndsWithItsClientAndDropsTheLateResult) {
   late(Fact());
 }
 
+TEST_F(SoupServiceTest, RequestsThatAreTooLargeAreRefusedWithTheReason) {
+  const auto refusal_of = [&](size_t bytes) {
+    v1::GetJobRequest get;
+    get.set_name(std::string(bytes, 'x'));
+    v1::Job job;
+    return Call(&Stub::GetJob, get, &job);
+  };
+  EXPECT_EQ(refusal_of(kMaxRequestBytes - 100).error_code(), StatusCode::INVALID_ARGUMENT);
+  const grpc::Status refused = refusal_of(kMaxRequestBytes + 1);
+  EXPECT_EQ(refused.error_code(), StatusCode::RESOURCE_EXHAUSTED) << refused.error_message();
+  EXPECT_EQ(ClientError(refused).info.reason(), "REQUEST_TOO_LARGE");
+  EXPECT_THAT(refused.error_message(), HasSubstr("1048576"));
+  // What is far too large is not even read.
+  EXPECT_EQ(refusal_of(2 * kMaxRequestBytes + 100).error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  v1::InspectSourceRequest inspect;
+  inspect.set_checkpoint_uri(std::string(kMaxRequestBytes + 1, 'x'));
+  v1::InspectSourceResponse found;
+  EXPECT_EQ(ClientError(Call(&Stub::InspectSource, inspect, &found)).info.reason(),
+            "REQUEST_TOO_LARGE");
+}
+
 TEST_F(SoupServiceTest, GetCapabilitiesSaysWhatThisServerCanDo) {
   Engine::WorkerView worker;
   worker.info.device_kind = "cpu";
@@ -352,6 +373,9 @@ TEST_F(SoupServiceTest, GetCapabilitiesSaysWhatThisServerCanDo) {
   EXPECT_EQ(capabilities.limits().max_unfinished_jobs_of_client(), 7);
   EXPECT_EQ(capabilities.limits().max_unfinished_ingredients(), 0) << "no limit";
   EXPECT_EQ(capabilities.limits().max_artifact_bytes(), int64_t{1} << 40);
+  EXPECT_EQ(capabilities.limits().max_request_bytes(), kMaxRequestBytes);
+  EXPECT_EQ(capabilities.limits().max_waiting_inspections(), 100);
+  EXPECT_EQ(capabilities.limits().max_waiting_inspections_of_client(), 50);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "tests/server/control/rpc/rpc_fixture.h"
@@ -49,6 +51,47 @@ TEST_F(ValidateOnlyTest, TakesWhatIsThereAndStoresNothing) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(job.name(), "");
   EXPECT_EQ(job.spec().SerializeAsString(), spec().SerializeAsString());
+  EXPECT_TRUE(engine_.created().empty());
+}
+
+TEST_F(ValidateOnlyTest, AWorkerLooksWhetherAnObjectStoreCanBeWritten) {
+  spec().mutable_output()->set_output_uri("s3://soups/a/");
+  absl::Mutex mutex;  // of what a thread of the server looks at too
+  Fact answer;
+  Json asked;
+  engine_.AnswerTasks([&](const Task& task, const std::function<void(const Fact&)>& done) {
+    Fact now;
+    {
+      const absl::MutexLock lock(&mutex);
+      asked = task.body;
+      now = answer;
+    }
+    done(now);
+  });
+  const auto take_asked = [&] {
+    const absl::MutexLock lock(&mutex);
+    return std::exchange(asked, Json());
+  };
+  v1::Job job;
+  ASSERT_TRUE(Call(&v1::SoupService::Stub::CreateJob, request_, &job).ok());
+  EXPECT_EQ(job.spec().SerializeAsString(), spec().SerializeAsString());
+  Json publish = take_asked()["publish_artifacts"];
+  EXPECT_EQ(publish["output_uri"], "s3://soups/a");
+  EXPECT_TRUE(publish["files"].empty());
+
+  {
+    const absl::MutexLock lock(&mutex);
+    answer.status = WithReason(absl::AlreadyExistsError("another job's"), "OUTPUT_EXISTS");
+  }
+  const grpc::Status status = Validate();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(ClientError(status).info.reason(), "OUTPUT_EXISTS");
+  EXPECT_THAT(ClientError(status).fields(), ElementsAre("job.spec.output.output_uri"));
+
+  take_asked();
+  spec().mutable_output()->set_output_uri("s3://others/a");
+  EXPECT_EQ(ClientError(Validate()).info.reason(), "OUTPUT_NOT_ALLOWED");
+  EXPECT_TRUE(take_asked().empty()) << "nobody is asked";
   EXPECT_TRUE(engine_.created().empty());
 }
 

@@ -4,10 +4,13 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/status.h"
 #include "server/control/rpc/server.h"
 #include "tests/support/fakes/fake_engine.h"
@@ -16,12 +19,37 @@
 namespace stockpot {
 namespace {
 
+class RecordingWork final : public WorkObserver {
+ public:
+  void WorkCounted(const std::string& worker_id, const WorkCounts& so_far) override {
+    absl::MutexLock lock(&mutex_);
+    last_[worker_id] = so_far;
+  }
+  void WorkerGone(const std::string& worker_id) override {
+    absl::MutexLock lock(&mutex_);
+    gone_.push_back(worker_id);
+  }
+  std::map<std::string, WorkCounts> last() const {
+    absl::MutexLock lock(&mutex_);
+    return last_;
+  }
+  std::vector<std::string> gone() const {
+    absl::MutexLock lock(&mutex_);
+    return gone_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::map<std::string, WorkCounts> last_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> gone_ ABSL_GUARDED_BY(mutex_);
+};
+
 class WorkerServiceTest : public ::testing::Test {
  protected:
   WorkerServiceTest()
       : log_(Log::Silent()),
         service_(
-            &engine_, [](const std::string& id) { return id == "known"; }, log_.get()) {
+            &engine_, [](const std::string& id) { return id == "known"; }, log_.get(), &work_) {
     auto server = WorkerServer::Start(folder_ / "socket", &service_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -73,6 +101,7 @@ class WorkerServiceTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   FakeEngine engine_;
+  RecordingWork work_;
   std::unique_ptr<Log> log_;
   WorkerService service_;
   std::unique_ptr<WorkerServer> server_;
@@ -194,6 +223,39 @@ TEST_F(WorkerServiceTest, PassesProgressOn) {
   const FakeEngine::WorkerCall call = engine_.WaitForWorkerCall(1);
   EXPECT_EQ(call.assignment, "a1");
   EXPECT_EQ(call.examples_done, 500);
+  EXPECT_TRUE(work_.last().empty()) << "it counts nothing, and may";
+}
+
+TEST_F(WorkerServiceTest, WhatWorkersCountedIsToldBeforeWhatCameWithIt) {
+  Connect();
+  worker::v1::WorkerMessage message;
+  worker::v1::WorkerCounters* counters = message.mutable_progress()->mutable_counters();
+  counters->set_examples_evaluated(7);
+  counters->set_decode_seconds(0.5);
+  counters->set_device("cpu");
+  counters->set_device_memory_total_bytes(1 << 30);
+  Say(message);
+  engine_.WaitForWorkerCall(1);
+  EXPECT_EQ(work_.last()["known"].examples, 7);
+  EXPECT_EQ(work_.last()["known"].decode_seconds, 0.5);
+  EXPECT_EQ(work_.last()["known"].memory.device, "cpu");
+  EXPECT_EQ(work_.last()["known"].memory.total_bytes, 1 << 30);
+
+  message.Clear();
+  message.mutable_result()->set_assignment_id("a1");
+  counters = message.mutable_result()->mutable_counters();
+  counters->set_examples_evaluated(9);
+  counters->add_caches()->set_cache("data_sets");
+  counters->mutable_caches(0)->set_hits(3);
+  for (int i = 0; i < 1000; ++i) counters->add_storage()->set_scheme(absl::StrCat("s", i));
+  Say(message);
+  engine_.WaitForWorkerCall(2);
+  EXPECT_EQ(work_.last()["known"].examples, 9);
+  EXPECT_EQ(work_.last()["known"].caches["data_sets"].hits, 3);
+  EXPECT_LT(work_.last()["known"].storage.size(), 100u) << "no worker makes names without end";
+  EXPECT_TRUE(End().ok());
+  EXPECT_EQ(engine_.WaitForWorkerCall(3).what, "lost");
+  EXPECT_THAT(work_.gone(), testing::ElementsAre("known"));
 }
 
 TEST_F(WorkerServiceTest, AResultIsAFactThatTheRecipeReads) {

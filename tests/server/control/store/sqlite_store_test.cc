@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -77,6 +79,80 @@ TEST(SqliteStore, RefusesAStoreOfANewerServer) {
   const absl::Status status = OpenSqliteStore(folder.path()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("newer"), absl::string_view::npos) << status;
+}
+
+// Of a real server of schema 1 that was killed: data/make_version_1.py.
+void WriteStoreOfVersion1(const std::string& path) {
+  std::ifstream file("tests/server/control/store/data/version_1.sql");
+  const std::string sql{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(sql.empty());
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(database);
+  sqlite3_close(database);
+}
+
+TEST(SqliteStore, AStoreOfAnOlderServerIsMigratedWithItsJobs) {
+  TemporaryFolder folder;
+  ASSERT_NO_FATAL_FAILURE(WriteStoreOfVersion1(folder / "stockpot.db"));
+  for (const char* time : {"migrated", "opened again"}) {
+    SCOPED_TRACE(time);
+    auto store = OpenSqliteStore(folder.path());
+    ASSERT_TRUE(store.ok()) << store.status();
+    const JobRecord ended = *(*store)->GetJob("jobs/ended");
+    EXPECT_EQ(ended.state, JobState::kSucceeded);
+    EXPECT_EQ(ended.recipe_version, "greedy/1");
+    EXPECT_EQ(Json::parse(ended.report)["result"]["chosen"], "best_single");
+    int64_t bytes = 0;
+    for (const Json& file : Json::parse(ended.artifacts)) {
+      bytes += std::stoll(file["size_bytes"].is_string() ? file["size_bytes"].get<std::string>()
+                                                         : file["size_bytes"].dump());
+    }
+    EXPECT_EQ(ended.artifact_bytes, bytes) << "as the migration sums them";
+    EXPECT_EQ((*store)->ArtifactBytes()->at(""), bytes);
+    EXPECT_EQ(ended.output_folder, "");
+    EXPECT_FALSE(ended.deadline.has_value());
+    EXPECT_EQ(ended.last_sequence, 15);
+    EXPECT_EQ((*store)->ReadEvents("jobs/ended", 0, 100)->size(), 15u);
+    EXPECT_EQ((*store)->ListEndedJobs(absl::InfiniteFuture(), 1, 10)->size(), 1u);
+    const std::vector<JobRecord> unfinished = *(*store)->ListUnfinishedJobs();
+    ASSERT_EQ(unfinished.size(), 1u);
+    EXPECT_EQ(unfinished[0].name, "jobs/running");
+    EXPECT_EQ((*store)->ReadEvents("jobs/running", 0, 100)->size(), 7u);
+    JobQuery by_priority;
+    by_priority.limit = 10;
+    EXPECT_EQ((*store)->ListJobs(by_priority)->size(), 2u);
+  }
+  // What was measured is there, may be reused, and has an age from now on.
+  auto store = *OpenSqliteStore(folder.path());
+  const char kMeasured[] = "6ff92e9ad80ce49c86ffc5ff401fff05e1a3c80eebdf616b67aab8c634965c51";
+  const std::vector<Fact> facts = *store->FindFacts("jobs/other", {kMeasured});
+  ASSERT_EQ(facts.size(), 1u);
+  EXPECT_TRUE(ReadScore(facts[0]).ok());
+  EXPECT_FALSE(store->ReadExamples(kMeasured)->empty());
+  ASSERT_TRUE(store->DeleteJob("jobs/ended").ok());
+  EXPECT_FALSE(store->FindFacts("jobs/other", {kMeasured})->empty());
+  EXPECT_GE(*store->ForgetMeasures(kMakeTime), 1) << "their age is not known";
+}
+
+TEST(SqliteStore, ADamagedOlderStoreIsLeftAsItIs) {
+  TemporaryFolder folder;
+  ASSERT_NO_FATAL_FAILURE(WriteStoreOfVersion1(folder / "stockpot.db"));
+  const auto run = [&](const char* sql) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open((folder / "stockpot.db").c_str(), &database), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(database);
+    sqlite3_close(database);
+  };
+  // The last step of the migration fails: all of it is undone.
+  run("ALTER TABLE facts ADD COLUMN found_time INTEGER NOT NULL DEFAULT 0");
+  EXPECT_FALSE(OpenSqliteStore(folder.path()).ok());
+  run("ALTER TABLE facts DROP COLUMN found_time");
+  const auto store = OpenSqliteStore(folder.path());
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE((*store)->GetJob("jobs/ended").ok());
 }
 
 TEST(SqliteStore, SaysWhenTheFileIsNoStore) {

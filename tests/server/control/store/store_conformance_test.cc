@@ -372,6 +372,18 @@ TEST_P(StoreConformance, AFailureBelongsToItsJobAndIsForgottenOnRetry) {
   EXPECT_TRUE(store_->FindFacts("jobs/a", {task_.key})->front().status.ok());
 }
 
+TEST_P(StoreConformance, AnAttemptThatIsHandedBackDoesNotCount) {
+  const TaskClaim first = Claim(task_);
+  ASSERT_TRUE(store_->HandBackTask(task_.key, first.fence).ok());
+  const TaskClaim second = Claim(task_);
+  EXPECT_EQ(second.attempt, 1);
+  EXPECT_GT(second.fence, first.fence);
+  EXPECT_EQ(ReasonOf(store_->HandBackTask(task_.key, first.fence)), "STALE_FENCE");
+  ASSERT_TRUE(store_->ReleaseTask(task_.key, second.fence).ok());
+  ASSERT_TRUE(store_->HandBackTask(task_.key, Claim(task_).fence).ok());
+  EXPECT_EQ(Claim(task_).attempt, 2) << "only its own";
+}
+
 TEST_P(StoreConformance, ForgettingFailuresForgetsAttempts) {
   ASSERT_TRUE(store_->ReleaseTask(task_.key, Claim(task_).fence).ok());
   const TaskClaim second = Claim(task_);
@@ -391,6 +403,30 @@ TEST_P(StoreConformance, DeletingAJobKeepsWhatOthersMayUse) {
   EXPECT_EQ(store_->FindFacts("jobs/a", {measure.key, task_.key})->size(), 1u);
   Create(MakeJob("jobs/a"));
   EXPECT_EQ(store_->ReadEvents("jobs/a", 0, 10)->size(), 1u);
+}
+
+// The others' keys do not name the job either: a running job may have told of them.
+TEST_P(StoreConformance, WhatSeveralJobsMayShareOutlivesItsJobUntilItIsOld) {
+  Create(MakeJob("jobs/a"));
+  std::vector<std::string> keys;
+  for (const char* kind :
+       {"measure", "measure_ensemble", "measure_gap", "learn_coefficients", "compare_weights"}) {
+    Task task = Measure(kind);
+    Fact fact = FactOf(task);
+    task.body = {{kind, Json::object()}};
+    const std::map<std::string, std::string> kResults = {{"measure_gap", "gap"},
+                                                         {"learn_coefficients", "coefficients"},
+                                                         {"compare_weights", "weights"}};
+    const auto result = kResults.find(kind);
+    if (result != kResults.end()) fact.result = {{result->second, Json::object()}};
+    ASSERT_TRUE(store_->FinishTask(task.key, Claim(task).fence, fact, kStart).ok());
+    keys.push_back(task.key);
+  }
+  ASSERT_TRUE(store_->DeleteJob("jobs/a").ok());
+  EXPECT_EQ(store_->FindFacts("jobs/b", keys)->size(), 5u);
+  EXPECT_EQ(*store_->ForgetMeasures(kStart), 0);
+  EXPECT_EQ(*store_->ForgetMeasures(kStart + absl::Seconds(1)), 5);
+  EXPECT_TRUE(store_->FindFacts("jobs/b", keys)->empty());
 }
 
 // What does not clear a bar is a fact under another key than its task's.

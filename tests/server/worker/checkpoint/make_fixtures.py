@@ -91,6 +91,37 @@ def attribute_parameter(tensor):
     return parameter
 
 
+class Part(torch.nn.Module):
+    """Parameters and buffers of these names; a tensor and a list besides, which are no state."""
+
+    def __init__(self, parameters, buffers):
+        super().__init__()
+        for name, value in parameters.items():
+            setattr(self, name, torch.nn.Parameter(value))
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+        self.table = torch.ones(2)
+        self.sizes = [1, 2]
+
+    def forward(self, x):
+        return x + self.table.sum() + len(self.sizes)
+
+
+class Scripted(torch.nn.Module):
+    """A module whose state dict is weights()."""
+
+    def __init__(self):
+        super().__init__()
+        w = weights()
+        self.conv = Part({"weight": w["conv.weight"]}, {})
+        buffers = ("running_mean", "num_batches_tracked")
+        self.norm = Part({"weight": w["norm.weight"]}, {name: w["norm." + name] for name in buffers})
+        self.fc = Part({"weight": w["fc.weight"]}, {"empty": w["fc.empty"]})
+
+    def forward(self, x):
+        return self.fc(self.norm(self.conv(x)))
+
+
 def main():
     DATA.mkdir(exist_ok=True)
     w = weights()
@@ -131,7 +162,18 @@ def main():
     save("quantized.pt", {"q": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)})
     save("complex.pt", {"c": torch.zeros(2, dtype=torch.complex64)})
     save("legacy.pt", dict(w), _use_new_zipfile_serialization=False)
-    torch.jit.script(torch.nn.Linear(2, 2)).save(str(DATA / "torchscript.pt"))
+    torch.jit.script(Scripted()).save(str(DATA / "torchscript.pt"))
+    torch.jit.trace(Scripted(), torch.ones(2)).save(str(DATA / "traced.pt"))
+    torch.jit.freeze(torch.jit.script(Scripted().eval())).save(str(DATA / "frozen.pt"))
+    lightning = {"model." + k: v for k, v in w.items()} | {"loss.weight": torch.ones(5)}
+    save("lightning.pt", {"pytorch-lightning_version": "2.6.6", "epoch": 1, "state_dict": lightning})
+    averaged = {"module." + k: v for k, v in w.items()} | {"n_averaged": torch.tensor(9)}
+    save("averaged_model.pt", averaged)
+    save("ema.pt", {"state_dict": {k: v * 0 for k, v in w.items()}, "state_dict_ema": dict(w)})
+    packed = torch.ops.quantized.linear_prepack(
+        torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8), torch.zeros(2)
+    )
+    save("packed.pt", dict(w) | {"1._packed_params": torch.ops.quantized.linear_unpack(packed)})
     with tarfile.open(DATA / "legacy.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("storages"))
     os.truncate(DATA / "legacy.tar", 1024)

@@ -207,6 +207,42 @@ TEST(PickleReader, BoundsDepthAndCounts) {
   EXPECT_THAT(PickleError(std::string(1000, '}'), few), HasSubstr("more than 80 values"));
 }
 
+// What a pickle says once and then repeats, at four bytes each.
+TEST(PickleReader, RepeatingALongTupleCostsNothing) {
+  std::string numbers;
+  for (int i = 0; i < 1'000'000; ++i) numbers += "K\1";
+  const std::string size = absl::StrCat(Tuple(numbers), "q", std::string(1, '\0'));
+  const std::string arguments = Tuple(absl::StrCat(Storage("FloatStorage", "0", 4), Int(0), size,
+                                                   "h", std::string(1, '\0'), "\x89", kHooks));
+  std::string calls =
+      absl::StrCat(Global("torch._utils", "_rebuild_tensor_v2"), "q\1", arguments, "q\2R0");
+  for (int i = 0; i < 1'000'000; ++i) calls += "h\1h\2R0";
+  EXPECT_THAT(PickleError(calls), HasSubstr("_rebuild_tensor_v2 has arguments of wrong types"));
+}
+
+TEST(PickleReader, RepeatingALongNameDoesNotFillTheMemory) {
+  const std::string tensor = Tensor(Storage("FloatStorage", "0", 4), 0, Int(4), Int(1));
+  std::string pickle =
+      absl::StrCat(kStart, tensor, "q\1", "0", Text(std::string(1000, 'n')), "q\2", "0}(");
+  for (int i = 0; i < 200'000; ++i) pickle += "h\2h\1";
+  EXPECT_THAT(FileError(absl::StrCat(pickle, "u.")),
+              HasSubstr("has too many tensors or too long names"));
+}
+
+TEST(PickleReader, RepeatingAModuleUnderALongNameCostsNothing) {
+  const std::string module = absl::StrCat(Global("__torch__", "M"), ")\x81", "q\1", "}(",
+                                          Text(std::string(1 << 20, 'n')), "q\2", "K\1");
+  std::string attributes;
+  for (int i = 0; i < 100'000; ++i) attributes += "h\2h\1";
+  const std::string archive =
+      ZipBuilder()
+          .Add("r/data.pkl", absl::StrCat(kStart, module, attributes, "ub."))
+          .Add("r/code/__torch__.py", "class M(Module):\n  __parameters__ = []\n")
+          .Add("r/constants.pkl", absl::StrCat(kStart, ")."))
+          .Build();
+  EXPECT_THAT(Says(OpenBytes(archive).status()), HasSubstr("has no parameters"));
+}
+
 TEST(PickleReader, CyclesAreHarmless) {
   // d = {}; d["state_dict"] = d
   EXPECT_THAT(FileError(absl::StrCat(kStart, "}q\1", Text("state_dict"), "h\1s.")),

@@ -13,6 +13,7 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::StartsWith;
 
 std::shared_ptr<const StateDict> Open(const std::string& name) {
@@ -39,10 +40,11 @@ TEST(TorchSaveReader, GivesTheBytesOfSafetensors) {
        {"plain.pt", "ordered_metadata.pt", "protocol4.pt", "protocol5.pt", "nested_state_dict.pt",
         "nested_model.pt", "module_prefix.pt", "parameters.pt", "strided.pt", "shared_storage.pt",
         "namespace.pt", "optimizer.pt", "malicious_beside.pt", "sparse_beside.pt",
-        "cpp_pickle_save.pt"}) {
+        "cpp_pickle_save.pt", "torchscript.pt", "traced.pt", "lightning.pt", "averaged_model.pt"}) {
     EXPECT_EQ(Digest(name), expected) << name;
   }
   EXPECT_EQ(Open("plain.pt")->format(), "torch.save");
+  EXPECT_EQ(Open("traced.pt")->format(), "TorchScript");
 }
 
 TEST(TorchSaveReader, ReadsEveryDType) {
@@ -76,6 +78,13 @@ TEST(TorchSaveReader, SaysHowItGotThere) {
   EXPECT_THAT(Open("namespace.pt")->notes(),
               Contains("ignored: 'args' (an object of argparse.Namespace)"));
   EXPECT_THAT(Open("optimizer.pt")->notes(), Contains("ignored: 'optimizer' (a dict)"));
+  EXPECT_THAT(Open("lightning.pt")->notes(),
+              IsSupersetOf({"a PyTorch Lightning checkpoint", "prefix 'model.' removed",
+                            "ignored: 'loss.weight' (of the training, not the model)"}));
+  EXPECT_THAT(Open("averaged_model.pt")->notes(),
+              Contains("ignored: 'n_averaged' (of the training, not the model)"));
+  EXPECT_THAT(Open("ema.pt")->notes(),
+              Contains(HasSubstr("averaged weights under 'state_dict_ema'")));
 }
 
 TEST(TorchSaveReader, NeverRunsWhatAPickleAsksFor) {
@@ -104,9 +113,11 @@ TEST(TorchSaveReader, SaysWhatToDoWithOtherFiles) {
                     HasSubstr("before PyTorch 1.6"), HasSubstr("python -c")));
   EXPECT_THAT(FixtureError("legacy.tar"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"), HasSubstr("python -c")));
-  EXPECT_THAT(FixtureError("torchscript.pt"),
-              AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"), HasSubstr("TorchScript"),
-                    HasSubstr("state_dict()")));
+  EXPECT_THAT(FixtureError("frozen.pt"),
+              AllOf(StartsWith("INVALID_ARGUMENT CHECKPOINT_INVALID"), HasSubstr("frozen")));
+  EXPECT_THAT(FixtureError("packed.pt"),
+              AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED key '1._packed_params'"),
+                    HasSubstr("quantised")));
   EXPECT_THAT(FixtureError("whole_module.pt"),
               AllOf(StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED"),
                     HasSubstr("torch.nn.modules.linear.Linear"), HasSubstr("state_dict()")));

@@ -167,6 +167,23 @@ TEST_F(CacheTest, AnEndAtTheFailPointIsMadeGoodByTheNextOpen) {
   EXPECT_TRUE(folder_.CacheFiles(".part-").empty());
 }
 
+TEST_F(CacheTest, CountsWhatWasDecodedAndWhatWasThere) {
+  WorkCounters counters;
+  const auto open = [&] {
+    return OpenDataSet(folder_.Source(), folder_.cache_path(), {}, Unwatched, nullptr, &counters);
+  };
+  ASSERT_TRUE(open().ok());
+  const WorkCounts first = counters.Read();
+  EXPECT_EQ(first.caches.at(kDataSetCache).hits, 0);
+  EXPECT_EQ(first.caches.at(kDataSetCache).misses, 1);
+  EXPECT_GT(first.decode_seconds, 0);
+  ASSERT_TRUE(open().ok());
+  const WorkCounts second = counters.Read();
+  EXPECT_EQ(second.caches.at(kDataSetCache).hits, 1);
+  EXPECT_EQ(second.caches.at(kDataSetCache).misses, 1);
+  EXPECT_EQ(second.decode_seconds, first.decode_seconds) << "nothing was decoded";
+}
+
 TEST_F(CacheTest, LeavesTheWorkOfALivingBuilderAlone) {
   const auto cache = CacheFolder::Create(folder_.cache_path());
   const std::string name = std::string(64, 'a') + ".images";

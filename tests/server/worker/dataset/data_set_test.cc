@@ -186,6 +186,24 @@ TEST(Tensors, AreMappedUnderTheirNames) {
   EXPECT_NE((*one)->digest(), (*data_set)->digest());
 }
 
+// Of a checkpoint they would be a wrapper's, and taken off.
+TEST(Tensors, NamesThatBeginAlikeStayAsTheyAre) {
+  TemporaryFolder folder;
+  DataSetSource source =
+      WriteTensors(folder / "d", {MakeTensor<int64_t>("module.y", DType::kInt64, {2}, {1, 0}),
+                                  MakeTensor<uint8_t>("module.x", DType::kUint8, {2}, {5, 6})});
+  source.label_tensor = "module.y";
+  for (const int64_t limit : {0, 1}) {  // as the file has them, and out of the cache
+    source.selection.limit = limit;
+    for (const char* const round : {"made", "found"}) {
+      const auto data_set = OpenDataSet(source, folder / "cache", {});
+      ASSERT_TRUE(data_set.ok()) << data_set.status() << " " << limit << " " << round;
+      EXPECT_EQ((*data_set)->inputs()[0].name, "module.x");
+      EXPECT_EQ((*data_set)->labels()[0], 1);
+    }
+  }
+}
+
 TEST(Tensors, LabelsOfEveryIntegerTypeAreTheSameDataSet) {
   TemporaryFolder folder;
   const TestTensor input = MakeTensor<uint8_t>("x", DType::kUint8, {3, 1}, {5, 6, 7});

@@ -51,11 +51,17 @@ class MemoryDataSet final : public DataSet {
     return MemoryDataSet({}, std::move(labels));
   }
 
+  MemoryDataSet WithWeights(std::vector<double> weights) && {
+    weights_ = std::move(weights);
+    return std::move(*this);
+  }
+
   int64_t size() const override { return labels_.example_count; }
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
   LabelKind label_kind() const override { return labels_.kind; }
   absl::Span<const int64_t> labels() const override { return labels_.integers; }
   absl::Span<const double> targets() const override { return labels_.numbers; }
+  absl::Span<const double> weights() const override { return weights_; }
   int64_t class_count() const override { return 3; }
   const std::vector<std::string>& class_names() const override { return empty_; }
   const char* example(size_t k, int64_t i) const override {
@@ -71,10 +77,11 @@ class MemoryDataSet final : public DataSet {
     return labels;
   }
 
-  const std::vector<MadeTensor> tensors_;
-  const Labels labels_;
+  std::vector<MadeTensor> tensors_;
+  Labels labels_;
+  std::vector<double> weights_;
   std::vector<InputInfo> inputs_;
-  const std::vector<std::string> empty_;
+  std::vector<std::string> empty_;
   std::string digest_;
 };
 

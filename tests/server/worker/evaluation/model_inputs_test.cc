@@ -13,15 +13,15 @@
 namespace stockpot {
 namespace {
 
-constexpr int64_t kExamples = 6;
+constexpr int64_t kExampleCount = 6;
 const std::vector<int64_t> kPicked = {4, 0, 5, 4};
 
 MemoryDataSet DataOf(DType dtype, std::vector<int64_t> shape) {
-  shape.insert(shape.begin(), kExamples);
+  shape.insert(shape.begin(), kExampleCount);
   MadeTensor tensor{{"x", dtype, shape}, ""};
   tensor.bytes.resize(tensor.info.byte_count());
   for (size_t i = 0; i < tensor.bytes.size(); ++i) tensor.bytes[i] = static_cast<char>(i * 7 % 50);
-  return MemoryDataSet({std::move(tensor)}, std::vector<int64_t>(kExamples, 0));
+  return MemoryDataSet({std::move(tensor)}, std::vector<int64_t>(kExampleCount, 0));
 }
 
 at::Tensor BatchOf(const DataSet& data, const std::vector<InputBinding>& bindings,

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 namespace stockpot {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kModels[] = "tests/support/models/";
@@ -325,6 +327,37 @@ TEST_F(RunnerTest, ProgressCanEndTheRun) {
   };
   EXPECT_EQ(runner->Measure(Units(7), options).status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(seen, testing::ElementsAre(2, 4));
+}
+
+TEST_F(RunnerTest, TiedTensorsComeUnderAnyOfTheirNames) {
+  const auto runner = Load("tied.pt");
+  EXPECT_THAT(runner->ties(), ElementsAre(ElementsAre("embed.weight", "head.weight")));
+  EXPECT_THAT(Load("linear.pt")->ties(), ElementsAre());
+  const auto tensor = [](const std::string& name, float scale) {
+    std::vector<float> weight(12, 0.0f);
+    for (size_t c = 0; c < 3; ++c) weight[c * 4 + c] = scale;
+    return MakeTensor(name, DType::kFloat32, {3, 4}, weight);
+  };
+  const MemoryDataSet units = Units(6);
+  std::optional<Measurement> first;
+  for (const auto& tensors : std::vector<std::vector<MadeTensor>>{
+           {tensor("embed.weight", 1)},
+           {tensor("head.weight", 1)},
+           {tensor("embed.weight", 1), tensor("head.weight", 1)}}) {
+    ASSERT_TRUE(Set(runner.get(), Diagonal(0)).code() == absl::StatusCode::kInvalidArgument);
+    const absl::Status set = Set(runner.get(), Checkpoint(tensors));
+    ASSERT_TRUE(set.ok()) << set;
+    const auto measured = Measure(runner.get(), units);
+    ASSERT_TRUE(measured.ok()) << measured.status();
+    if (!first.has_value()) first = *measured;
+    ExpectSame(*measured, *first);
+    EXPECT_EQ(measured->top1_correct, 6);
+    ASSERT_TRUE(Set(runner.get(), Checkpoint({tensor("embed.weight", 0)})).ok());
+  }
+  const absl::Status differing =
+      Set(runner.get(), Checkpoint({tensor("embed.weight", 1), tensor("head.weight", 2)}));
+  EXPECT_EQ(GetErrorFacts(differing).reason, "CHECKPOINT_MISMATCH");
+  EXPECT_THAT(differing.message(), HasSubstr("'head.weight' differs from 'embed.weight'"));
 }
 
 TEST_F(RunnerTest, WhatIsNoTorchScriptIsRefused) {

@@ -113,10 +113,34 @@ bool IsOf(Metric metric, Problem problem) {
   }
 }
 
+// How often a pass cleared a bar, and was dropped before its end, which none that clears may be.
+struct Tally {
+  std::map<Metric, int> cleared, dropped_early;
+
+  // A bar as good as `score`, which is that of the whole pass, a little worse, or a little better.
+  void Try(Metric metric, const ScoredOutputs& outputs, const std::vector<int64_t>& order,
+           const Score& score, std::mt19937* random, int round) {
+    const double own = DecidingNumber(metric, score);
+    const ScoreBar bar{metric, own * (0.8 + 0.1 * static_cast<double>((*random)() % 5)),
+                       (*random)() % 2 == 0};
+    const bool clears = Clears(bar, score);
+    cleared[metric] += clears;
+    const auto metrics = *Metrics::Create(outputs.problem, outputs.data_set);
+    int64_t batches = 0;
+    AddAll(outputs, order, metrics.get(), [&] {
+      const bool reachable = Clears(bar, metrics->BestReachable());
+      EXPECT_TRUE(reachable || !clears) << MetricName(metric) << " round " << round;
+      const bool whole = ++batches * kBatch >= outputs.data_set.size();
+      dropped_early[metric] += !reachable && !whole;
+      return reachable;
+    });
+  }
+};
+
 // A proof of a bound is a proof only if no pass that ends so would have cleared it.
 TEST(EarlyStopping, NeverDropsWhatClearsTheBar) {
   std::mt19937 random(11);
-  std::map<Metric, int> dropped_early, cleared;
+  Tally tally;
   for (int round = 0; round < 1500; ++round) {
     const auto problem = static_cast<Problem>(round % 3);
     const ScoredOutputs outputs = DrawOutputs(problem, &random);
@@ -125,28 +149,39 @@ TEST(EarlyStopping, NeverDropsWhatClearsTheBar) {
     const Score score = ScoreOf(MeasureAll(outputs, InOrder(outputs)));
     for (const Metric metric : AllMetrics()) {
       if (!IsOf(metric, problem)) continue;
-      // As good as it, a little worse, a little better.
-      const double own = DecidingNumber(metric, score);
-      const ScoreBar bar{metric, own * (0.8 + 0.1 * static_cast<double>(random() % 5)),
-                         random() % 2 == 0};
-      const bool clears = Clears(bar, score);
-      cleared[metric] += clears;
-      const auto metrics = *Metrics::Create(problem, outputs.data_set);
-      int64_t batches = 0;
-      AddAll(outputs, order, metrics.get(), [&] {
-        const bool reachable = Clears(bar, metrics->BestReachable());
-        EXPECT_TRUE(reachable || !clears) << MetricName(metric) << " round " << round;
-        const bool whole = ++batches * kBatch >= outputs.data_set.size();
-        dropped_early[metric] += !reachable && !whole;
-        return reachable;
-      });
+      tally.Try(metric, outputs, order, score, &random, round);
     }
   }
   for (const Metric metric : AllMetrics()) {
-    EXPECT_GT(cleared[metric], 20) << MetricName(metric);
+    EXPECT_GT(tally.cleared[metric], 20) << MetricName(metric);
     const bool has_no_bound = metric == Metric::kPearson || metric == Metric::kSpearman ||
                               metric == Metric::kMeanOfPearsonAndSpearman;
-    EXPECT_EQ(dropped_early[metric] == 0, has_no_bound) << MetricName(metric);
+    EXPECT_EQ(tally.dropped_early[metric] == 0, has_no_bound) << MetricName(metric);
+  }
+}
+
+// The same of examples that have weights, some of them 0, and none whose sums are exact.
+TEST(EarlyStopping, NeverDropsWhatClearsTheBarByItsWeights) {
+  std::mt19937 random(13);
+  Tally tally;
+  for (int round = 0; round < 600; ++round) {
+    ScoredOutputs outputs = DrawOutputs(static_cast<Problem>(round % 2), &random);
+    std::vector<double> weights(static_cast<size_t>(outputs.data_set.size()));
+    for (double& weight : weights) weight = static_cast<double>(random() % 7) / 10;
+    weights[0] = 0.1;
+    outputs.data_set = std::move(outputs.data_set).WithWeights(std::move(weights));
+    std::vector<int64_t> order = InOrder(outputs);
+    std::shuffle(order.begin(), order.end(), random);
+    const Score score = ScoreOf(MeasureAll(outputs, InOrder(outputs)));
+    for (const Metric metric : AllMetrics()) {
+      if (!IsOf(metric, outputs.problem) || !TakesWeights(metric)) continue;
+      tally.Try(metric, outputs, order, score, &random, round);
+    }
+  }
+  for (const Metric metric : AllMetrics()) {
+    if (!TakesWeights(metric)) continue;
+    EXPECT_GT(tally.cleared[metric], 20) << MetricName(metric);
+    EXPECT_GT(tally.dropped_early[metric], 20) << MetricName(metric);
   }
 }
 

@@ -42,6 +42,24 @@ TEST_F(MeasurerTest, AnEnsembleOfOneOrOfEqualsIsItsMeasure) {
   }
 }
 
+TEST_F(MeasurerTest, CountsWhatRanAndWhatWasKept) {
+  WorkCounters counters;
+  runner_ = MakeRunner(sweep_, nullptr, &counters);
+  const auto first = BlurredTask({0}), second = BlurredTask({2});
+  const int64_t examples = Run(first).result.measured().example_count();
+  const int64_t before = counters.Read().examples;
+  EXPECT_EQ(before, examples);
+  const auto task = EnsembleTask(first, {MemberOf(first, "a"), MemberOf(second, "b")});
+  Run(task);
+  EXPECT_EQ(counters.Read().examples, before + 2 * examples) << "the members; logits are no model";
+  EXPECT_EQ(counters.Read().caches[kLogitsCache].misses, 2);
+  Run(task);
+  EXPECT_EQ(counters.Read().examples, before + 2 * examples);
+  EXPECT_EQ(counters.Read().caches[kLogitsCache].hits, 2);
+  EXPECT_EQ(counters.Read().caches[kLogitsCache].misses, 2);
+  runner_.reset();
+}
+
 TEST_F(MeasurerTest, MembersThatAreGoneOrDamagedAreMadeAgain) {
   const auto first = BlurredTask({0}), second = BlurredTask({2});
   auto task = EnsembleTask(first, {MemberOf(first, "a"), MemberOf(second, "b")});

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/status.h"
 #include "server/storage/remote_files.h"
@@ -56,7 +58,7 @@ class RemoteSourcesTest : public testing::Test {
     if (with_remote_files) runner.remote_files = remote_files_.get();
     auto allowed = AllowList::Create({sweep_.folder().path()},
                                      {sweep_ / "models", server_.Url("/models"), "hf://org/"}, {},
-                                     {server_.Url("/"), "hf://org/"});
+                                     {server_.Url("/"), "hf://org/", "hf://datasets/org/"});
     ASSERT_TRUE(allowed.ok()) << allowed.status();
     runner_ = std::make_unique<TaskRunner>(runner, *std::move(allowed));
   }
@@ -163,8 +165,8 @@ TEST_F(RemoteSourcesTest, WhatIsMissingHasTheReasonOfWhatWasLookedFor) {
 
 TEST_F(RemoteSourcesTest, WhatIsNotReadRemotelyIsSaid) {
   const absl::Status folder = StatusOf(InspectDataSetTaskOf(server_.Url("/images")));
-  EXPECT_EQ(GetErrorFacts(folder).reason, "NOT_IMPLEMENTED");
-  EXPECT_THAT(std::string(folder.message()), HasSubstr("image folders"));
+  EXPECT_EQ(GetErrorFacts(folder).reason, "SOURCE_UNSUPPORTED");
+  EXPECT_THAT(std::string(folder.message()), HasSubstr("has no listings"));
   EXPECT_EQ(GetErrorFacts(StatusOf(InspectCheckpointTaskOf("https://elsewhere.example/a"))).reason,
             "PATH_NOT_ALLOWED");
   EXPECT_EQ(
@@ -175,6 +177,117 @@ TEST_F(RemoteSourcesTest, WhatIsNotReadRemotelyIsSaid) {
       GetErrorFacts(StatusOf(InspectCheckpointTaskOf(server_.Url("/good_0.safetensors")))).reason,
       "NOT_IMPLEMENTED");
   EXPECT_TRUE(server_.requests().empty());
+}
+
+class RemoteManifestTest : public RemoteSourcesTest {
+ protected:
+  RemoteManifestTest() {
+    server_.Put("/set/a%20dog.png", {.content = Slurp(kImages + "rgb.png")});
+    server_.Put("/set/cats/1.png", {.content = Slurp(kImages + "palette.png")});
+    server_.Put("/other/2.png", {.content = Slurp(kImages + "grey.png")});
+    std::filesystem::create_directories(sweep_ / "set/cats");
+    std::filesystem::copy(kImages + "rgb.png", sweep_ / "set/a dog.png");
+    std::filesystem::copy(kImages + "palette.png", sweep_ / "set/cats/1.png");
+    std::filesystem::copy(kImages + "grey.png", sweep_ / "set/2.png");
+    WriteBytes(sweep_ / "set/list.csv",
+               "path,label\na dog.png,dog\n./cats//1.png,cat\n2.png,dog\n");
+  }
+
+  static void WriteBytes(const std::string& path, const std::string& content) {
+    std::ofstream(path, std::ios::binary) << content;
+  }
+  static worker::v1::Task Inspect(const std::string& uri) {
+    worker::v1::Task task = InspectDataSetTaskOf(uri);
+    v1::ImageTransform* const transform =
+        task.mutable_inspect_data_set()->mutable_data_set()->mutable_image_transform();
+    transform->set_resize_height(4);
+    transform->set_resize_width(4);
+    return task;
+  }
+  // Of a manifest of this text, on the web server.
+  worker::v1::Task InspectListOf(const std::string& text, const std::string& name = "list.csv") {
+    server_.Put("/set/" + name,
+                {.content = text, .entity_tag = absl::StrCat("\"", ++lists_, "\"")});
+    return Inspect(server_.Url("/set/" + name));
+  }
+  std::string DigestOf(const worker::v1::Task& task) {
+    return Run(task).result.data_set().digest();
+  }
+
+  static inline const std::string kImages = "tests/server/worker/dataset/data/";
+  int lists_ = 0;
+};
+
+TEST_F(RemoteManifestTest, IsTheDataSetOfLocalFiles) {
+  const std::string expected = DigestOf(Inspect(sweep_ / "set/list.csv"));
+  const std::string elsewhere = server_.Url("/other/2.png");
+  EXPECT_EQ(DigestOf(InspectListOf("path,label\na dog.png,dog\n./cats//1.png,cat\n" + elsewhere +
+                                   ",dog\n")),
+            expected);
+  EXPECT_EQ(DigestOf(InspectListOf(
+                R"({"path": "a dog.png", "label": "dog"}
+                   {"path": "cats/1.png", "label": "cat"}
+                   {"path": ")" +
+                    elsewhere + R"(", "label": "dog"})",
+                "list.jsonl")),
+            expected);
+  // A manifest that is here, with some files that are not.
+  WriteBytes(sweep_ / "set/mixed.csv",
+             "path,label\na dog.png,dog\ncats/1.png,cat\n" + elsewhere + ",dog\n");
+  EXPECT_EQ(DigestOf(Inspect(sweep_ / "set/mixed.csv")), expected);
+  hub_.Commit("datasets/org/set", "main", commit_,
+              {{"v1/list.csv", Slurp(sweep_ / "set/list.csv")},
+               {"v1/a dog.png", Slurp(kImages + "rgb.png")},
+               {"v1/cats/1.png", Slurp(kImages + "palette.png")},
+               {"v1/2.png", Slurp(kImages + "grey.png")}});
+  const auto found = Run(Inspect("hf://datasets/org/set/v1/list.csv")).result.data_set();
+  EXPECT_EQ(found.digest(), expected);
+  EXPECT_EQ(found.pinned_uri(), "hf://datasets/org/set@" + commit_ + "/v1/list.csv");
+}
+
+TEST_F(RemoteManifestTest, LinesOfNumbersNeedNoOtherFiles) {
+  const std::string text = "{\"x\": [1, 2], \"label\": 0}\n{\"x\": [3, 4], \"label\": 1}\n";
+  server_.Put("/set/rows.jsonl", {.content = text});
+  WriteBytes(sweep_ / "set/rows.jsonl", text);
+  EXPECT_EQ(DigestOf(InspectDataSetTaskOf(server_.Url("/set/rows.jsonl"))),
+            DigestOf(InspectDataSetTaskOf(sweep_ / "set/rows.jsonl")));
+}
+
+TEST_F(RemoteManifestTest, AnImageThatChangesIsNoticedThoughTheManifestDoesNot) {
+  const worker::v1::Task task = InspectListOf("path,label\na dog.png,0\ncats/1.png,1\n");
+  const std::string first = DigestOf(task);
+  EXPECT_EQ(DigestOf(task), first);
+  server_.Put("/set/cats/1.png", {.content = Slurp(kImages + "grey.png"), .entity_tag = "\"2\""});
+  EXPECT_NE(DigestOf(task), first);
+}
+
+TEST_F(RemoteManifestTest, AnErrorSaysWhichLineAndWhy) {
+  struct Case {
+    const char* line;
+    const char* reason;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"none.png", "IMAGE_UNREADABLE", "line 3: none.png: there is no such file"},
+      {"../other/2.png", "DATA_SET_INVALID", "line 3: ../other/2.png: '..' is not allowed"},
+      {"/other/2.png", "DATA_SET_INVALID", "relative to the manifest's folder"},
+      {"a\\..\\b.png", "DATA_SET_INVALID", "line 3"},
+      {"https://elsewhere.example/a.png", "PATH_NOT_ALLOWED",
+       "line 3: https://elsewhere.example/a.png: "},
+      {"http://user:secret@127.0.0.1/a.png", "INVALID_FIELD", "line 3"},
+      {"s3://bucket/a.png", "PATH_NOT_ALLOWED", "line 3: s3://bucket/a.png: "},
+  };
+  for (const Case& c : cases) {
+    const absl::Status status =
+        StatusOf(InspectListOf(absl::StrCat("path,label\na dog.png,0\n", c.line, ",1\n")));
+    EXPECT_EQ(GetErrorFacts(status).reason, c.reason) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.says));
+    EXPECT_THAT(SerializeStatus(status), testing::Not(HasSubstr("secret")));
+  }
+  WriteBytes(sweep_ / "set/list.csv", "path,label\na dog.png,0\nhttps://elsewhere.example/a,1\n");
+  EXPECT_EQ(GetErrorFacts(StatusOf(Inspect(sweep_ / "set/list.csv"))).reason, "PATH_NOT_ALLOWED");
+  Restart(/*with_remote_files=*/false);
+  EXPECT_EQ(GetErrorFacts(StatusOf(Inspect(sweep_ / "set/list.csv"))).reason, "NOT_IMPLEMENTED");
 }
 
 TEST_F(RemoteSourcesTest, AnErrorShowsNoSecretOfAUriThatIsNotUnderstood) {

@@ -106,6 +106,52 @@ TEST_F(SessionTest, SaysHelloThenAnswersOneTaskAfterTheOther) {
   EXPECT_TRUE(ended.ok()) << ended;
 }
 
+TEST_F(SessionTest, WhatIsCountedGoesWithProgressAndResults) {
+  WorkCounters counters;
+  runner_ = MakeRunner(sweep_, nullptr, &counters);
+  options_.counters = &counters;
+  options_.read_memory = [] { return DeviceMemory{"cpu", 5, 10}; };
+  options_.progress_interval = absl::ZeroDuration();
+  auto measure = MeasureTaskOf(sweep_, runner_.get(), {0, 1});
+  measure.mutable_measure()->set_batch_size(1000);
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", measure);
+    int64_t examples = 0;
+    WorkerMessage message;
+    while (stream->Read(&message) && message.has_progress()) {
+      EXPECT_GE(message.progress().counters().examples_evaluated(), examples);
+      examples = message.progress().counters().examples_evaluated();
+    }
+    EXPECT_GT(examples, 0) << "it is told while the task runs";
+    const worker::v1::WorkerCounters& so_far = message.result().counters();
+    EXPECT_EQ(so_far.examples_evaluated(), message.result().result().measured().example_count());
+    EXPECT_GT(so_far.device_busy_seconds(), 0);
+    EXPECT_LE(so_far.device_busy_seconds(), message.result().seconds());
+    EXPECT_EQ(so_far.device(), "cpu");
+    EXPECT_EQ(so_far.device_memory_used_bytes(), 5);
+    EXPECT_EQ(so_far.device_memory_total_bytes(), 10);
+    EXPECT_GT(so_far.kept_checkpoint_bytes(), 0);
+    // A task that fails counts as well; and nothing is counted that was not done.
+    Assign(stream, "2", InspectCheckpointTaskOf(sweep_ / "none"));
+    EXPECT_EQ(NextResult(stream).counters().examples_evaluated(), so_far.examples_evaluated());
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+  runner_.reset();
+}
+
+TEST_F(SessionTest, NobodyNeedsToCount) {
+  const auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Assign(stream, "1", measure);
+    EXPECT_FALSE(NextResult(stream).has_counters());
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
 TEST_F(SessionTest, AFailureTravelsWithItsFactsAndTheNextTaskRuns) {
   const absl::Status ended = Serve([&](Stream* stream) {
     ReadHello(stream);

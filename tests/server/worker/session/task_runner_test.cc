@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/digest.h"
 #include "server/base/status.h"
 #include "tests/server/worker/session/worker_tasks.h"
@@ -54,6 +55,31 @@ class TaskRunnerTest : public testing::Test {
   TemporaryFolder out_;
   std::unique_ptr<TaskRunner> runner_ = MakeRunner(sweep_);
 };
+
+TEST_F(TaskRunnerTest, AnIndexIsKnownUntilItChanges) {
+  const std::string index = sweep_ / "shards/model.safetensors.index.json";
+  std::filesystem::create_directories(sweep_ / "shards");
+  for (const char* file : {"a", "b"}) {
+    WriteSafetensors(sweep_ / absl::StrCat("shards/", file, ".safetensors"),
+                     {MakeTensor(file, DType::kFloat32, {1}, std::vector<float>{1.0f})});
+  }
+  const auto tensors = [&](const std::string& weight_map) {
+    std::ofstream(index) << "{\"weight_map\": " << weight_map << "}";
+    std::vector<std::string> names;
+    for (int look = 0; look < 2; ++look) {
+      names.clear();
+      const TaskOutcome outcome = Run(InspectCheckpointTaskOf(index));
+      for (const auto& tensor : outcome.result.checkpoint().tensors()) {
+        names.push_back(tensor.name());
+      }
+    }
+    return names;
+  };
+  EXPECT_THAT(tensors(R"({"a": "a.safetensors"})"), testing::ElementsAre("a"));
+  EXPECT_THAT(tensors(R"({"b": "b.safetensors"})"), testing::ElementsAre("b"));
+  EXPECT_THAT(tensors(R"({"a": "a.safetensors", "b": "b.safetensors"})"),
+              testing::ElementsAre("a", "b"));
+}
 
 TEST_F(TaskRunnerTest, InspectionsSayWhatSourcesHold) {
   const auto checkpoint =

@@ -15,11 +15,13 @@
 namespace stockpot {
 
 inline std::unique_ptr<TaskRunner> MakeRunner(const TinySweep& sweep,
-                                              const FailPoints* fail_points = nullptr) {
+                                              const FailPoints* fail_points = nullptr,
+                                              WorkCounters* counters = nullptr) {
   TaskRunner::Options options;
   options.device = "cpu";
   options.sources.cache_folder = sweep / "cache";
   options.fail_points = fail_points;
+  options.counters = counters;
   auto allowed = AllowList::Create({sweep.folder().path()}, {sweep / "models"});
   EXPECT_TRUE(allowed.ok()) << allowed.status();
   return std::make_unique<TaskRunner>(options, *std::move(allowed));

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "server/worker/soup/stored_float.h"
+#include "server/worker/checkpoint/stored_float.h"
 
 namespace stockpot {
 namespace {

@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-#include "server/worker/soup/float_conversions.h"
+#include "server/worker/checkpoint/float_conversions.h"
 
 namespace stockpot {
 namespace {

@@ -7,8 +7,8 @@
 #include <random>
 #include <string>
 
+#include "server/worker/checkpoint/float_conversions.h"
 #include "server/worker/checkpoint/tensor_selection.h"
-#include "server/worker/soup/float_conversions.h"
 
 namespace stockpot {
 namespace {

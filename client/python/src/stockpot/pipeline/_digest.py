@@ -1,0 +1,47 @@
+"""One digest of a job and of all that it reads, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from google.protobuf import json_format
+
+from ..client import Client
+from ..errors import InvalidArgument
+from ..v1 import spec_pb2
+from ._job_file import data_sets_of
+
+
+def digest_of(client: Client, spec: spec_pb2.JobSpec) -> str:
+    """SHA-256 in hexadecimal. The server reads every input for it; nothing of where they lie is in it.
+
+    Raises InvalidArgument for ingredients that are patterns: what they match is known when the job runs.
+    """
+    named = spec_pb2.JobSpec()
+    named.CopyFrom(spec)
+    if any(ingredient.uri_pattern for ingredient in named.ingredients):
+        raise InvalidArgument(
+            "ingredients.uri_pattern: what it matches is known when the job runs; list the files for a digest"
+        )
+    model = named.model
+    model.architecture_uri = client.inspect(architecture=model.architecture_uri).digest
+    for ingredient in named.ingredients:
+        found = client.inspect(
+            checkpoint=ingredient.uri,
+            base=spec.model.base_uri or None,
+            state_dict_key=model.state_dict_key,
+            tensor_renames=list(model.tensor_renames),
+        )
+        ingredient.uri = found.digest
+    if model.base_uri:
+        model.base_uri = client.inspect(checkpoint=model.base_uri).digest
+    for data_set in data_sets_of(named):
+        data_set.uri = client.inspect(data_set=data_set).digest
+        if data_set.classifier.uri:
+            data_set.classifier.uri = client.inspect(checkpoint=data_set.classifier.uri).digest
+    # Where the soup goes, and how fast it is made, changes nothing of it.
+    named.output.ClearField("output_uri")
+    named.ClearField("limits")
+    content = json_format.MessageToDict(named, preserving_proto_field_name=True)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,20 @@
+// A label in a JSON object: a whole number, or text. Thread safety: the functions are thread-safe.
+#ifndef STOCKPOT_SERVER_WORKER_DATASET_JSON_LABEL_H_
+#define STOCKPOT_SERVER_WORKER_DATASET_JSON_LABEL_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/base/json_reader.h"
+
+namespace stockpot {
+
+// As text. INVALID_ARGUMENT when it is not there or something else.
+absl::StatusOr<std::string> JsonLabel(const Json& object, absl::string_view field);
+// The same of an object that is text itself.
+absl::StatusOr<std::string> JsonLabel(absl::string_view text, absl::string_view field);
+
+}  // namespace stockpot
+
+#endif  // STOCKPOT_SERVER_WORKER_DATASET_JSON_LABEL_H_
