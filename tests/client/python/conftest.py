@@ -49,5 +49,6 @@ def folder(server: Server, request: pytest.FixtureRequest) -> pathlib.Path:
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person who runs the tests has set is not theirs."""
-    for name in ["SERVER", "CLIENT", "TOKEN", "TOKEN_FILE", "CA_FILE"]:
+    for name in ["SERVER", "CONTEXT", "CLIENT", "TOKEN", "TOKEN_FILE", "CA_FILE"]:
         monkeypatch.delenv(f"STOCKPOT_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")

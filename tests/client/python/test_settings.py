@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import stockpot
 from stockpot import errors
 from stockpot._settings import DEFAULT_SERVER
-from support import Server, Sweep, make_certificate
+from support import Server, Sweep, make_certificate, programs
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -97,6 +99,75 @@ def test_a_token_over_tls(guarded: Guarded, tmp_path: pathlib.Path, monkeypatch:
         with pytest.raises(errors.PermissionDenied) as denied:
             viewer.submit(**guarded.sweep.arguments())
         assert denied.value.reason == "ACCESS_DENIED"
+
+
+def write_contexts(folder: pathlib.Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    (folder / "stockpot").mkdir(exist_ok=True)
+    (folder / "stockpot" / "contexts.yaml").write_text(text)
+
+
+def test_contexts(guarded: Guarded, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stockpot").mkdir()
+    (tmp_path / "stockpot" / "token").write_text("token-a\n")
+    certificate, key = guarded.ci
+    lab = f'server: "{guarded.server.address}", ca_file: {guarded.authority}'
+    text = (
+        f"current: lab\ncontexts:\n  lab: {{{lab}, token_file: token}}\n"
+        f"  ci: {{{lab}, certificate_file: {certificate}, key_file: {key}}}\n  here: {{server: '127.0.0.1:1', client: me}}\n"
+    )
+    write_contexts(tmp_path, text, monkeypatch)
+
+    def client_of(**arguments: Any) -> str:
+        with stockpot.Client(**arguments) as client:
+            return client.submit(**guarded.sweep.arguments(), validate_only=True).message.client
+
+    assert client_of() == "team-a"  # the current one, with the token that lies beside the file
+    assert client_of(context="ci") == "ci"
+    monkeypatch.setenv("STOCKPOT_CONTEXT", "ci")
+    assert client_of() == "ci" and client_of(context="lab") == "team-a"
+    # Arguments and the environment beat it; a server that they name gets nothing of it.
+    monkeypatch.setenv("STOCKPOT_TOKEN", "wrong")
+    with pytest.raises(errors.Unauthenticated):
+        client_of(context="lab")
+    assert client_of(context="lab", token="token-a") == "team-a"
+    monkeypatch.delenv("STOCKPOT_TOKEN")
+    monkeypatch.setenv("STOCKPOT_SERVER", "example.com:1")
+    settings = stockpot.Client()._driver._settings
+    assert (settings.server, settings.token, settings.credentials) == ("example.com:1", "", None)
+    assert client_of(context="lab") == "team-a"
+    settings = stockpot.Client(context="here")._driver._settings
+    assert (settings.server, settings.client, settings.credentials) == ("127.0.0.1:1", "me", None)
+    with pytest.raises(errors.InvalidArgument, match="both name a server"):
+        stockpot.Client("a:1", context="lab")
+    # One file for both clients.
+    told = subprocess.run([programs() / "stockpot", "context", "list"], capture_output=True, text=True, check=True)
+    assert all(name in told.stdout for name in ["lab", "ci", "here"])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("contexts: {lab: {server: 'a:1'}}", "no context 'other'; there are lab"),
+        ("", "no context 'other': make it"),
+        ("- 1", "expected `current`"),
+        ("contexts: [1]", "expected current: NAME"),
+        ("contexts: {other: 1}", "contexts.other: expected the fields"),
+        ("contexts: {other: {client: me}}", "contexts.other: has no server"),
+        ("contexts: {other: {server: 'a:1', token: t}}", "contexts.other.token: a secret"),
+        ("contexts: {other: {server: 'a:1', tls: 'no'}}", "contexts.other.tls: expected true or false"),
+        ("contexts: {other: {server: 1}}", "contexts.other.server: expected a string"),
+        ("contexts: {other: {address: 'a:1'}}", "contexts.other.address: expected one of server"),
+        ("contexts: {other: {", "line 1, column"),
+        ("#" * (1 << 20) + "#", "above 1 MiB"),
+    ],
+)
+def test_contexts_that_make_no_sense(
+    text: str, words: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_contexts(tmp_path, text, monkeypatch)
+    with pytest.raises(errors.InvalidArgument, match=re.escape(words)):
+        stockpot.Client(context="other")
 
 
 def test_mutual_tls(guarded: Guarded) -> None:

@@ -51,7 +51,9 @@ class DriverBase:
 class ClientBase:
     """A connection to a server, made with the first call.
 
-    address     HOST:PORT or unix:PATH; default: $STOCKPOT_SERVER, else 127.0.0.1:8433
+    address     HOST:PORT or unix:PATH; default: $STOCKPOT_SERVER, else the context's, else 127.0.0.1:8433
+    context     the server by the name that `stockpot context` keeps; default: $STOCKPOT_CONTEXT, else the current one.
+                What it says of TLS, client and token holds where neither an argument nor the environment does
     client      who asks, for the server's limits and fair sharing; default: $STOCKPOT_CLIENT
     token, token_file  says who asks, where the server has an access file; default: $STOCKPOT_TOKEN_FILE, $STOCKPOT_TOKEN.
                 In plaintext it goes to this machine only, unless allow_insecure_token
@@ -67,6 +69,7 @@ class ClientBase:
         self,
         address: str | None = None,
         *,
+        context: str | None = None,
         client: str | None = None,
         token: str | None = None,
         token_file: Path | None = None,
@@ -81,6 +84,7 @@ class ClientBase:
         self._connect(
             make_settings(
                 address,
+                context=context,
                 client=client,
                 token=token,
                 token_file=token_file,

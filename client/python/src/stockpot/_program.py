@@ -113,8 +113,16 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """The flags of the `stockpot` program that say where the server is and who asks."""
     group = parser.add_argument_group("the server")
-    group.add_argument(
-        "--server", metavar="ADDRESS", help="HOST:PORT or unix:PATH (default: $STOCKPOT_SERVER, else 127.0.0.1:8433)"
+    place = group.add_mutually_exclusive_group()
+    place.add_argument(
+        "--server",
+        metavar="ADDRESS",
+        help="HOST:PORT or unix:PATH (default: $STOCKPOT_SERVER, else the context's, else 127.0.0.1:8433)",
+    )
+    place.add_argument(
+        "--context",
+        metavar="NAME",
+        help="the server by its name (stockpot context; default: $STOCKPOT_CONTEXT, else the current one)",
     )
     group.add_argument("--client", metavar="NAME", help="who asks (default: $STOCKPOT_CLIENT)")
     group.add_argument("--tls", action="store_true", help="connect with TLS and the system's authorities")
@@ -144,6 +152,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 def connect(chosen: argparse.Namespace) -> Client:
     return Client(
         chosen.server,
+        context=chosen.context,
         client=chosen.client,
         tls=chosen.tls,
         ca_file=chosen.ca_file,

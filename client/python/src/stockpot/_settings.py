@@ -1,4 +1,4 @@
-"""Where the server is and who asks: arguments, else the environment, as the `stockpot` program reads it."""
+"""Where the server is and who asks: arguments, else the environment, else a context, as the `stockpot` program has it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from ._contexts import Context, find_context
 from .errors import InvalidArgument
 
 DEFAULT_SERVER = "127.0.0.1:8433"
@@ -57,6 +58,7 @@ class Settings:
 def make_settings(
     address: str | None,
     *,
+    context: str | None,
     client: str | None,
     token: str | None,
     token_file: Path | None,
@@ -69,13 +71,19 @@ def make_settings(
     reconnect_timeout: float,
 ) -> Settings:
     """Raises InvalidArgument, never with what is in a file; see ClientBase for what the arguments mean."""
-    server = address or os.environ.get("STOCKPOT_SERVER") or DEFAULT_SERVER
-    name = os.environ.get("STOCKPOT_CLIENT", "") if client is None else client
+    if address and context:
+        raise InvalidArgument("address and context both name a server: give one of them")
+    server = address or ("" if context else os.environ.get("STOCKPOT_SERVER", ""))
+    # A context is for its own server: where something else names one, no token of the context goes there.
+    kept = Context() if server else find_context(context)
+    server = server or kept.server or DEFAULT_SERVER
+    name = os.environ.get("STOCKPOT_CLIENT") or kept.client if client is None else client
     if not re.fullmatch(r"[A-Za-z0-9._@-]{0,63}", name):
         raise InvalidArgument("client or $STOCKPOT_CLIENT: expected up to 63 of A-Z, a-z, 0-9 and . _ @ -")
-    secret = _token(token, token_file)
-    ca = os.environ.get("STOCKPOT_CA_FILE", "") if ca_file is None else os.fspath(ca_file)
-    credentials = _credentials(tls, ca, os.fspath(certificate_file or ""), os.fspath(key_file or ""))
+    secret = _token(token, token_file, kept.token_file)
+    ca = os.environ.get("STOCKPOT_CA_FILE") or kept.ca_file if ca_file is None else os.fspath(ca_file)
+    pair = [os.fspath(certificate_file or ""), os.fspath(key_file or "")]
+    credentials = _credentials(tls or kept.tls, ca, *(pair if any(pair) else [kept.certificate_file, kept.key_file]))
     if secret and credentials is None and not _LOCAL.match(server) and not allow_insecure_token:
         raise InvalidArgument(
             "a token would go over the network for anybody to read: give tls or ca_file, or allow_insecure_token=True"
@@ -89,13 +97,15 @@ def _traceparent() -> str:
     return given if re.fullmatch(r"[0-9a-f-]{1,256}", given) else ""
 
 
-def _token(token: str | None, token_file: Path | None) -> str:
-    file = token_file or ("" if token is not None else os.environ.get("STOCKPOT_TOKEN_FILE", ""))
+def _token(token: str | None, token_file: Path | None, of_context: str) -> str:
+    file = token_file or ""
+    if not file and token is None:
+        file = os.environ.get("STOCKPOT_TOKEN_FILE", "")
+        token = os.environ.get("STOCKPOT_TOKEN", "")
+        file = file or ("" if token else of_context)
     if file:
         token = _read(os.fspath(file)).decode("utf-8", "replace")
-    elif token is None:
-        token = os.environ.get("STOCKPOT_TOKEN", "")
-    token = token.strip()
+    token = (token or "").strip()
     if not re.fullmatch(r"[\x21-\x7e]{0,4096}", token):
         raise InvalidArgument("the token (token, token_file, $STOCKPOT_TOKEN) must be one line of printable characters")
     return token

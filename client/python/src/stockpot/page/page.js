@@ -5,7 +5,7 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const views = new Map();
   // For tests and the curious: views by figure, and what went wrong.
-  window.stockpotReport = { views, failures: [], ready: null };
+  window.stockpotReport = { views, failures: [], ready: Promise.resolve() };
 
   const paint = (value, palette) => {
     if (Array.isArray(value)) return value.map((each) => paint(each, palette));
@@ -56,14 +56,16 @@
     link.click();
   }
 
+  // After the drawing under way: two at once would fill the same places.
+  const drawAgain = () => { window.stockpotReport.ready = window.stockpotReport.ready.then(drawAll); };
   let columns = columnsOf(document.body.clientWidth);
   window.addEventListener("resize", () => {
     const now = columnsOf(document.body.clientWidth);
-    if (now !== columns) window.stockpotReport.ready = drawAll();
+    if (now !== columns) drawAgain();
     columns = now;
   });
-  dark.addEventListener("change", () => { window.stockpotReport.ready = drawAll(); });
+  dark.addEventListener("change", drawAgain);
   document.addEventListener("click", save);
   document.documentElement.classList.add("drawn");
-  window.stockpotReport.ready = drawAll();
+  drawAgain();
 })();

@@ -11,14 +11,15 @@ from google.api import field_behavior_pb2
 from google.protobuf import json_format
 
 from .._paths import make_absolute
-from ..errors import FailedPrecondition, InvalidArgument
+from .._yaml import parse_yaml
+from ..errors import InvalidArgument
 from ..v1 import job_pb2, spec_pb2
 
 _MOST_BYTES = 16 << 20
 
 
 def read_job_file(path: str | os.PathLike[str]) -> job_pb2.Job:
-    """Relative paths are taken from its folder. Raises InvalidArgument, and FailedPrecondition for YAML without PyYAML."""
+    """Relative paths are taken from its folder. Raises InvalidArgument."""
     file = pathlib.Path(path)
     try:
         if file.stat().st_size > _MOST_BYTES:
@@ -47,16 +48,7 @@ def _parse(text: str, file: pathlib.Path) -> Any:
             return json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
             raise InvalidArgument(f"{file}: is not JSON: {error}") from error
-    try:
-        import yaml
-    except ImportError as error:
-        raise FailedPrecondition(
-            f"{file}: YAML needs PyYAML: pip install 'stockpot[pipeline]', or give JSON"
-        ) from error
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidArgument(f"{file}: is not YAML: {error}") from error
+    return parse_yaml(text, file)
 
 
 def _without_outputs(document: dict[str, Any]) -> dict[str, Any]:
