@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/base/device_kind.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "server/control/store/sqlite/sqlite_store.h"
@@ -22,8 +23,10 @@ constexpr absl::Duration kWorkerHeartbeat = absl::Seconds(2);
 
 std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std::string& socket,
                                          const std::string& id, int slot) {
-  // Workers share out the cards of the host.
-  const std::string device = flags.device == "auto" ? absl::StrCat("auto:", slot) : flags.device;
+  // Workers share out the cards of the host; those behind them run no model.
+  const std::string device = slot >= flags.workers    ? std::string(kNoDevice)
+                             : flags.device == "auto" ? absl::StrCat("auto:", slot)
+                                                      : flags.device;
   std::vector<std::string> arguments = {
       flags.worker_binary,
       absl::StrCat("--server=unix:", socket),
@@ -87,7 +90,7 @@ absl::Status AssembleWorkers(const StockpotdFlags& flags, Server* server) {
   ASSIGN_OR_RETURN(server->socket_folder, SocketFolder::Create());
   const std::string socket = server->socket_folder->socket();
   Supervisor::Options options;
-  options.count = flags.workers;
+  options.count = flags.workers + flags.reading_workers;
   options.stop_grace = kWorkerGrace;
   options.arguments = [flags, socket](const std::string& id, int slot) {
     return WorkerArguments(flags, socket, id, slot);
@@ -186,6 +189,7 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
         server->metrics_server == nullptr ? "off" : absl::StrCat(server->metrics_server->port())},
        {"data_folder", flags.data_folder},
        {"workers", absl::StrCat(flags.workers)},
+       {"reading_workers", absl::StrCat(flags.reading_workers)},
        {"tls", flags.tls.empty()             ? "off"
                : flags.tls.client_ca.empty() ? "on"
                                              : "mutual"},

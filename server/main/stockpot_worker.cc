@@ -56,8 +56,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->required();
   app->add_option("--worker_id", flags->worker_id, "The name stockpotd knows this worker by")
       ->required();
-  app->add_option("--device", flags->device,
-                  "auto, auto:N (the Nth card, counted round), cpu, cuda or cuda:N")
+  app->add_option(
+         "--device", flags->device,
+         "auto, auto:N (the Nth card, counted round), cpu, cuda, cuda:N, or none: reads and "
+         "writes files for those that have one")
       ->capture_default_str();
   app->add_option("--threads", flags->threads, "CPU threads for one model; 0: one per core")
       ->check(CLI::Range(0, 4096));

@@ -168,6 +168,11 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--workers", flags->workers, "Worker processes; 0: none, jobs wait")
       ->check(CLI::Range(0, 1024))
       ->default_str("one for each card or, without cards, for each core up to 8");
+  app.add_option("--reading_workers", flags->reading_workers,
+                 "Workers beside these that run no model: they download, inspect and decode while "
+                 "the others measure")
+      ->check(CLI::Range(0, 1024))
+      ->default_str("one where --allowed_uri_prefix leads to other machines, else none");
   app.add_option("--device", flags->device,
                  "Where workers compute: auto (a card for each where cards are found, else the "
                  "CPU), cpu, cuda or cuda:N")
@@ -242,6 +247,10 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
   if (IsOff(flags->metrics_listen)) flags->metrics_listen.clear();
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (flags->workers < 0) flags->workers = DefaultWorkers(flags->device, cores, CountCards());
+  if (flags->reading_workers < 0) {
+    const bool reads_elsewhere = !flags->remote.access.allowed_uri_prefixes.empty();
+    flags->reading_workers = reads_elsewhere && flags->workers > 0 ? 1 : 0;
+  }
   if (flags->threads_per_worker == 0) {
     flags->threads_per_worker = std::max(1, cores / std::max(1, flags->workers));
   }
@@ -280,7 +289,7 @@ absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
     RETURN_IF_ERROR(Annotate(AccessFile::Open(flags.access_file, &clock, log.get()).status(),
                              absl::StrCat("--access_file=", flags.access_file)));
   }
-  if (flags.workers > 0 && access(flags.worker_binary.c_str(), X_OK) != 0) {
+  if (flags.workers + flags.reading_workers > 0 && access(flags.worker_binary.c_str(), X_OK) != 0) {
     return absl::FailedPreconditionError(
         absl::StrCat("--worker_binary=", flags.worker_binary,
                      " is not a program that can be run; build stockpot-worker beside stockpotd"));

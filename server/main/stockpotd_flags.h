@@ -38,7 +38,8 @@ struct StockpotdFlags {
   absl::Duration drain_timeout = absl::Seconds(10);
 
   std::string data_folder;
-  int workers = -1;  // until DefaultWorkers() is asked
+  int workers = -1;          // until DefaultWorkers() is asked
+  int reading_workers = -1;  // until ParseStockpotdFlags() has chosen
   std::string device = "auto";
   int threads_per_worker = 0;
   std::string worker_binary;

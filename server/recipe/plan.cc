@@ -33,6 +33,11 @@ class DecisionBuilder {
     if (!state_.inspected()) {
       for (const Task* task : state_.missing_inspections()) Want(task->key, [&] { return *task; });
       result_.required = result_.wanted.size();
+      // A worker that has nothing to inspect measures what is known: told once all is inspected.
+      for (const Blend& blend : state_.EarlyMeasures()) {
+        const PlanState::Measure measure = state_.Look(0, blend);
+        if (!measure.known) Want(measure.key, [&] { return state_.MeasureTaskFor(0, blend); });
+      }
       result_.activity = "inspecting the ingredients and data sets";
       return std::move(result_);
     }

@@ -124,6 +124,7 @@ void PlanState::Inspect() {
   bool in_order = architecture != nullptr;
   for (size_t i = 0; i < spec_.ingredients.size(); ++i) {
     const Fact* fact = Need(cache_->ingredient_inspection(i));
+    if (fact == nullptr) ++ingredients_missing_;
     in_order = in_order && fact != nullptr;
     if (!in_order) continue;
     problems_.push_back(cache_->Ingredient(i, *fact).problem);
@@ -208,16 +209,47 @@ absl::Status PlanState::BadIngredients() const {
   return WithFacts(status, facts);
 }
 
-void PlanState::StartRuns(int speculation) {
+RecipeOptions PlanState::OptionsOf(std::vector<int> ingredients, int speculation) const {
   RecipeOptions options;
-  options.ingredients = usable_;
+  options.ingredients = std::move(ingredients);
   options.groups = GroupsOf(spec_);
   options.metric = spec_.metric;
   options.speculation = spec_.speculation > 0 ? spec_.speculation : speculation;
   options.full_scores = spec_.full_scores;
   options.reestimate = reestimates() && !spec_.batch_norm->final_soup_only;
-  // A budget is the shipped recipe's: comparisons are asked for, all of them.
   options.max_evaluations = Budget();
+  return options;
+}
+
+std::vector<Blend> PlanState::EarlyMeasures() const {
+  // With a base the selection of tensors depends on which ingredients are adapters, and gathered
+  // statistics belong to what the recipe makes of it.
+  const bool may_change = !spec_.base_uri.empty() || spec_.batch_norm.has_value() ||
+                          spec_.recipe.order != CandidateOrder::kBestFirst;
+  const bool others_known = missing_inspections_.size() == ingredients_missing_;
+  if (inspected() || may_change || !others_known || !failure_.ok()) return {};
+  std::vector<int> known;
+  for (size_t i = 0; i < problems_.size(); ++i) {
+    if (problems_[i].ok()) {
+      known.push_back(static_cast<int>(i));
+    } else if (!spec_.skip_bad_ingredients) {
+      return {};
+    }
+  }
+  if (known.empty()) return {};
+  RecipeOptions options = OptionsOf(std::move(known), /*speculation=*/1);
+  options.recipe = spec_.recipe;
+  std::vector<Blend> early = MakeRecipe(std::move(options))->Next(*this).wanted;
+  // What follows the ranking depends on all.
+  early.erase(std::remove_if(early.begin(), early.end(),
+                             [](const Blend& blend) { return blend.ingredients.size() != 1; }),
+              early.end());
+  return early;
+}
+
+void PlanState::StartRuns(int speculation) {
+  // A budget is the shipped recipe's: comparisons are asked for, all of them.
+  RecipeOptions options = OptionsOf(usable_, speculation);
   const auto start = [&](const RecipeSpec& recipe) {
     Run run;
     run.spec = &recipe;

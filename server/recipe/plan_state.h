@@ -92,6 +92,10 @@ class PlanState final : public HeldOutScores {
 
   // Every inspection is known, good or bad.
   bool inspected() const { return missing_inspections_.empty(); }
+  // While ingredients are still inspected: which of those that are known already the recipe ranks
+  // for certain, but for a bad ingredient among the rest. Empty where what is to come may change
+  // how they are measured.
+  std::vector<Blend> EarlyMeasures() const;
   const std::vector<const Task*>& missing_inspections() const { return missing_inspections_; }
   size_t inspections_done() const { return inspections_done_; }
   // Why the job cannot go on; OK when it can.
@@ -174,6 +178,7 @@ class PlanState final : public HeldOutScores {
   }
   void FailAtField(const absl::Status& status, const std::string& context,
                    const std::string& field);
+  RecipeOptions OptionsOf(std::vector<int> ingredients, int speculation) const;
   void StartRuns(int speculation);
   void NameRuns();
   std::vector<std::pair<int, Blend>> FindReportMeasures();
@@ -216,6 +221,7 @@ class PlanState final : public HeldOutScores {
 
   std::vector<const Task*> missing_inspections_;
   size_t inspections_done_ = 0;
+  size_t ingredients_missing_ = 0;  // among missing_inspections_
   absl::Status failure_;
   ArchitectureFound architecture_;
   std::vector<const DataSetFound*> data_sets_;

@@ -1,7 +1,8 @@
 // Idle workers: whose task is next, who does it, and giving it.
 //
 // A task goes to the idle worker that holds most of what it is made of, checkpoints and data sets:
-// reading them may take longer than the task. What nobody holds goes to the first idle one.
+// reading them may take longer than the task. What nobody holds goes to the first idle one. Where
+// there are workers without a device, what needs none is theirs alone.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -31,7 +32,21 @@ size_t MissingContent(const std::vector<std::string>& content,
                     [&](const std::string& digest) { return !held.contains(digest); }));
 }
 
+// Reads or writes files, and runs no model.
+bool NeedsNoDevice(const Task& task) {
+  constexpr absl::string_view kKinds[] = {"inspect_checkpoint", "inspect_data_set",
+                                          "inspect_classifier", "list_sources",
+                                          "publish_artifacts"};
+  return std::find(std::begin(kKinds), std::end(kKinds), task.kind()) != std::end(kKinds);
+}
+
 }  // namespace
+
+bool EngineImpl::MayRun(const Worker& worker, const Task& task) const {
+  if (NeedsNoDevice(task)) return !worker.info.has_device() || WorkersWithoutDevice() == 0;
+  return worker.info.has_device() &&
+         (task.numerics.empty() || task.numerics == worker.info.numerics);
+}
 
 void EngineImpl::AssignTasks() {
   while (store_retry_at_ == absl::InfinitePast()) {
@@ -52,25 +67,30 @@ bool EngineImpl::AssignOne(const std::vector<Worker*>& idle) {
   // Somebody waits for an inspection: one of them goes before the jobs' tasks, the others after.
   const bool one_runs = std::any_of(attempts_.begin(), attempts_.end(),
                                     [](const auto& entry) { return entry.second.done != nullptr; });
-  if (!one_runs && AssignLoose(idle.front())) return true;
+  if (!one_runs && AssignLoose(idle)) return true;
   if (AssignFromJobs(idle)) return true;
   // A job that has not been asked what it wants may still want these workers.
   const bool undecided = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
     return entry.second.run != nullptr && entry.second.run->stale();
   });
-  return !undecided && AssignLoose(idle.front());
+  return !undecided && AssignLoose(idle);
 }
 
-bool EngineImpl::AssignLoose(Worker* worker) {
-  if (loose_tasks_.empty()) return false;
-  Attempt attempt;
-  attempt.task = std::move(loose_tasks_.front().task);
-  attempt.done = std::move(loose_tasks_.front().done);
-  attempt.job = std::move(loose_tasks_.front().job);
-  attempt.timeout = options_.task_timeout;
-  loose_tasks_.pop_front();
-  Give(worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
-  return true;
+bool EngineImpl::AssignLoose(const std::vector<Worker*>& idle) {
+  for (auto loose = loose_tasks_.begin(); loose != loose_tasks_.end(); ++loose) {
+    const auto worker = std::find_if(
+        idle.begin(), idle.end(), [&](const Worker* each) { return MayRun(*each, loose->task); });
+    if (worker == idle.end()) continue;
+    Attempt attempt;
+    attempt.task = std::move(loose->task);
+    attempt.done = std::move(loose->done);
+    attempt.job = std::move(loose->job);
+    attempt.timeout = options_.task_timeout;
+    loose_tasks_.erase(loose);
+    Give(*worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
+    return true;
+  }
+  return false;
 }
 
 // Priority; within one priority first what is needed, then what may turn out not to matter; then
@@ -135,7 +155,7 @@ EngineImpl::Placement EngineImpl::NextTask(const Job& job, const std::vector<Wor
     const std::vector<std::string> content = ContentOf(task);
     bool fits = false;
     for (Worker* worker : idle) {
-      if (!task.numerics.empty() && task.numerics != worker->info.numerics) continue;
+      if (!MayRun(*worker, task)) continue;
       fits = true;
       const size_t missing = MissingContent(content, worker->held);
       if (best.task == nullptr || missing < best.missing) best = {&task, worker, missing};

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/device_kind.h"
 #include "server/base/fail_point.h"
 #include "server/base/log.h"
 #include "server/control/job/store.h"
@@ -51,6 +52,8 @@ struct WorkerInfo {
   std::string id;
   std::string device_kind, device_name, numerics;
   int64_t process_id = 0;
+
+  bool has_device() const { return device_kind != kNoDevice; }
 };
 
 struct Assignment {

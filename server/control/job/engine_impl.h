@@ -190,7 +190,8 @@ class EngineImpl final : public Engine {
   // One of them gets a task, if there is one. True: something was done; all may still be idle.
   bool AssignOne(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignFromJobs(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool AssignLoose(Worker* worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AssignLoose(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayRun(const Worker& worker, const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Which task of the job is next, and who of `idle` does it; nulls: none.
   struct Placement {
@@ -238,7 +239,9 @@ class EngineImpl final : public Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Post(const std::shared_ptr<LinkHolder>& link, std::function<void(WorkerLink*)> call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // That run models.
   int WorkerCount() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int WorkersWithoutDevice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MarkAllStale() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.

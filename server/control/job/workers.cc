@@ -232,7 +232,17 @@ void EngineImpl::Post(const std::shared_ptr<LinkHolder>& link,
   Wake();
 }
 
-int EngineImpl::WorkerCount() const { return static_cast<int>(workers_.size()); }
+int EngineImpl::WorkerCount() const {
+  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.info.has_device();
+  }));
+}
+
+int EngineImpl::WorkersWithoutDevice() const {
+  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return !entry.second.info.has_device() && !entry.second.hung;
+  }));
+}
 
 void EngineImpl::MarkAllStale() {
   for (auto& [name, job] : jobs_) {

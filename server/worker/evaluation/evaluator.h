@@ -189,7 +189,8 @@ void SetComputeThreads(int count);
 // use: after memory ran out.
 void ReleaseUnusedMemory();
 
-// What this process can run on, without loading a model.
+// What this process can run on, without loading a model. Of kNoDevice it is the kind alone; a
+// runner on it is FAILED_PRECONDITION.
 // Errors: INVALID_ARGUMENT an unknown device; FAILED_PRECONDITION there is no such device here.
 absl::StatusOr<DeviceInfo> ProbeDevice(const std::string& device);
 

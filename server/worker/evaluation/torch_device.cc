@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/base/device_kind.h"
 #include "server/worker/evaluation/cpu_name.h"
 #include "server/worker/evaluation/cuda_driver.h"
 #include "server/worker/evaluation/guard.h"
@@ -86,6 +87,9 @@ void SetComputeThreads(int count) {
 
 absl::StatusOr<c10::Device> OpenTorchDevice(const std::string& device) {
   return Guard("opening the device", [&]() -> absl::StatusOr<c10::Device> {
+    if (device == kNoDevice) {
+      return absl::FailedPreconditionError("this worker reads and writes files and has no device");
+    }
     if (device == "cpu") {
       InitializeWithoutCuda();
       return c10::Device(c10::kCPU);
@@ -149,6 +153,7 @@ DeviceInfo DescribeDevice(c10::Device device) {
 }
 
 absl::StatusOr<DeviceInfo> ProbeDevice(const std::string& device) {
+  if (device == kNoDevice) return DeviceInfo{device, "", ""};
   auto opened = OpenTorchDevice(device);
   if (!opened.ok()) return opened.status();
   return DescribeDevice(*opened);

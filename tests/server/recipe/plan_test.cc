@@ -464,6 +464,44 @@ TEST(Plan, MeasuresRunWhereTheirNumericsAre) {
   for (const Task& task : plan.Next(ledger).wanted) EXPECT_EQ(task.numerics, kFakeNumerics);
 }
 
+TEST(Plan, WhatIsInspectedIsRankedWhileTheRestIsNot) {
+  struct Known {
+    const char* what;
+    Json more;
+    std::set<std::string> bad;
+    std::vector<std::string> early;  // with all but the last of /0 to /3 inspected
+  };
+  const std::vector<std::string> uris = {"/0", "/1", "/2", "/3"};
+  const Known cases[] = {
+      {"ranked for certain", {}, {}, {"/0", "/1", "/2"}},
+      {"a bad one ends the job", {}, {"/1"}, {}},
+      {"a bad one is skipped", {{"on_bad_ingredient", "SKIP"}}, {"/1"}, {"/0", "/2"}},
+      {"another order", {{"recipe", {{"greedy", {{"order", "AS_GIVEN"}}}}}}, {}, {}},
+      {"a budget", {{"limits", {{"max_evaluations", 2}}}}, {}, {"/0", "/1"}}};
+  for (const Known& test : cases) {
+    SCOPED_TRACE(test.what);
+    Json spec = FakeSpec(uris, test.more.is_null() ? Json::object() : test.more);
+    const Plan plan(Parse(spec), Options());
+    MapLedger ledger;
+    for (const Task& task : plan.Next(ledger).wanted) {
+      const bool checkpoint = task.kind() == "inspect_checkpoint";
+      const std::string uri = checkpoint ? task.body["inspect_checkpoint"]["uri"] : "";
+      if (uri == uris.back()) continue;
+      Fact fact = FakeResult(task);
+      if (test.bad.count(uri) > 0) fact.status = absl::DataLossError("no checkpoint");
+      ledger.Add(std::move(fact));
+    }
+    const PlanDecision decision = plan.Next(ledger);
+    ASSERT_EQ(decision.required, 1u);
+    EXPECT_EQ(decision.wanted[0].kind(), "inspect_checkpoint");
+    std::vector<std::string> early;
+    for (size_t i = 1; i < decision.wanted.size(); ++i) {
+      early.push_back(decision.wanted[i].body["measure"]["blend"]["ingredients"][0]["uri"]);
+    }
+    EXPECT_EQ(early, test.early);
+  }
+}
+
 TEST(Plan, WantsAreCutWhereTheyWouldBeMany) {
   const Plan plan(Parse(FakeSpec(FakeUris(30))), Options());
   NextOptions options;

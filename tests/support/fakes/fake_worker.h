@@ -9,7 +9,7 @@
 namespace stockpot {
 
 inline WorkerInfo FakeWorker(const std::string& id, const std::string& numerics) {
-  return {id, "cpu", "fake", numerics};
+  return {id, numerics.empty() ? std::string(kNoDevice) : "cpu", "fake", numerics};
 }
 
 }  // namespace stockpot

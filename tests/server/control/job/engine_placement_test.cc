@@ -73,6 +73,44 @@ TEST_F(EnginePlacement, OfSeveralTasksEachGoesToWhoHoldsIt) {
   }
 }
 
+TEST_F(EnginePlacement, WhatNeedsNoDeviceIsDoneByWhoHasNone) {
+  auto server = Start(2);
+  ASSERT_TRUE(server->pool->Connect("reader", "").ok());
+  const std::vector<Given> done = Run(server.get(), "a", SpecOf(FakeUris(5)));
+  std::set<std::string> kinds, of_reader;
+  for (const Given& given : done) {
+    (given.worker == "reader" ? of_reader : kinds).insert(given.assignment.task.kind());
+  }
+  EXPECT_EQ(of_reader, (std::set<std::string>{"inspect_checkpoint", "inspect_data_set"}));
+  EXPECT_EQ(kinds, (std::set<std::string>{"inspect_architecture", "measure", "write_soup"}));
+  server->pool->Kill("reader");
+  Run(server.get(), "b", SpecOf(FakeUris(5)));
+  EXPECT_EQ(server->engine->GetJob("jobs/b")->record.state, JobState::kSucceeded)
+      << "the others do all";
+}
+
+TEST_F(EnginePlacement, WhatIsInspectedIsMeasuredWhileTheRestIsRead) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->pool->Connect("reader", "").ok());
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", SpecOf(FakeUris(3)))).ok());
+  // The reader keeps the last checkpoint for as long as the others are not measured.
+  size_t measured = 0;
+  const auto advances = [&] {
+    for (const Given& given : server->pool->open()) {
+      const Task& task = given.assignment.task;
+      if (task.kind() == "inspect_checkpoint" && measured < 2 &&
+          task.body["inspect_checkpoint"]["uri"] == FakeUris(3).back()) {
+        continue;
+      }
+      measured += task.kind() == "measure" ? 1 : 0;
+      server->pool->Answer(given, FakeResult(task));
+    }
+    return IsEnded(server->engine->GetJob("jobs/a")->record.state);
+  };
+  EXPECT_TRUE(server->pool->WaitUntil(advances));
+  EXPECT_EQ(server->engine->GetJob("jobs/a")->record.state, JobState::kSucceeded);
+}
+
 TEST_F(EnginePlacement, AWorkerThatHoldsNothingWorksAllTheSame) {
   auto server = Start(2);
   Run(server.get(), "a", SpecOf(FakeUris(5)));

@@ -204,7 +204,9 @@ void Simulation::Heartbeat() {
 
 void Simulation::ConnectWorker() {
   if (pool_->workers().size() >= kMostWorkers) return;
-  const char* numerics = Draw(8) == 0 ? "cpu other" : kFakeNumerics;
+  constexpr const char* kOthers[] = {"cpu other", ""};  // "": no device
+  const size_t other = Draw(8);
+  const char* numerics = other < std::size(kOthers) ? kOthers[other] : kFakeNumerics;
   // A name comes again when a worker is started again.
   const size_t name = Draw(2) == 0 ? Draw(kMostWorkers) : static_cast<size_t>(++last_worker_);
   pool_->Connect(absl::StrCat("w", name), numerics).IgnoreError();
