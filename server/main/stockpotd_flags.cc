@@ -172,7 +172,7 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
                  "Workers beside these that run no model: they download, inspect and decode while "
                  "the others measure")
       ->check(CLI::Range(0, 1024))
-      ->default_str("one where --allowed_uri_prefix leads to other machines, else none");
+      ->default_str("with --allowed_uri_prefix as many as --workers, up to 4; else none");
   app.add_option("--device", flags->device,
                  "Where workers compute: auto (a card for each where cards are found, else the "
                  "CPU), cpu, cuda or cuda:N")
@@ -248,8 +248,9 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (flags->workers < 0) flags->workers = DefaultWorkers(flags->device, cores, CountCards());
   if (flags->reading_workers < 0) {
+    constexpr int kMostThatRead = 4;  // each has several connections of its own
     const bool reads_elsewhere = !flags->remote.access.allowed_uri_prefixes.empty();
-    flags->reading_workers = reads_elsewhere && flags->workers > 0 ? 1 : 0;
+    flags->reading_workers = reads_elsewhere ? std::min(flags->workers, kMostThatRead) : 0;
   }
   if (flags->threads_per_worker == 0) {
     flags->threads_per_worker = std::max(1, cores / std::max(1, flags->workers));

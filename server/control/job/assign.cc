@@ -48,6 +48,14 @@ bool EngineImpl::MayRun(const Worker& worker, const Task& task) const {
          (task.numerics.empty() || task.numerics == worker.info.numerics);
 }
 
+EngineImpl::Worker* EngineImpl::FirstThatMayRun(const Task& task,
+                                                const std::vector<Worker*>& idle) const {
+  for (Worker* worker : idle) {
+    if (MayRun(*worker, task)) return worker;
+  }
+  return nullptr;
+}
+
 void EngineImpl::AssignTasks() {
   while (store_retry_at_ == absl::InfinitePast()) {
     const std::vector<Worker*> idle = IdleWorkers();
@@ -78,16 +86,15 @@ bool EngineImpl::AssignOne(const std::vector<Worker*>& idle) {
 
 bool EngineImpl::AssignLoose(const std::vector<Worker*>& idle) {
   for (auto loose = loose_tasks_.begin(); loose != loose_tasks_.end(); ++loose) {
-    const auto worker = std::find_if(
-        idle.begin(), idle.end(), [&](const Worker* each) { return MayRun(*each, loose->task); });
-    if (worker == idle.end()) continue;
+    Worker* const worker = FirstThatMayRun(loose->task, idle);
+    if (worker == nullptr) continue;
     Attempt attempt;
     attempt.task = std::move(loose->task);
     attempt.done = std::move(loose->done);
     attempt.job = std::move(loose->job);
     attempt.timeout = options_.task_timeout;
     loose_tasks_.erase(loose);
-    Give(*worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
+    Give(worker, absl::StrCat("loose/", ++last_loose_), std::move(attempt));
     return true;
   }
   return false;

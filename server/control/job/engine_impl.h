@@ -192,6 +192,9 @@ class EngineImpl final : public Engine {
   bool AssignFromJobs(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignLoose(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayRun(const Worker& worker, const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null: none of them.
+  Worker* FirstThatMayRun(const Task& task, const std::vector<Worker*>& idle) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Which task of the job is next, and who of `idle` does it; nulls: none.
   struct Placement {
