@@ -4,15 +4,21 @@
 //   build/release/bin/crowd [JOBS [WATCHERS]]      prints one line of JSON
 #include "tests/support/crowd/crowd.h"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 
 #include "tests/support/tiny_sweep/tiny_sweep.h"
 
 int main(int argc, char** argv) {
   stockpot::CrowdOptions options;
-  options.jobs = argc > 1 ? std::atoi(argv[1]) : 1000;
-  options.watchers = argc > 2 ? std::atoi(argv[2]) : 200;
+  options.jobs = 1000;
+  options.watchers = 200;
+  CLI::App app("A crowd of tiny jobs and their watchers: what it costs the server.", "crowd");
+  app.add_option("jobs", options.jobs, "Jobs")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("watchers", options.watchers, "Watchers")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   const stockpot::TinySweep sweep;
   stockpot::ServerProcess::Options server_options;
   server_options.threads_per_worker = 1;
