@@ -17,6 +17,7 @@ import yaml
 import stockpot
 from stockpot import errors, tracking
 from stockpot.pipeline import read_job_file
+from stockpot.pipeline._digest import digest_of
 from support import MODELS, Server, Sweep
 
 VALUES = ["job", "state", "soup_uri", "soup_sha256", "soup_digest", "scores", "metrics.json"]
@@ -183,6 +184,29 @@ def test_the_digest_is_of_content(server: Server, sweep: Sweep, folder: pathlib.
     pattern = write_job(sweep, folder / "pattern.yaml", ingredients=[{"uri_pattern": str(copies / "*.safetensors")}])
     code, line, _ = step(pattern, "--digest", server=server.address)
     assert code == 2 and "uri_pattern" in line["message"]
+
+
+def test_a_transform_is_what_its_file_asks_for(client: stockpot.Client, sweep: Sweep, folder: pathlib.Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for name in ["cat", "dog"]:
+        (folder / "pictures" / name).mkdir(parents=True)
+        image.new("RGB", (12, 9), color="red" if name == "cat" else "blue").save(folder / "pictures" / name / "0.png")
+
+    def digest(config: str, mean: float) -> str:
+        asked = {
+            "image_processor_type": "CLIPImageProcessor",
+            **{"do_resize": True, "size": {"shortest_edge": 8}, "resample": 3},
+            **{"do_center_crop": True, "crop_size": {"height": 8, "width": 8}},
+            **{"do_rescale": True, "rescale_factor": 1 / 255},
+            **{"do_normalize": True, "image_mean": [mean] * 3, "image_std": [0.5] * 3},
+        }
+        (folder / config).write_text(json.dumps(asked))
+        pictures = stockpot.data_set(folder / "pictures")
+        pictures.image_transform.config_uri = str(folder / config)
+        return digest_of(client, stockpot.job_spec(**{**sweep.arguments(), "held_out": pictures}))
+
+    first = digest("a.json", 0.5)
+    assert digest("elsewhere.json", 0.5) == first and digest("a.json", 0.25) != first
 
 
 def test_github_outputs_and_output_uri(sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -91,7 +91,7 @@ def _parse(found: object, place: str, folder: pathlib.Path) -> Context:
         if not isinstance(value, kind):
             raise InvalidArgument(f"{place}.{key}: expected {'true or false' if kind is bool else 'a string'}")
         if key.endswith("_file") and value:
-            value = os.path.normpath(folder / value)
+            value = os.path.normpath(os.path.join(folder, str(value)))
         context = replace(context, **{key: value})
     if not context.server:
         raise InvalidArgument(f"{place}: has no server: HOST:PORT or unix:PATH")
