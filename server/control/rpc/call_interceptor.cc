@@ -91,7 +91,7 @@ std::string JobOfRequest(const std::string& method, const void* request) {
 class CallInterceptor final : public grpc::experimental::Interceptor {
  public:
   CallInterceptor(CallName name, grpc::ServerContextBase* context, CallObserver* observer,
-                  const Authorization* authorization)
+                  Authorization* authorization)
       : name_(std::move(name)),
         is_soup_service_(name_.service == v1::SoupService::service_full_name()),
         is_reflection_(absl::StartsWith(name_.service, "grpc.reflection.")),
@@ -113,8 +113,11 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     };
     if (has(InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
       const CallMetadata& metadata = *methods->GetRecvInitialMetadata();
+      const auto peer = context_->auth_context();
+      // Reflection has nobody else to ask; the service asks for itself.
       const absl::StatusOr<Identity> caller =
-          authorization_->Authenticate(metadata, context_->auth_context().get());
+          is_reflection_ ? authorization_->Authorize(metadata, peer.get(), Permission::kRead)
+                         : authorization_->Authenticate(metadata, peer.get());
       if (!caller.ok() && is_reflection_) context_->TryCancel();
       absl::MutexLock lock(&mutex_);
       end_.request_id = RequestIdOf(metadata);
@@ -167,7 +170,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
   const bool is_reflection_;
   grpc::ServerContextBase* const context_;
   CallObserver* const observer_;
-  const Authorization* const authorization_;
+  Authorization* const authorization_;
   const absl::Time start_;
   std::atomic<bool> ended_ = false;
   absl::Mutex mutex_;

@@ -15,7 +15,7 @@ namespace stockpot {
 class CallInterceptorFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   // `observer` (may be null) and `authorization` must outlive the server.
-  CallInterceptorFactory(CallObserver* observer, const Authorization* authorization)
+  CallInterceptorFactory(CallObserver* observer, Authorization* authorization)
       : observer_(observer), authorization_(authorization) {}
 
   grpc::experimental::Interceptor* CreateServerInterceptor(
@@ -23,7 +23,7 @@ class CallInterceptorFactory final : public grpc::experimental::ServerIntercepto
 
  private:
   CallObserver* const observer_;
-  const Authorization* const authorization_;
+  Authorization* const authorization_;
 };
 
 }  // namespace stockpot

@@ -45,7 +45,7 @@ class SoupService final : public v1::SoupService::CallbackService {
 
   // Ends every stream, those of later calls too, UNAVAILABLE SERVER_STOPPING with RetryInfo.
   void EndStreams();
-  const Authorization& authorization() const { return authorization_; }
+  Authorization& authorization() { return authorization_; }
   // Watches and downloads in progress.
   size_t stream_count() const { return streams_.size(); }
 

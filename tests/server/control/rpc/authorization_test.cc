@@ -286,6 +286,24 @@ TEST_F(AuthorizationTest, HealthAsksNobodyAndReflectionDoes) {
   EXPECT_THAT(response, testing::HasSubstr("stockpot.v1.SoupService"));
 }
 
+TEST_F(AuthorizationTest, ReflectionCountsAsACall) {
+  SoupService::Options options;
+  options.calls_per_second = 0.2;  // two at once
+  service_ = std::make_unique<SoupService>(options, &engine_, &allowed_, &clock_, access_.get());
+  Start(Mutual::kNo);
+  const auto channel = Connect();
+  std::string response;
+  const auto reflects = [&](const char* shows) {
+    return RawCall(channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                   std::string("\x3a\x00", 2), &response, shows)
+        .ok();
+  };
+  EXPECT_TRUE(reflects("Bearer a-viewer"));
+  EXPECT_TRUE(reflects("Bearer a-viewer"));
+  EXPECT_FALSE(reflects("Bearer a-viewer"));
+  EXPECT_TRUE(reflects("Bearer b-submitter")) << "each client has its own";
+}
+
 // Who tried what with which outcome, also of those who were refused.
 TEST_F(AuthorizationTest, TheAuditLogNamesWhoWasRefusedWhat) {
   Start(Mutual::kNo);
