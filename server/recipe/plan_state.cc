@@ -169,7 +169,7 @@ absl::Status PlanState::CheckBase() const {
                    {spec_.excluded_tensors, {}, {}});
 }
 
-// Headers were compared before anything is evaluated (DESIGN.md section 4).
+// Headers were compared before anything but a ranking by idle workers (DESIGN.md section 4).
 void PlanState::JudgeIngredients() {
   for (size_t i = 0; i < problems_.size(); ++i) {
     const int index = static_cast<int>(i);
