@@ -48,6 +48,7 @@ std::vector<CLI::ConfigItem> YamlConfig::from_config(std::istream& input) const 
     CLI::ConfigItem item;
     item.name = key.Scalar();
     const CLI::Option* option = app_->get_option_no_throw("--" + item.name);
+    if (option == nullptr && unknown_ == Unknown::kSkip) continue;
     if (option == nullptr || !option->get_configurable()) {
       fail(key.Mark(), absl::StrCat("'", item.name, "' is not a flag that a file may give"));
     }

@@ -31,6 +31,7 @@ struct StockpotdFlags {
   std::string access_file;                    // "": everybody may do everything
   double max_calls_per_second_of_client = 0;  // 0: no limit
   std::string health_listen;                  // "": health is asked at `listen`
+  std::string worker_listen;                  // "": no workers on other machines
   std::string port_file;
   std::string metrics_listen = "127.0.0.1:9464";
   int max_message_bytes = 4 << 20;
