@@ -114,7 +114,7 @@ absl::Status AssembleRemoteWorkers(const StockpotdFlags& flags, Server* server) 
   if (flags.worker_listen.empty()) return absl::OkStatus();
   RemoteAdmission::Options admission;
   admission.release = STOCKPOT_VERSION;
-  admission.data_folder = flags.data_folder;
+  admission.data_folder = NormalFolder(flags.data_folder);
   absl::StatusOr<std::string> folder_id = MarkDataFolder(flags.data_folder);
   RETURN_IF_ERROR(Annotate(folder_id.status(), "--data_folder"));
   admission.folder_id = *std::move(folder_id);

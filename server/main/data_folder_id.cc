@@ -1,5 +1,7 @@
 #include "server/main/data_folder_id.h"
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "server/base/files.h"
 #include "server/base/random_id.h"
@@ -20,6 +22,11 @@ absl::StatusOr<std::string> MarkDataFolder(const std::string& data_folder) {
   const std::string id = absl::StrCat(RandomId(), RandomId());
   RETURN_IF_ERROR(WriteFileDurably(IdFile(data_folder), id));
   return id;
+}
+
+std::string NormalFolder(const std::string& data_folder) {
+  const std::filesystem::path path = std::filesystem::path(data_folder).lexically_normal();
+  return path.has_filename() ? path.string() : path.parent_path().string();
 }
 
 std::string ReadDataFolderId(const std::string& data_folder) {

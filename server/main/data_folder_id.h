@@ -13,6 +13,9 @@ namespace stockpot {
 // A new id. artifacts/ must be there. Errors: of writing the file.
 absl::StatusOr<std::string> MarkDataFolder(const std::string& data_folder);
 
+// How the two compare its path: without what changes nothing, such as a last '/'.
+std::string NormalFolder(const std::string& data_folder);
+
 // "": there is none that could be read.
 std::string ReadDataFolderId(const std::string& data_folder);
 

@@ -129,7 +129,7 @@ absl::Status ServeFromAfar(const WorkerFlags& flags, SessionOptions options,
                            StopRequest* stop, Log* log) {
   ReadyFile ready(flags.ready_file, log);
   options.remote.release = STOCKPOT_VERSION;
-  options.remote.data_folder = flags.data_folder;
+  options.remote.data_folder = NormalFolder(flags.data_folder);
   options.remote.stop = stop;
   options.remote.drain_timeout = flags.drain_timeout;
   options.remote.connected = [&ready] { ready.Touch(); };

@@ -22,13 +22,14 @@ constexpr const char* kWorkerFooter =
     "as a refused token or another release; 2 flags.";
 
 void AddDurationFlag(CLI::App* app, const std::string& name, absl::Duration* value,
-                     const std::string& help) {
+                     absl::Duration least, const std::string& help) {
   app->add_option_function<std::string>(
          name,
          [=](const std::string& text) {
-           if (absl::ParseDuration(text, value) && *value >= absl::ZeroDuration()) return;
+           if (absl::ParseDuration(text, value) && *value >= least) return;
            throw CLI::ValidationError(
-               absl::StrCat(name, ": '", text, "' is not a duration such as 2s or 1m30s"));
+               absl::StrCat(name, ": '", text, "' is not a duration such as 2s or 1m30s, at least ",
+                            absl::FormatDuration(least)));
          },
          help)
       ->type_name("DURATION")
@@ -47,7 +48,7 @@ void AddWorkerFlags(CLI::App* app, WorkerFlags* flags) {
       ->capture_default_str();
   app->add_option("--threads", flags->threads, "CPU threads for one model; 0: one per core")
       ->check(CLI::Range(0, 4096));
-  AddDurationFlag(app, "--heartbeat", &flags->heartbeat,
+  AddDurationFlag(app, "--heartbeat", &flags->heartbeat, absl::Milliseconds(1),
                   "A running task is heard of no less often");
   app->add_option("--data_folder", flags->data_folder,
                   "stockpotd's, at the same path: its artifacts/ is written, its cache/ shared");
@@ -67,7 +68,7 @@ void AddWorkerFlags(CLI::App* app, WorkerFlags* flags) {
       ->take_all();
   AddRemoteFlags(app, &flags->remote);
   AddCredentialFlags(app, &flags->credentials);
-  AddDurationFlag(app, "--drain_timeout", &flags->drain_timeout,
+  AddDurationFlag(app, "--drain_timeout", &flags->drain_timeout, absl::ZeroDuration(),
                   "How long a running task gets to finish when the worker is stopped");
   app->add_option("--ready_file", flags->ready_file,
                   "A file that is there, and new every few seconds, while the worker is connected");

@@ -183,6 +183,7 @@ TEST_F(RemoteWorkers, AJobWaitsForThemAndGivesWhatLocalOnesGive) {
   for (const LogLine& line : ServerLines("worker_connected")) {
     EXPECT_EQ(line.fields.at("place"), "remote");
   }
+  EXPECT_EQ(ServerLines("worker_dialled").back().fields.at("client"), "pool");
   EXPECT_TRUE(
       std::filesystem::exists(data_ + "/artifacts/" + name.substr(5) + "/soup.safetensors"));
 }

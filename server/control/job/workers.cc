@@ -180,7 +180,7 @@ void EngineImpl::CheckLeases() {
   for (auto& [id, worker] : workers_) {
     if (now >= worker.end_at) {
       worker.end_at = absl::InfiniteFuture();
-      log_->Warning("worker_killed", {{"worker", id}});
+      log_->Warning(worker.info.is_remote ? "worker_dropped" : "worker_killed", {{"worker", id}});
       if (options_.end_worker) outbox_.push_back([this, id = id] { options_.end_worker(id); });
       Post(worker.link, [](WorkerLink* link) { link->Drop(); });
     }

@@ -41,6 +41,12 @@ absl::StatusOr<WorkerInfo> ChildAdmission::Admit(const worker::v1::Hello& hello)
   return ToWorkerInfo(hello);
 }
 
+absl::StatusOr<std::string> RemoteAdmission::MayConnect(const CallMetadata& metadata,
+                                                        const grpc::AuthContext* peer) const {
+  ASSIGN_OR_RETURN(const Identity identity, authorization_->AuthorizeWorker(metadata, peer));
+  return identity.client;
+}
+
 absl::StatusOr<WorkerInfo> RemoteAdmission::Admit(const worker::v1::Hello& hello) const {
   RETURN_IF_ERROR(CheckProtocol(hello));
   if (hello.release() != options_.release) {

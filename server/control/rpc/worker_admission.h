@@ -25,9 +25,10 @@ class WorkerAdmission {
  public:
   virtual ~WorkerAdmission() = default;
 
-  // Errors: UNAUTHENTICATED, PERMISSION_DENIED.
-  virtual absl::Status MayConnect(const CallMetadata& metadata,
-                                  const grpc::AuthContext* peer) const = 0;
+  // As whom it is in the access file, for the log; "": nobody was asked. Errors: UNAUTHENTICATED,
+  // PERMISSION_DENIED.
+  virtual absl::StatusOr<std::string> MayConnect(const CallMetadata& metadata,
+                                                 const grpc::AuthContext* peer) const = 0;
   // The worker as the engine is to know it. Errors: FAILED_PRECONDITION, it does not fit this
   // server; PERMISSION_DENIED.
   virtual absl::StatusOr<WorkerInfo> Admit(const worker::v1::Hello& hello) const = 0;
@@ -41,8 +42,9 @@ class ChildAdmission final : public WorkerAdmission {
   explicit ChildAdmission(std::function<bool(const std::string&)> is_known)
       : is_known_(std::move(is_known)) {}
 
-  absl::Status MayConnect(const CallMetadata&, const grpc::AuthContext*) const override {
-    return absl::OkStatus();
+  absl::StatusOr<std::string> MayConnect(const CallMetadata&,
+                                         const grpc::AuthContext*) const override {
+    return "";
   }
   absl::StatusOr<WorkerInfo> Admit(const worker::v1::Hello& hello) const override;
 
@@ -63,10 +65,8 @@ class RemoteAdmission final : public WorkerAdmission {
   RemoteAdmission(Options options, const Authorization* authorization)
       : options_(std::move(options)), authorization_(authorization) {}
 
-  absl::Status MayConnect(const CallMetadata& metadata,
-                          const grpc::AuthContext* peer) const override {
-    return authorization_->AuthorizeWorker(metadata, peer).status();
-  }
+  absl::StatusOr<std::string> MayConnect(const CallMetadata& metadata,
+                                         const grpc::AuthContext* peer) const override;
   absl::StatusOr<WorkerInfo> Admit(const worker::v1::Hello& hello) const override;
 
  private:

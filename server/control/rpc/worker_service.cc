@@ -36,8 +36,9 @@ WorkerService::WorkerService(Options options, const WorkerAdmission* admission, 
 
 grpc::ServerBidiReactor<worker::v1::WorkerMessage, worker::v1::ServerMessage>* WorkerService::Work(
     grpc::CallbackServerContext* context) {
-  absl::Status allowed =
+  const absl::StatusOr<std::string> client =
       admission_->MayConnect(context->client_metadata(), context->auth_context().get());
+  absl::Status allowed = client.status();
   if (allowed.ok() && streams_.load() >= options_.max_streams) {
     allowed = WithReason(absl::ResourceExhaustedError(absl::StrCat(
                              "more than ", options_.max_streams, " workers are connected")),
@@ -55,6 +56,7 @@ grpc::ServerBidiReactor<worker::v1::WorkerMessage, worker::v1::ServerMessage>* W
   options.log = log_;
   options.observer = observer_;
   options.heartbeat = options_.heartbeat;
+  options.client = *client;
   options.peer = context->peer();
   options.open_streams = &streams_;
   auto stream = std::make_shared<WorkerStream>(std::move(options));

@@ -81,7 +81,12 @@ absl::Status WorkerStream::HandleHello(const worker::v1::Hello& hello) {
   if (connected_) return absl::FailedPreconditionError("a second Hello");
   ASSIGN_OR_RETURN(const WorkerInfo info, options_.admission->Admit(hello));
   worker_id_ = info.id;
-  if (hello.worker_id().empty()) Welcome(worker_id_);
+  if (info.is_remote) {
+    options_.log->Info(
+        "worker_dialled",
+        {{"worker", worker_id_}, {"client", options_.client}, {"peer", options_.peer}});
+    Welcome(worker_id_);
+  }
   // From here on the engine may call the link, also if it does so before WorkerConnected returns.
   const absl::Status status = engine_->WorkerConnected(info, this);
   if (!status.ok()) return status;

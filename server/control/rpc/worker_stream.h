@@ -41,7 +41,7 @@ class WorkerStream final
     Log* log = nullptr;
     WorkObserver* observer = nullptr;  // may be null
     absl::Duration heartbeat;
-    std::string peer;                          // for the log
+    std::string client, peer;                  // for the log
     std::atomic<int>* open_streams = nullptr;  // counts this one while it lives
   };
   explicit WorkerStream(Options options);

@@ -69,6 +69,13 @@ TEST_F(WorkerFlagsTest, OfAFileThatAreWrongAreNamedWithFileAndLine) {
   EXPECT_THAT(words_, HasSubstr("bad.yaml:2: "));
 }
 
+TEST_F(WorkerFlagsTest, DurationsThatCannotBeMeantAreRefused) {
+  for (const char* flag : {"--heartbeat=0s", "--heartbeat=often", "--drain_timeout=-1s"}) {
+    EXPECT_EQ(Parse({"--server=x:1", flag}), 2) << flag;
+    EXPECT_THAT(words_, HasSubstr("is not a duration"));
+  }
+}
+
 TEST_F(WorkerFlagsTest, AChildNeedsNoneOfTheOthers) {
   EXPECT_EQ(Complain({"--server=unix:/x", "--worker_id=1", "--cache_folder=/c"}), "");
   EXPECT_THAT(Complain({"--server=unix:/x", "--worker_id=1"}), HasSubstr("--cache_folder"));
@@ -116,6 +123,13 @@ TEST_F(WorkerFlagsTest, ADataFolderIsKnownByWhatItsServerWroteLast) {
   const auto second = MarkDataFolder(folder_.path());
   EXPECT_NE(*second, *first);
   EXPECT_EQ(ReadDataFolderId(folder_.path()), *second);
+}
+
+TEST_F(WorkerFlagsTest, APathIsTheSameHoweverItIsWritten) {
+  for (const char* path : {"/d/x", "/d/x/", "/d//x", "/d/./x", "/d/y/../x/"}) {
+    EXPECT_EQ(NormalFolder(path), "/d/x") << path;
+  }
+  EXPECT_EQ(NormalFolder("/"), "/");
 }
 
 TEST_F(WorkerFlagsTest, TheReadyFileIsThereOnlyWhileConnected) {
