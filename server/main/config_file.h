@@ -13,6 +13,7 @@
 
 #include <CLI/App.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,14 @@ class YamlConfig final : public CLI::Config {
   const Unknown unknown_;
   mutable std::map<std::string, int> lines_;  // by "--flag": those that the file decides
 };
+
+// The command line or the file cannot be used.
+inline constexpr int kExitBadFlags = 2;
+
+// Parses the command line, and the file that it may name. A value: exit with it, for help, the
+// version or what is wrong was printed.
+std::optional<int> ParseOrExplain(CLI::App* app, const YamlConfig& file, int argc,
+                                  const char* const* argv);
 
 }  // namespace stockpot
 

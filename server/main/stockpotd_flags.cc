@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <thread>
 
@@ -19,7 +18,6 @@
 #include "server/base/status.h"
 #include "server/control/access/access_file.h"
 #include "server/control/rpc/server.h"
-#include "server/main/config_file.h"
 
 namespace stockpot {
 namespace {
@@ -255,15 +253,8 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
                "Check the data folder's store and artifacts, print what was found, and exit; "
                "nothing is changed. Refused while a server uses the folder")
       ->configurable(false);
-  // CLI11 speaks in exceptions: help and version are two of them.
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& words) {
-    return app.exit(words);
-  } catch (const CLI::ParseError& error) {
-    std::cerr << file->PlaceOf(error.what()) << error.what()
-              << "\nRun stockpotd --help for more information.\n";
-    return kExitBadFlags;
+  if (const std::optional<int> exit_code = ParseOrExplain(&app, *file, argc, argv)) {
+    return exit_code;
   }
   if (IsOff(flags->metrics_listen)) flags->metrics_listen.clear();
   if (IsOff(flags->worker_listen)) flags->worker_listen.clear();

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -10,8 +9,6 @@
 
 namespace stockpot {
 namespace {
-
-constexpr int kExitBadWorkerFlags = 2;
 
 constexpr const char* kWorkerFooter =
     "On another machine than stockpotd's: --server=HOST:PORT of its --worker_listen, a token or "
@@ -89,17 +86,7 @@ std::optional<int> ParseWorkerFlags(int argc, const char* const* argv, WorkerFla
   const auto file = std::make_shared<YamlConfig>(&app, YamlConfig::Unknown::kSkip);
   app.config_formatter(file);
   AddWorkerFlags(&app, flags);
-  // CLI11 speaks in exceptions: help and version are two of them.
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& words) {
-    return app.exit(words);
-  } catch (const CLI::ParseError& error) {
-    std::cerr << file->PlaceOf(error.what()) << error.what()
-              << "\nRun stockpot-worker --help for more information.\n";
-    return kExitBadWorkerFlags;
-  }
-  return std::nullopt;
+  return ParseOrExplain(&app, *file, argc, argv);
 }
 
 absl::Status CompleteWorkerFlags(WorkerFlags* flags) {
