@@ -13,6 +13,7 @@
 #include "server/base/files.h"
 #include "server/base/status.h"
 #include "server/control/store/sqlite/sqlite_store.h"
+#include "server/main/data_folder_id.h"
 
 namespace stockpot {
 namespace {
@@ -20,6 +21,11 @@ namespace {
 constexpr absl::Duration kCallGrace = absl::Seconds(1);
 constexpr absl::Duration kWorkerGrace = absl::Seconds(2);
 constexpr absl::Duration kWorkerHeartbeat = absl::Seconds(2);
+
+// Every third of the lease, and no less often than by default.
+absl::Duration HeartbeatOf(const StockpotdFlags& flags) {
+  return std::min(flags.worker_lease / 3, kWorkerHeartbeat);
+}
 
 std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std::string& socket,
                                          const std::string& id, int slot) {
@@ -34,9 +40,7 @@ std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std:
       absl::StrCat("--device=", device),
       absl::StrCat("--threads=", flags.threads_per_worker),
       absl::StrCat("--cache_folder=", flags.data_folder, "/cache"),
-      // A beat every third of the lease, and no less often than by default.
-      absl::StrCat("--heartbeat=",
-                   absl::FormatDuration(std::min(flags.worker_lease / 3, kWorkerHeartbeat))),
+      absl::StrCat("--heartbeat=", absl::FormatDuration(HeartbeatOf(flags))),
   };
   for (const std::string& root : flags.allowed_roots) {
     arguments.push_back(absl::StrCat("--allowed_root=", root));
@@ -97,14 +101,42 @@ absl::Status AssembleWorkers(const StockpotdFlags& flags, Server* server) {
   };
   server->supervisor =
       std::make_unique<Supervisor>(std::move(options), &server->clock, server->log.get());
-  server->worker_service = std::make_unique<WorkerService>(
-      server->engine.get(),
+  server->child_admission = std::make_unique<ChildAdmission>(
       [supervisor = server->supervisor.get()](const std::string& id) {
         return supervisor->IsLive(id);
-      },
+      });
+  server->worker_service = std::make_unique<WorkerService>(
+      WorkerService::Options(), server->child_admission.get(), server->engine.get(),
       server->log.get(), server->work_observer.get());
   ASSIGN_OR_RETURN(server->worker_server,
                    WorkerServer::Start(socket, server->worker_service.get()));
+  return absl::OkStatus();
+}
+
+absl::Status AssembleRemoteWorkers(const StockpotdFlags& flags, Server* server) {
+  if (flags.worker_listen.empty()) return absl::OkStatus();
+  RemoteAdmission::Options admission;
+  admission.release = STOCKPOT_VERSION;
+  admission.data_folder = NormalFolder(flags.data_folder);
+  absl::StatusOr<std::string> folder_id = MarkDataFolder(flags.data_folder);
+  RETURN_IF_ERROR(Annotate(folder_id.status(), "--data_folder"));
+  admission.folder_id = *std::move(folder_id);
+  server->worker_authorization =
+      std::make_unique<Authorization>(server->access.get(), &server->clock, /*calls_per_second=*/0);
+  server->remote_admission =
+      std::make_unique<RemoteAdmission>(std::move(admission), server->worker_authorization.get());
+  WorkerService::Options service;
+  service.heartbeat = HeartbeatOf(flags);
+  server->remote_worker_service =
+      std::make_unique<WorkerService>(service, server->remote_admission.get(), server->engine.get(),
+                                      server->log.get(), server->work_observer.get());
+  WorkerServer::RemoteOptions options;
+  options.listen = flags.worker_listen;
+  options.tls = flags.tls;
+  ASSIGN_OR_RETURN(
+      server->remote_worker_server,
+      WorkerServer::StartRemote(options, server->remote_worker_service.get(),
+                                server->worker_authorization.get(), server->call_observer.get()));
   return absl::OkStatus();
 }
 
@@ -174,6 +206,7 @@ absl::StatusOr<std::unique_ptr<Server>> Assemble(const StockpotdFlags& flags) {
   RETURN_IF_ERROR(AssembleEngine(flags, server.get()));
   RETURN_IF_ERROR(AssembleWorkers(flags, server.get()));
   RETURN_IF_ERROR(AssembleListeners(flags, server.get()));
+  RETURN_IF_ERROR(AssembleRemoteWorkers(flags, server.get()));
   server->supervisor->Start();
   return server;
 }
@@ -190,6 +223,8 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
        {"data_folder", flags.data_folder},
        {"workers", absl::StrCat(flags.workers)},
        {"reading_workers", absl::StrCat(flags.reading_workers)},
+       {"worker_address",
+        server->remote_worker_server == nullptr ? "off" : server->remote_worker_server->address()},
        {"tls", flags.tls.empty()             ? "off"
                : flags.tls.client_ca.empty() ? "on"
                                              : "mutual"},
@@ -201,6 +236,13 @@ absl::Status Announce(const StockpotdFlags& flags, Server* server) {
     server->log->Warning("no_job_can_run", {{"because",
                                              "nothing may be read: give --allowed_root and "
                                              "--allowed_architecture_prefix"}});
+  }
+  if (flags.workers == 0) {
+    server->log->Warning(
+        "no_worker_here",
+        {{"because", "--workers=0"},
+         {"so", flags.worker_listen.empty() ? "jobs wait for ever: there is no --worker_listen"
+                                            : "jobs wait until a worker dials --worker_listen"}});
   }
   if (flags.port_file.empty()) return absl::OkStatus();
   return Annotate(WriteFileDurably(flags.port_file, address + "\n"), "--port_file");
@@ -221,6 +263,7 @@ void Stop(const StockpotdFlags& flags, Server* server) {
   server->engine->Stop();
   server->supervisor->Stop();
   server->worker_server->Stop(kCallGrace);
+  if (server->remote_worker_server != nullptr) server->remote_worker_server->Stop(kCallGrace);
 }
 
 }  // namespace stockpot

@@ -56,9 +56,14 @@ struct Server {
   std::unique_ptr<Engine> engine;
   std::unique_ptr<SocketFolder> socket_folder;
   std::unique_ptr<Supervisor> supervisor;
+  std::unique_ptr<WorkerAdmission> child_admission;
   std::unique_ptr<WorkerService> worker_service;
   std::unique_ptr<WorkerServer> worker_server;
   std::unique_ptr<AccessFile> access;
+  std::unique_ptr<Authorization> worker_authorization;  // null, as the three below: none may dial
+  std::unique_ptr<WorkerAdmission> remote_admission;
+  std::unique_ptr<WorkerService> remote_worker_service;
+  std::unique_ptr<WorkerServer> remote_worker_server;
   std::unique_ptr<SoupService> soup_service;
   std::unique_ptr<PublicServer> public_server;
   std::unique_ptr<HealthServer> health_server;

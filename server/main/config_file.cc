@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <iterator>
 #include <set>
 
@@ -48,6 +49,7 @@ std::vector<CLI::ConfigItem> YamlConfig::from_config(std::istream& input) const 
     CLI::ConfigItem item;
     item.name = key.Scalar();
     const CLI::Option* option = app_->get_option_no_throw("--" + item.name);
+    if (option == nullptr && unknown_ == Unknown::kSkip) continue;
     if (option == nullptr || !option->get_configurable()) {
       fail(key.Mark(), absl::StrCat("'", item.name, "' is not a flag that a file may give"));
     }
@@ -85,6 +87,21 @@ std::string YamlConfig::PlaceOf(const std::string& message) const {
     if (whole) return Place(line);
   }
   return "";
+}
+
+std::optional<int> ParseOrExplain(CLI::App* app, const YamlConfig& file, int argc,
+                                  const char* const* argv) {
+  // CLI11 speaks in exceptions: help and version are two of them.
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::Success& words) {
+    return app->exit(words);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << file.PlaceOf(error.what()) << error.what() << "\nRun " << app->get_name()
+              << " --help for more information.\n";
+    return kExitBadFlags;
+  }
+  return std::nullopt;
 }
 
 }  // namespace stockpot

@@ -5,13 +5,15 @@
 //   allowed_root: [/data, /scratch]     # a list where the flag may be given many times
 //   drain_timeout: 30s
 //
-// Given as --config=FILE. A flag on the command line wins over the file. Thread safety: confined to
-// one thread.
+// Given as --config=FILE. A flag on the command line wins over the file. stockpot-worker reads the
+// same file, and skips what it has no flag for: that is stockpotd's to check. Thread safety:
+// confined to one thread.
 #ifndef STOCKPOT_SERVER_MAIN_CONFIG_FILE_H_
 #define STOCKPOT_SERVER_MAIN_CONFIG_FILE_H_
 
 #include <CLI/App.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +23,10 @@ namespace stockpot {
 // end in a CLI::ConversionError that names file and line.
 class YamlConfig final : public CLI::Config {
  public:
+  enum class Unknown { kRefuse, kSkip };  // keys that are no flags of the program
   // `app` must outlive the reader.
-  explicit YamlConfig(const CLI::App* app) : app_(app) {}
+  explicit YamlConfig(const CLI::App* app, Unknown unknown = Unknown::kRefuse)
+      : app_(app), unknown_(unknown) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
   std::string to_config(const CLI::App*, bool, bool, std::string) const override { return ""; }
@@ -34,8 +38,17 @@ class YamlConfig final : public CLI::Config {
   std::string Place(int line) const;
 
   const CLI::App* const app_;
+  const Unknown unknown_;
   mutable std::map<std::string, int> lines_;  // by "--flag": those that the file decides
 };
+
+// The command line or the file cannot be used.
+inline constexpr int kExitBadFlags = 2;
+
+// Parses the command line, and the file that it may name. A value: exit with it, for help, the
+// version or what is wrong was printed.
+std::optional<int> ParseOrExplain(CLI::App* app, const YamlConfig& file, int argc,
+                                  const char* const* argv);
 
 }  // namespace stockpot
 

@@ -36,7 +36,10 @@ class MeteredEngine final : public EngineObserver {
   void CandidateDecided(const std::string& decision) override {
     metrics_->CountCandidate(decision);
   }
-  void WorkerCount(int connected, int busy) override { metrics_->SetWorkers(connected, busy); }
+  void WorkerCount(const WorkerCounts& local, const WorkerCounts& remote) override {
+    metrics_->SetWorkers("local", local.connected, local.busy);
+    metrics_->SetWorkers("remote", remote.connected, remote.busy);
+  }
 
  private:
   ServerMetrics* const metrics_;

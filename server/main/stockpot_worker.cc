@@ -5,18 +5,22 @@
 // Started by stockpotd, which it does not outlive. Signals: SIGTERM ends it at once (any end is
 // safe, as with kill -9); SIGINT is ignored, because a terminal sends it to the server as well and
 // the server decides.
+//
+// On another machine it is started by whoever runs that, and dials the server again and again.
+// SIGTERM and SIGINT let the running task finish or hand it back; a second one ends it at once.
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -25,62 +29,22 @@
 #include "server/base/log.h"
 #include "server/base/status.h"
 #include "server/base/work_counters.h"
-#include "server/main/remote_flags.h"
+#include "server/main/data_folder_id.h"
+#include "server/main/ready_file.h"
+#include "server/main/reconnection.h"
+#include "server/main/worker_credentials.h"
+#include "server/main/worker_flags.h"
 #include "server/storage/local_path.h"
 #include "server/storage/object_store/object_stores.h"
 #include "server/storage/remote_files.h"
 #include "server/worker/evaluation/device_memory.h"
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/session/session.h"
+#include "server/worker/session/stop_request.h"
 #include "server/worker/session/task_runner.h"
 
 namespace stockpot {
 namespace {
-
-struct Flags {
-  std::string server;
-  std::string worker_id;
-  std::string device = "auto";
-  int threads = 0;
-  std::string heartbeat = "2s";
-  std::string cache_folder;
-  std::vector<std::string> allowed_roots;
-  std::vector<std::string> allowed_architecture_prefixes, allowed_compiled_architecture_prefixes;
-  RemoteFlags remote;
-  bool verbose = false;
-};
-
-void AddFlags(CLI::App* app, Flags* flags) {
-  app->set_version_flag("--version", "stockpot-worker " STOCKPOT_VERSION);
-  app->add_option("--server", flags->server, "Where stockpotd listens for workers: unix:/path")
-      ->required();
-  app->add_option("--worker_id", flags->worker_id, "The name stockpotd knows this worker by")
-      ->required();
-  app->add_option(
-         "--device", flags->device,
-         "auto, auto:N (the Nth card, counted round), cpu, cuda, cuda:N, or none: reads and "
-         "writes files for those that have one")
-      ->capture_default_str();
-  app->add_option("--threads", flags->threads, "CPU threads for one model; 0: one per core")
-      ->check(CLI::Range(0, 4096));
-  app->add_option("--heartbeat", flags->heartbeat, "A running task is heard of no less often")
-      ->capture_default_str();
-  app->add_option("--cache_folder", flags->cache_folder,
-                  "Where decoded data sets and downloads are kept")
-      ->required();
-  app->add_option("--allowed_root", flags->allowed_roots,
-                  "Folder below which checkpoints and data may be read; repeatable")
-      ->allow_extra_args(false);
-  app->add_option("--allowed_architecture_prefix", flags->allowed_architecture_prefixes,
-                  "Folder, file or URI that architectures may be loaded from; repeatable")
-      ->allow_extra_args(false);
-  app->add_option("--allowed_compiled_architecture_prefix",
-                  flags->allowed_compiled_architecture_prefixes,
-                  "Among those, what may be AOTInductor packages, machine code; repeatable")
-      ->allow_extra_args(false);
-  AddRemoteFlags(app, &flags->remote);
-  app->add_flag("--verbose", flags->verbose, "Log more");
-}
 
 // A model asks for the same few large blocks in every batch. By default glibc gives each back to
 // the kernel and gets it again page by page, which is a third of an evaluation's time on a small
@@ -108,17 +72,41 @@ std::string TakeHubToken() {
   return taken;
 }
 
-void SetUpProcess() {
+void SetUpProcess(bool is_child) {
   prctl(PR_SET_NAME, "stockpot-worker");  // starting again by /proc/self/exe made it "exe"
   KeepFreedMemory();
+  signal(SIGPIPE, SIG_IGN);
+  if (!is_child) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGINT, SIG_IGN);
-  signal(SIGPIPE, SIG_IGN);
+}
+
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// Sets `stop` at the first signal that asks to end, and ends the process at the second. They must
+// be blocked in every thread. The thread ends with the process.
+void ListenForStop(StopRequest* stop, Log* log) {
+  std::thread([stop, log] {
+    const sigset_t signals = StopSignals();
+    int signal = 0;
+    sigwait(&signals, &signal);
+    log->Info("stopping", {{"signal", absl::StrCat(signal)}});
+    stop->Set();
+    sigwait(&signals, &signal);
+    std::_Exit(128 + signal);
+  }).detach();
 }
 
 // Null when all that may be read is local.
-absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, ObjectStores* objects,
-                                                        Clock* clock, const FailPoints* fail_points,
+absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const WorkerFlags& flags,
+                                                        ObjectStores* objects, Clock* clock,
+                                                        const FailPoints* fail_points,
                                                         WorkCounters* counters) {
   RemoteAccess access = flags.remote.access;
   access.allowed_architecture_prefixes = flags.allowed_architecture_prefixes;
@@ -135,7 +123,33 @@ absl::StatusOr<std::unique_ptr<RemoteFiles>> OpenRemote(const Flags& flags, Obje
   return OpenRemoteFiles(access, std::move(options), clock, fail_points, std::move(stores));
 }
 
-absl::Status Serve(const Flags& flags, ObjectStores* objects, Log* log) {
+// One session after the other, until `stop`.
+absl::Status ServeFromAfar(const WorkerFlags& flags, SessionOptions options,
+                           const DeviceInfo& device, TaskRunner* runner, Clock* clock,
+                           StopRequest* stop, Log* log) {
+  ReadyFile ready(flags.ready_file, log);
+  options.remote.release = STOCKPOT_VERSION;
+  options.remote.data_folder = NormalFolder(flags.data_folder);
+  options.remote.stop = stop;
+  options.remote.drain_timeout = flags.drain_timeout;
+  options.remote.connected = [&ready] { ready.Touch(); };
+  Reconnection reconnection;
+  reconnection.wait = [stop](absl::Duration duration) { return stop->WaitFor(duration); };
+  reconnection.session = [&]() -> absl::Status {
+    // As they are now: files may have been renewed, and the server writes another id at its start.
+    ASSIGN_OR_RETURN(WorkerCredentials credentials,
+                     OpenWorkerCredentials(flags.credentials, flags.server));
+    options.remote.credentials = std::move(credentials.channel);
+    options.remote.token = std::move(credentials.token);
+    options.remote.folder_id = ReadDataFolderId(flags.data_folder);
+    const absl::Status ended = RunSession(options, device, runner, log);
+    ready.Remove();
+    return ended;
+  };
+  return KeepConnected(reconnection, clock, log);
+}
+
+absl::Status Serve(const WorkerFlags& flags, ObjectStores* objects, StopRequest* stop, Log* log) {
   ASSIGN_OR_RETURN(AllowList allow_list,
                    AllowList::Create(flags.allowed_roots, flags.allowed_architecture_prefixes, {},
                                      flags.remote.access.allowed_uri_prefixes,
@@ -166,32 +180,35 @@ absl::Status Serve(const Flags& flags, ObjectStores* objects, Log* log) {
   session.worker_id = flags.worker_id;
   session.counters = &counters;
   session.read_memory = [&flags] { return ReadDeviceMemory(flags.device); };
-  if (!absl::ParseDuration(flags.heartbeat, &session.heartbeat_interval) ||
-      session.heartbeat_interval <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--heartbeat=", flags.heartbeat, " is not a duration such as 2s"));
-  }
-  return RunSession(session, device, &runner, log);
+  session.heartbeat_interval = flags.heartbeat;
+  if (flags.is_child()) return RunSession(session, device, &runner, log);
+  return ServeFromAfar(flags, std::move(session), device, &runner, &clock, stop, log);
 }
 
 int Main(int argc, char** argv) {
-  Flags flags;
-  CLI::App app("Runs models for stockpotd. Started by stockpotd; rarely by hand.",
-               "stockpot-worker");
-  AddFlags(&app, &flags);
-  CLI11_PARSE(app, argc, argv);
+  WorkerFlags flags;
+  if (const std::optional<int> exit_code = ParseWorkerFlags(argc, argv, &flags)) return *exit_code;
   SpinBriefly(argv);
-  SetUpProcess();
+  SetUpProcess(flags.is_child());
   flags.remote.access.hf_token = TakeHubToken();
   const std::unique_ptr<Log> log = Log::ToStandardError("stockpot-worker", flags.verbose);
+  StopRequest stop;
+  absl::Status status = CompleteWorkerFlags(&flags);
+  if (status.ok() && !flags.is_child()) {
+    // Before any other thread starts, which then has them blocked too.
+    const sigset_t signals = StopSignals();
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    ListenForStop(&stop, log.get());
+  }
   ObjectStores objects;
-  const absl::Status status = Serve(flags, &objects, log.get());
+  if (status.ok()) status = Serve(flags, &objects, &stop, log.get());
   if (!status.ok()) {
     log->Error("worker_failed",
                {{"worker", flags.worker_id}, {"error", std::string(status.message())}});
   }
   const int code = status.ok() ? EXIT_SUCCESS : EXIT_FAILURE;
-  if (!objects.ShutDown()) _exit(code);
+  // The signals' thread may still use what this function holds.
+  if (!objects.ShutDown() || !flags.is_child()) _exit(code);
   return code;
 }
 

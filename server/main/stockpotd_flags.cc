@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <thread>
 
@@ -19,7 +18,6 @@
 #include "server/base/status.h"
 #include "server/control/access/access_file.h"
 #include "server/control/rpc/server.h"
-#include "server/main/config_file.h"
 
 namespace stockpot {
 namespace {
@@ -90,11 +88,16 @@ void AddServingFlags(CLI::App& app, StockpotdFlags* flags) {
                "Clients without a certificate are let in, to show a token");
   app.add_option("--access_file", flags->access_file,
                  "Who may do what: lines of CLIENT ROLE sha256:DIGEST-OF-A-TOKEN or CLIENT ROLE "
-                 "certificate:NAME and maybe a time; ROLE is viewer, submitter or admin (README, "
-                 "\"Who may do what\"). Read again when it changes");
+                 "certificate:NAME and maybe a time; ROLE is viewer, submitter, admin or worker "
+                 "(README, \"Who may do what\"). Read again when it changes");
   app.add_option("--health_listen", flags->health_listen,
                  "HOST:PORT of grpc.health.v1 alone, in plaintext: for probes that speak neither "
                  "TLS nor tokens");
+  app.add_option("--worker_listen", flags->worker_listen,
+                 "HOST:PORT where stockpot-worker on other machines dials, with the certificate of "
+                 "the API and a token or certificate of the role worker; off: none. Needs an "
+                 "absolute --data_folder, which they mount at the same path")
+      ->default_str("off");
   app.add_option("--port_file", flags->port_file,
                  "Write the HOST:PORT that was bound to this file once the server is ready");
   app.add_option("--metrics_listen", flags->metrics_listen,
@@ -165,7 +168,9 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
   app.add_option("--data_folder", flags->data_folder,
                  "Jobs, facts, artifacts/ and cache/; made when missing")
       ->capture_default_str();
-  app.add_option("--workers", flags->workers, "Worker processes; 0: none, jobs wait")
+  app.add_option(
+         "--workers", flags->workers,
+         "Worker processes of this machine; 0: none, jobs wait for those of --worker_listen")
       ->check(CLI::Range(0, 1024))
       ->default_str("one for each card or, without cards, for each core up to 8");
   app.add_option("--reading_workers", flags->reading_workers,
@@ -206,6 +211,25 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
 
 bool IsOff(const std::string& listen) { return listen.empty() || listen == "off"; }
 
+// A certificate alone is not enough here, unlike at --listen: whoever has one would be a worker.
+absl::Status CheckWorkerListen(const StockpotdFlags& flags) {
+  if (flags.worker_listen.empty()) return absl::OkStatus();
+  const absl::string_view has_tls =
+      flags.tls.empty() ? "--tls_certificate_file and --tls_key_file" : "";
+  const absl::string_view has_access = flags.access_file.empty() ? "--access_file" : "";
+  const bool is_safe = has_tls.empty() && has_access.empty();
+  if (!IsLoopbackAddress(flags.worker_listen) && !is_safe && !flags.allow_insecure_remote) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--worker_listen=", flags.worker_listen, " is reachable from other machines: give ",
+        has_tls, has_tls.empty() || has_access.empty() ? "" : ", and ", has_access,
+        " (workers are of the role worker); or say --allow_insecure_remote"));
+  }
+  if (std::filesystem::path(flags.data_folder).is_absolute()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--data_folder=", flags.data_folder,
+                   " must be absolute with --worker_listen: workers mount it at the same path"));
+}
+
 }  // namespace
 
 std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, StockpotdFlags* flags) {
@@ -234,17 +258,11 @@ std::optional<int> ParseStockpotdFlags(int argc, const char* const* argv, Stockp
                "Check the data folder's store and artifacts, print what was found, and exit; "
                "nothing is changed. Refused while a server uses the folder")
       ->configurable(false);
-  // CLI11 speaks in exceptions: help and version are two of them.
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& words) {
-    return app.exit(words);
-  } catch (const CLI::ParseError& error) {
-    std::cerr << file->PlaceOf(error.what()) << error.what()
-              << "\nRun stockpotd --help for more information.\n";
-    return kExitBadFlags;
+  if (const std::optional<int> exit_code = ParseOrExplain(&app, *file, argc, argv)) {
+    return exit_code;
   }
   if (IsOff(flags->metrics_listen)) flags->metrics_listen.clear();
+  if (IsOff(flags->worker_listen)) flags->worker_listen.clear();
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (flags->workers < 0) flags->workers = DefaultWorkers(flags->device, cores, CountCards());
   if (flags->reading_workers < 0) {
@@ -284,6 +302,7 @@ absl::Status CheckStockpotdFlags(const StockpotdFlags& flags) {
                      asks_who ? "" : "--access_file or --tls_client_ca_file",
                      "; or listen on 127.0.0.1 behind a proxy, or say --allow_insecure_remote"));
   }
+  RETURN_IF_ERROR(CheckWorkerListen(flags));
   if (!flags.access_file.empty()) {
     SystemClock clock;
     const std::unique_ptr<Log> log = Log::ToStandardError("stockpotd", false);

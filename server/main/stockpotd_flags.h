@@ -12,16 +12,17 @@
 #include "absl/time/time.h"
 #include "server/control/access/certificate_files.h"
 #include "server/control/job/engine.h"
+#include "server/main/config_file.h"
 #include "server/main/remote_flags.h"
 #include "server/storage/local_path.h"
 
 namespace stockpot {
 
 // What stockpotd's exit code says; --help lists them too.
-inline constexpr int kExitStopped = 0;   // stopped by SIGTERM or SIGINT, drained; or: all is well
-inline constexpr int kExitFailed = 1;    // could not start: a port or the data folder is taken, …
-inline constexpr int kExitBadFlags = 2;  // flags that do not go together, or cannot be used here
-inline constexpr int kExitDamaged = 3;   // --check_store found something wrong
+inline constexpr int kExitStopped = 0;  // stopped by SIGTERM or SIGINT, drained; or: all is well
+inline constexpr int kExitFailed = 1;   // could not start: a port or the data folder is taken, …
+// 2, kExitBadFlags of config_file.h: flags that do not go together, or cannot be used here
+inline constexpr int kExitDamaged = 3;  // --check_store found something wrong
 // 128 + the signal: a second signal ended it at once.
 
 struct StockpotdFlags {
@@ -31,6 +32,7 @@ struct StockpotdFlags {
   std::string access_file;                    // "": everybody may do everything
   double max_calls_per_second_of_client = 0;  // 0: no limit
   std::string health_listen;                  // "": health is asked at `listen`
+  std::string worker_listen;                  // "": no workers on other machines
   std::string port_file;
   std::string metrics_listen = "127.0.0.1:9464";
   int max_message_bytes = 4 << 20;

@@ -39,7 +39,8 @@ def config(values):
 
 def validate(manifests, version):
     where = f"{ENVIRONMENT}/schemas/"
-    for schema in ("grpcroute-gateway.networking.k8s.io-v1", "certificate-cert-manager.io-v1"):
+    for schema in ("grpcroute-gateway.networking.k8s.io-v1", "certificate-cert-manager.io-v1",
+                   "scaledobject-keda.sh-v1alpha1"):
         if not pathlib.Path(f"{where}{schema}.json").exists():
             raise unittest.SkipTest(f"there is no schema {schema}: deploy/install-dependencies --deploy-checks makes it where Go is")
     return run([program("kubeconform"), "-strict", "-summary", "-verbose", "-kubernetes-version", version,

@@ -1,14 +1,16 @@
 """The Helm chart, rendered by the real helm, checked against Kubernetes' API by kubeconform. test_rendered_server.py starts what it
 renders."""
 import json
+import pathlib
 import re
 import tempfile
 import unittest
 
+import promql_parser
 import yaml
 
 from chart import CHART, KUBERNETES, NAME, VALUES, config, objects, of_each, pod, render, validate
-from tools import PROGRAMS, make_credentials, program, run
+from tools import PROGRAMS, Server, make_credentials, program, run
 
 class Chart(unittest.TestCase):
     @of_each
@@ -31,16 +33,19 @@ class Chart(unittest.TestCase):
             done = validate(render("everything").stdout.replace(right, wrong), KUBERNETES[1])
             self.assertIn("Invalid: 1, Errors: 0", done.stdout, wrong)
 
+    def test_the_validator_knows_a_scaled_object(self):
+        done = validate(render("workers").stdout.replace("pollingInterval:", "pollInterval:"), KUBERNETES[1])
+        self.assertIn("Invalid: 1, Errors: 0", done.stdout)
+
     def test_large_numbers_stay_whole(self):
         self.assertIn("max_download_bytes: 500000000000\n", config("gpu") + "\n")
 
     @of_each
     def test_containers_may_do_nothing_but_run(self, values):
         for (kind, name), item in objects(values).items():
-            spec = {"StatefulSet": lambda item: item["spec"]["template"]["spec"], "Pod": lambda item: item["spec"]}
-            if kind not in spec:
+            if kind not in ("StatefulSet", "Deployment", "Pod"):
                 continue
-            spec = spec[kind](item)
+            spec = item["spec"] if kind == "Pod" else item["spec"]["template"]["spec"]
             self.assertFalse(spec["automountServiceAccountToken"])
             security = spec["securityContext"]
             self.assertTrue(security["runAsNonRoot"] and security["runAsUser"] == security["fsGroup"] == 10001)
@@ -70,7 +75,7 @@ class Chart(unittest.TestCase):
         for (kind, _), item in objects(values).items():
             if kind == "NetworkPolicy":  # of health nobody needs to be let in but kubelet, which policies do not stop
                 self.assertLessEqual({port["port"] for rule in item["spec"]["ingress"] for port in rule["ports"]},
-                                     {"grpc", "metrics"})
+                                     {"grpc", "metrics", "worker"})
             if kind == "Service":
                 self.assertTrue(all(port["targetPort"] in ports for port in item["spec"]["ports"]))
                 self.assertLessEqual(item["spec"]["selector"].items(), objects(values)["StatefulSet", NAME]
@@ -94,13 +99,15 @@ class Chart(unittest.TestCase):
 
     def test_ways_in_speak_as_the_pod_does(self):
         protocols = {values: objects(values)["Service", NAME]["spec"]["ports"][0]["appProtocol"] for values in VALUES}
-        self.assertEqual(protocols, {"cpu": "https", "everything": "grpc", "gpu": "https", "mesh": "kubernetes.io/h2c"})
+        self.assertEqual(protocols, {"cpu": "https", "everything": "grpc", "gpu": "https", "mesh": "kubernetes.io/h2c",
+                                     "workers": "https"})
         by_nginx = {values: objects(values)["Ingress", NAME]["metadata"]["annotations"]["nginx.ingress.kubernetes.io/backend-protocol"]
                     for values in VALUES if ("Ingress", NAME) in objects(values)}
         self.assertEqual(by_nginx, {"everything": "GRPCS", "mesh": "GRPC"})
         routes = {values: sorted(kind for kind, _ in objects(values) if kind in ("GRPCRoute", "TLSRoute", "BackendTLSPolicy"))
                   for values in VALUES}
-        self.assertEqual(routes, {"cpu": [], "everything": ["BackendTLSPolicy", "GRPCRoute"], "gpu": ["TLSRoute"], "mesh": ["GRPCRoute"]})
+        self.assertEqual(routes, {"cpu": [], "everything": ["BackendTLSPolicy", "GRPCRoute"], "gpu": ["TLSRoute"], "mesh": ["GRPCRoute"],
+                                  "workers": []})
         for (kind, _), item in [pair for values in VALUES for pair in objects(values).items()]:
             if kind in routes["everything"] + routes["gpu"]:
                 for to in [*item["spec"].get("targetRefs", []), *(to for rule in item["spec"].get("rules", []) for to in rule["backendRefs"])]:
@@ -114,7 +121,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(made, {"gpu": f"{NAME}-tls", "everything": "soup-certificate"})
 
     def test_config_takes_every_flag_that_no_other_value_decides(self):
-        decided = {"listen", "allow_insecure_remote", "health_listen", "metrics_listen", "port_file", "data_folder", "workers",
+        decided = {"listen", "worker_listen", "allow_insecure_remote", "health_listen", "metrics_listen", "port_file", "data_folder", "workers",
                    "threads_per_worker", "drain_delay", "drain_timeout", "worker_binary", "tls_client_certificate_optional"}
         shown = run([PROGRAMS / "stockpotd", "--help"]).stdout
         flags = set(re.findall(r"(?m)^  --(\w+)", shown)) - {"version", "config", "check_config", "check_store"}
@@ -149,6 +156,89 @@ class Chart(unittest.TestCase):
                 done = render("cpu", *arguments)
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn(said, done.stderr)
+
+    def test_values_of_remote_workers_that_cannot_be_meant_are_refused(self):
+        for arguments, said in [
+            ("token.secretName=", "/remoteWorkers/token/secretName"),
+            ("token.secretName=,remoteWorkers.clientCertificate.secretName=a", "/tls"),
+            ("sharedVolume.accessMode=ReadWriteOnce", "must be ReadWriteMany"),
+            ("keda.cooldownSeconds=299", "cooldownSeconds must not be less"),
+            ("keda.cooldownSeconds=7200", "cooldownSeconds"),
+            ("keda.prometheusAddress=", "prometheusAddress"),
+            ("keda.maxReplicas=0", "maxReplicas"),
+            ("gpus=2", "/remoteWorkers/gpus"),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = render("workers", "--set", f"remoteWorkers.{arguments}")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(said, done.stderr)
+
+    def test_remote_workers(self):
+        rendered = objects("workers")
+        deployment, server = rendered["Deployment", f"{NAME}-worker"], rendered["StatefulSet", NAME]
+        spec, labels = deployment["spec"]["template"]["spec"], deployment["spec"]["template"]["metadata"]["labels"]
+        container = spec["containers"][0]
+        self.assertNotIn("replicas", deployment["spec"], "KEDA's to say")
+        self.assertEqual(objects("workers", "--set", "remoteWorkers.keda.enabled=false")["Deployment", f"{NAME}-worker"]
+                         ["spec"]["replicas"], 1)
+        self.assertGreater(spec["terminationGracePeriodSeconds"], 300 + 10)  # what a task that cannot be interrupted takes
+        # No Service, policy or StatefulSet of the server takes a worker for it, nor the other way round.
+        for (kind, name), item in rendered.items():
+            selector = item["spec"].get("selector", item["spec"].get("podSelector")) if "spec" in item else None
+            if kind in ("Service", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget", "Deployment"):
+                chosen = selector.get("matchLabels", selector).items()
+                self.assertEqual(chosen <= labels.items(), name == f"{NAME}-worker", (kind, name))
+                self.assertEqual(chosen <= server["spec"]["template"]["metadata"]["labels"].items(), name != f"{NAME}-worker")
+        # What they share, and nothing else: no store, no key, no access file.
+        mounts = {place["mountPath"]: place for place in container["volumeMounts"]}
+        of_server = {place["mountPath"]: place for place in pod("workers")["containers"][0]["volumeMounts"]}
+        for folder in ("artifacts", "cache"):
+            place = f"/var/lib/stockpot/data/{folder}"
+            self.assertEqual(mounts[place], of_server[place])
+        self.assertNotIn("/var/lib/stockpot", mounts)
+        projected = {item["path"] for volume in spec["volumes"] for source in volume.get("projected", {}).get("sources", [])
+                     for item in source["secret"]["items"]}
+        self.assertEqual(projected, {"ca.crt", "token", "hf_token_file"})
+        self.assertEqual(rendered["PersistentVolumeClaim", f"{NAME}-shared"]["spec"]["accessModes"], ["ReadWriteMany"])
+        # The port: only workers reach it, by a name of the certificate.
+        rules = {rule["ports"][0]["port"]: rule["from"] for rule in rendered["NetworkPolicy", NAME]["spec"]["ingress"]}
+        self.assertEqual(rules["worker"], [{"podSelector": deployment["spec"]["selector"]}])
+        self.assertEqual(rendered["NetworkPolicy", f"{NAME}-worker"]["spec"]["ingress"], [])
+        dialled = next(word for word in container["command"] if word.startswith("--server="))
+        host, port = dialled.removeprefix("--server=").split(":")
+        self.assertIn(host, rendered["Certificate", NAME]["spec"]["dnsNames"])
+        self.assertEqual(host, f"{NAME}-workers.ml.svc")
+        self.assertEqual(int(port), rendered["Service", f"{NAME}-workers"]["spec"]["ports"][0]["port"])
+        self.assertTrue(yaml.safe_load(config("workers"))["worker_listen"].endswith(port))
+        self.assertEqual(yaml.safe_load(config("workers"))["workers"], 0)
+        self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], 1)
+        self.assertTrue(container["image"].endswith(":gpu"))
+        self.assertTrue(pod("workers")["containers"][0]["image"].endswith(":cpu"))
+
+    def test_without_remote_workers_there_is_nothing_of_them(self):
+        self.assertNotIn("8435", render("cpu").stdout)
+        self.assertFalse([name for _, name in objects("cpu") if "worker" in name])
+
+    def test_keda_scales_by_jobs_that_wait_or_run(self):
+        spec = objects("workers")["ScaledObject", f"{NAME}-worker"]["spec"]
+        self.assertIn(("Deployment", spec["scaleTargetRef"]["name"]), objects("workers"))
+        self.assertLess(spec["minReplicaCount"], spec["maxReplicaCount"])
+        drain = objects("workers")["Deployment", f"{NAME}-worker"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        self.assertGreater(spec["cooldownPeriod"], drain)
+        down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+        self.assertEqual(down["stabilizationWindowSeconds"], spec["cooldownPeriod"])
+        query = spec["triggers"][0]["metadata"]["query"]
+        product = promql_parser.parse(query)
+        self.assertEqual(product.rhs.val, 2.5)
+        selector = product.lhs.expr
+        self.assertEqual(selector.name, "stockpot_jobs")
+        labels = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+        monitored = objects("workers")["Service", f"{NAME}-metrics"]
+        self.assertEqual(labels, {"namespace": "ml", "service": monitored["metadata"]["name"], "state": "queued|running"})
+        with tempfile.TemporaryDirectory() as folder, Server(pathlib.Path(folder, "data"), folder) as server:
+            text = server.scrape()
+        for state in labels["state"].split("|"):
+            self.assertIn(f'{selector.name}{{state="{state}"}}', text)
 
     def test_stockpotd_refuses_what_the_schema_refuses(self):
         """What was refused above beyond loopback, in flags: the schema must not be stricter or laxer than stockpotd."""

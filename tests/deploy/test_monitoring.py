@@ -205,7 +205,7 @@ class Monitoring(unittest.TestCase):
         self.assertEqual(ours - {re.sub("_bucket$", "", name) for name in shown}, set())
 
     def test_labels_come_from_closed_lists(self):
-        allowed = {"state", "kind", "outcome", "decision", "extent", "version", "le", "device", "cache", "scheme", "grpc_type",
+        allowed = {"state", "place", "kind", "outcome", "decision", "extent", "version", "le", "device", "cache", "scheme", "grpc_type",
                    "grpc_service", "grpc_method", "grpc_code"}
         for name, labels in self.labels.items():
             if not name.startswith("exposer_"):

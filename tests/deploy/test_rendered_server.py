@@ -1,5 +1,6 @@
 """The real stockpotd with exactly the configuration and Secrets that the chart renders, its paths and ports those of this
 machine; asked by the real client as `helm test` renders it, and by a probe as kubelet's."""
+import hashlib
 import pathlib
 import subprocess
 import tempfile
@@ -21,11 +22,12 @@ def secrets(folder):
     certificate, key = make_client_certificate(folder, "helm-test.example.com")
     token = (made / "client/admin.token").read_text()
     access = (made / "server/access").read_text() + "ci  viewer  certificate:helm-test.example.com\n"
+    access += f"pool  worker  sha256:{hashlib.sha256(b'of-the-pool').hexdigest()}\n"
     remote = {"hugging-face": "", "remote": "", "token": "", "s3": "[default]\naws_access_key_id=a\naws_secret_access_key=b\n"}
     return {"stockpot-certificate": server, "soup-certificate": server, f"{NAME}-tls": server,
             "stockpot-access": {"access": access}, "who": {"who-may.txt": access}, "people": {"people.pem": certificate},
             "clients": {"ca.crt": certificate}, "test-certificate": {"tls.crt": certificate, "tls.key": key},
-            "stockpot-test": {"token": token}, "test": {"viewer": token}, "company": {"ca.pem": server["ca.crt"]},
+            "stockpot-test": {"token": token}, "stockpot-worker": {"token": "of-the-pool\n"}, "test": {"viewer": token}, "company": {"ca.pem": server["ca.crt"]},
             "authorities": {"ca.pem": server["ca.crt"]}, "tokens": remote, "hugging-face": remote}
 
 
@@ -37,9 +39,9 @@ class Rendered:
         for place in ("data/arch", "scratch/soups", "etc/stockpot"):
             pathlib.Path(folder, place).mkdir(parents=True)
         mount(pod(values), secrets, folder)
-        self.health = free_port()
+        self.health, self.worker_port = free_port(), free_port()
         text = here(config(values), folder)
-        for port, mine in [(8433, 0), (8434, self.health), (9464, 0)]:
+        for port, mine in [(8433, 0), (8434, self.health), (8435, self.worker_port), (9464, 0)]:
             text = text.replace(f"_listen: 0.0.0.0:{port}\n", f"_listen: 0.0.0.0:{mine}\n")
         text = text.replace("listen: 0.0.0.0:8433\n", "listen: 0.0.0.0:0\n")
         path, port_file = pathlib.Path(folder, "etc/stockpot/stockpotd.yaml"), pathlib.Path(folder, "port")
@@ -88,9 +90,37 @@ class RenderedServer(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(is_healthy(server.health))
             log = server.log.read_text()
-            expected = {"cpu": ("on", "by file"), "everything": ("mutual", "by file"), "gpu": ("mutual", "open"), "mesh": ("off", "open")}
+            expected = {"cpu": ("on", "by file"), "everything": ("mutual", "by file"), "gpu": ("mutual", "open"), "mesh": ("off", "open"), "workers": ("on", "by file")}
             tls, access = expected[values]
             self.assertRegex(log, rf'tls="?{tls}"?.*access="?{access}"?')
+
+    def test_a_remote_worker_dials_it_and_is_ready(self):
+        spec = objects("workers")["Deployment", f"{NAME}-worker"]["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        with self.start("workers") as server:
+            folder = server.folder
+            mount(spec, server.secrets, folder)
+            ready = pathlib.Path(folder, "ready")
+            name, *words = (here(word, folder).replace("/tmp/ready", str(ready)) for word in container["command"])
+            words = [f"--server=localhost:{server.worker_port}" if word.startswith("--server=") else word for word in words]
+            probe = [word.replace("/tmp/ready", str(ready)) for word in container["readinessProbe"]["exec"]["command"]]
+            self.assertNotEqual(run(probe).returncode, 0)
+            log = pathlib.Path(folder, "worker.log")
+            with log.open("w") as output:
+                worker = subprocess.Popen([PROGRAMS / name, *words, "--device=cpu"], stderr=output)
+            try:
+                deadline = time.monotonic() + 60
+                while run(probe).returncode != 0:
+                    self.assertIsNone(worker.poll(), log.read_text())
+                    self.assertLess(time.monotonic(), deadline, log.read_text())
+                    time.sleep(0.2)
+                self.assertRegex(server.log.read_text(), "worker_connected .*place=remote")
+                worker.terminate()
+                self.assertEqual(worker.wait(timeout=spec["terminationGracePeriodSeconds"]), 0, log.read_text())
+                self.assertNotEqual(run(probe).returncode, 0)
+            finally:
+                worker.kill()
+                worker.wait()
 
     def test_it_ends_within_its_grace(self):
         with self.start("cpu") as server:

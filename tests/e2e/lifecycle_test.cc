@@ -273,7 +273,7 @@ TEST(Lifecycle, MetricsTellOfJobsTasksAndCalls) {
   }
   for (const char* line : {"stockpot_jobs_ended_total{state=\"succeeded\"} 1\n",
                            "stockpot_tasks_ended_total{kind=\"write_soup\",outcome=\"ok\"} 1\n",
-                           "stockpot_workers{state=\"idle\"} 1\n"}) {
+                           "stockpot_workers{place=\"local\",state=\"idle\"} 1\n"}) {
     EXPECT_THAT(metrics, HasSubstr(line));
   }
   EXPECT_THAT(metrics, HasSubstr("grpc_method=\"CreateJob\""));

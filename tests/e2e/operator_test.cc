@@ -352,6 +352,9 @@ TEST(Operator, BeyondLoopbackTlsAndAnAnswerToWhoAsksAreWanted) {
   EXPECT_EQ(check({tls[0], tls[1], client_ca}), 0);
   EXPECT_EQ(check({tls[0], tls[1], client_ca, "--tls_client_certificate_optional"}), 2);
   EXPECT_EQ(check({"--allow_insecure_remote"}), 0);
+  EXPECT_EQ(check({tls[0], tls[1], access, "--worker_listen=0.0.0.0:0"}), 0);
+  EXPECT_EQ(check({tls[0], tls[1], client_ca, "--worker_listen=0.0.0.0:0"}), 2)
+      << "every client would be a worker";
   EXPECT_EQ(check({tls[0], "--tls_key_file=" + write.folder / "pem", access}), 2);
   EXPECT_EQ(check({tls[0], tls[1], "--access_file=" + write("bad", "nonsense")}), 2);
 }

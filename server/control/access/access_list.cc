@@ -24,7 +24,8 @@ absl::StatusOr<Role> ParseRole(absl::string_view name) {
   if (name == "viewer") return Role::kViewer;
   if (name == "submitter") return Role::kSubmitter;
   if (name == "admin") return Role::kAdmin;
-  return absl::InvalidArgumentError("the role must be viewer, submitter or admin");
+  if (name == "worker") return Role::kWorker;
+  return absl::InvalidArgumentError("the role must be viewer, submitter, admin or worker");
 }
 
 absl::StatusOr<std::string> ParseDigest(absl::string_view hexadecimal) {
@@ -65,6 +66,9 @@ absl::StatusOr<AccessList::Line> AccessList::ParseLine(absl::string_view text) {
   ASSIGN_OR_RETURN(line.identity.role, ParseRole(words[1]));
   if (line.identity.client == "*" && line.identity.role == Role::kSubmitter) {
     return absl::InvalidArgumentError("a submitter must have a name: its jobs are made under it");
+  }
+  if (line.identity.client == "*" && line.identity.role == Role::kWorker) {
+    return absl::InvalidArgumentError("a worker must have a name, for the log: it has no jobs");
   }
   absl::string_view shown = words[2];
   if (absl::ConsumePrefix(&shown, "sha256:")) {

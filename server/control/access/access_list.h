@@ -6,6 +6,7 @@
 //   dashboards   viewer     sha256:60303ae22b998861…
 //   ci           submitter  certificate:ci.example.com
 //   *            admin      sha256:fd61a03af4f77d87…
+//   gpu-pool     worker     sha256:2c26b46b68ffc68f…
 //
 // A token is shown as "authorization: Bearer TOKEN"; the file has its SHA-256 alone. A certificate
 // is that of a mutual TLS connection, by a DNS name, URI, e-mail or common name in it. A client may
@@ -28,6 +29,7 @@ enum class Role {
   kViewer,     // reads jobs of its client
   kSubmitter,  // makes, ends and deletes them too, inspects sources and verifies soups
   kAdmin,      // all of that with every client's jobs
+  kWorker,     // none of that: runs tasks for the server, at the workers' port
 };
 
 struct Identity {

@@ -66,7 +66,7 @@ void EngineImpl::AssignTasks() {
 std::vector<EngineImpl::Worker*> EngineImpl::IdleWorkers() {
   std::vector<Worker*> idle;
   for (auto& [id, worker] : workers_) {
-    if (worker.assignment.empty() && !worker.hung) idle.push_back(&worker);
+    if (worker.assignment.empty() && !worker.hung && !worker.leaving) idle.push_back(&worker);
   }
   return idle;
 }

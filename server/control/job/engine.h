@@ -45,13 +45,18 @@ class EngineObserver {
   // decision: "accepted", "rejected", "dropped" (as soon as it could not win, so that it has no
   // scores), "passed_over". Told once, when the event is stored.
   virtual void CandidateDecided(const std::string& decision) = 0;
-  virtual void WorkerCount(int connected, int busy) = 0;
+  struct WorkerCounts {
+    int connected = 0, busy = 0;
+  };
+  // `local`: processes of this server. `remote`: those that dialled it.
+  virtual void WorkerCount(const WorkerCounts& local, const WorkerCounts& remote) = 0;
 };
 
 struct WorkerInfo {
   std::string id;
   std::string device_kind, device_name, numerics;
   int64_t process_id = 0;
+  bool is_remote = false;  // no process of this server
 
   bool has_device() const { return device_kind != kNoDevice; }
 };
@@ -69,6 +74,8 @@ class WorkerLink {
   virtual void Assign(const Assignment& assignment) = 0;
   virtual void Cancel(const std::string& assignment_id) = 0;
   virtual void Shutdown() = 0;
+  // The worker is given up: whatever it does, its connection ends.
+  virtual void Drop() = 0;
 };
 
 struct JobProgress {
@@ -144,7 +151,8 @@ class Engine {
     // is lost. A job may ask for less.
     absl::Duration task_timeout = absl::Hours(1);
     // Ends the process of a worker that was told to stop and has not gone after one more lease,
-    // where there is one on this host; called without the engine's lock. Null: nobody can.
+    // where there is one on this host (its link is dropped in any case); called without the
+    // engine's lock. Null: nobody can.
     std::function<void(const std::string& worker_id)> end_worker;
     // How long the engine waits before it tries again when the store cannot write.
     absl::Duration store_retry = absl::Seconds(5);
@@ -217,6 +225,9 @@ class Engine {
   // A fact (its key is filled in by the engine) for the assignment.
   virtual void WorkerResult(const std::string& worker_id, const std::string& assignment_id,
                             Fact fact) = 0;
+  // It ends by itself: it gets no other task, and is told to shut down once it has none. A result
+  // with the reason HANDED_BACK then says that its task was not done, and nothing of the task.
+  virtual void WorkerLeaving(const std::string& worker_id) = 0;
   virtual void WorkerLost(const std::string& worker_id) = 0;
 
   struct WorkerView {

@@ -58,6 +58,7 @@ class EngineImpl final : public Engine {
                       int64_t examples_done) override;
   void WorkerResult(const std::string& worker_id, const std::string& assignment_id,
                     Fact fact) override;
+  void WorkerLeaving(const std::string& worker_id) override;
   void WorkerLost(const std::string& worker_id) override;
   std::vector<WorkerView> Workers() override;
 
@@ -72,6 +73,7 @@ class EngineImpl final : public Engine {
     std::shared_ptr<LinkHolder> link;
     std::string assignment;                      // "": idle
     bool hung = false;                           // told to shut down; gets nothing more
+    bool leaving = false;                        // gets nothing more, by its own wish
     absl::Time end_at = absl::InfiniteFuture();  // of a hung one's process
     absl::Time last_heard;
     absl::flat_hash_set<std::string> held;  // digests of what it was given lately
@@ -104,6 +106,7 @@ class EngineImpl final : public Engine {
     // How it ended: kept until the store has it.
     std::optional<Fact> fact;
     std::optional<absl::Status> lost;
+    bool handed_back = false;  // of a lost one: by a worker that leaves, so the loss does not count
     bool ended() const { return fact.has_value() || lost.has_value(); }
   };
   // One that no plan wants and of which no fact is stored.

@@ -75,7 +75,7 @@ bool EngineImpl::Settle(const std::string& assignment_id, Attempt* attempt) {
     fact.status = Bounded(fact.status);
     return StoreFact(*attempt, fact);
   }
-  if (!attempt->cancelled) {
+  if (!attempt->cancelled && !attempt->handed_back) {
     return CountLoss(*attempt, attempt->lost.has_value() ? *attempt->lost : attempt->fact->status);
   }
   log_->Debug("task_cancelled", {{"job", attempt->job}, {"assignment", assignment_id}});
@@ -171,7 +171,7 @@ bool EngineImpl::CountLoss(const Attempt& attempt, const absl::Status& why) {
 }
 
 void EngineImpl::RecordEnd(const Attempt& attempt) {
-  std::string outcome = "lost";
+  std::string outcome = attempt.handed_back ? "cancelled" : "lost";
   if (attempt.fact.has_value()) {
     outcome = attempt.fact->status.ok() ? "ok" : attempt.cancelled ? "cancelled" : "failed";
   }

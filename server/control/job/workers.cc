@@ -16,6 +16,11 @@ absl::Status Crashed(const std::string& message) {
   return WithReason(absl::InternalError(message), "WORKER_CRASHED");
 }
 
+// What a worker that leaves answers for a task that it has not done.
+bool IsHandedBack(const Fact& fact) {
+  return !fact.status.ok() && GetErrorFacts(fact.status).reason == "HANDED_BACK";
+}
+
 absl::Status TaskTimeout(const std::string& message) {
   return WithReason(absl::DeadlineExceededError(message), "TASK_TIMEOUT");
 }
@@ -36,7 +41,9 @@ absl::Status EngineImpl::WorkerConnected(const WorkerInfo& info, WorkerLink* lin
     worker.link->link = link;
   }
   worker.last_heard = clock_->Now();
-  log_->Info("worker_connected", {{"worker", info.id}, {"device", info.device_name}});
+  log_->Info("worker_connected", {{"worker", info.id},
+                                  {"device", info.device_name},
+                                  {"place", info.is_remote ? "remote" : "local"}});
   MarkAllStale();  // they may speculate more
   Wake();
   return absl::OkStatus();
@@ -70,8 +77,26 @@ void EngineImpl::WorkerResult(const std::string& worker_id, const std::string& a
     return;
   }
   worker->second.assignment.clear();
-  attempt->second.fact = std::move(fact);
+  if (worker->second.leaving && IsHandedBack(fact)) {
+    attempt->second.lost = absl::UnavailableError("its worker was stopped: try again");
+    attempt->second.handed_back = true;
+  } else {
+    attempt->second.fact = std::move(fact);
+  }
+  if (worker->second.leaving) {
+    Post(worker->second.link, [](WorkerLink* link) { link->Shutdown(); });
+  }
   Wake();
+}
+
+void EngineImpl::WorkerLeaving(const std::string& worker_id) {
+  absl::MutexLock hold(&mutex_);
+  auto worker = workers_.find(worker_id);
+  if (worker == workers_.end() || worker->second.leaving) return;
+  worker->second.leaving = true;
+  log_->Info("worker_leaving", {{"worker", worker_id}});
+  if (!worker->second.assignment.empty()) return;
+  Post(worker->second.link, [](WorkerLink* link) { link->Shutdown(); });
 }
 
 void EngineImpl::WorkerLost(const std::string& worker_id) {
@@ -81,7 +106,9 @@ void EngineImpl::WorkerLost(const std::string& worker_id) {
     auto found = workers_.find(worker_id);
     if (found == workers_.end()) return;
     link = found->second.link;
-    Lose(&found->second, Crashed("the worker died while it ran this"));
+    Lose(&found->second, Crashed(found->second.info.is_remote
+                                     ? "the worker died, or its connection ended, while it ran this"
+                                     : "the worker died while it ran this"));
     workers_.erase(found);
     log_->Info("worker_lost", {{"worker", worker_id}});
     MarkAllStale();
@@ -153,8 +180,9 @@ void EngineImpl::CheckLeases() {
   for (auto& [id, worker] : workers_) {
     if (now >= worker.end_at) {
       worker.end_at = absl::InfiniteFuture();
-      log_->Warning("worker_killed", {{"worker", id}});
+      log_->Warning(worker.info.is_remote ? "worker_dropped" : "worker_killed", {{"worker", id}});
       if (options_.end_worker) outbox_.push_back([this, id = id] { options_.end_worker(id); });
+      Post(worker.link, [](WorkerLink* link) { link->Drop(); });
     }
     if (worker.assignment.empty()) continue;
     if (now - worker.last_heard > options_.lease) {
@@ -200,7 +228,6 @@ void EngineImpl::TellProgress() {
 }
 
 void EngineImpl::ReportCounts() {
-  int busy = 0;
   EngineObserver::UnfinishedJobs jobs;
   const absl::Time now = clock_->Now();
   for (const auto& [name, job] : jobs_) {
@@ -211,9 +238,14 @@ void EngineImpl::ReportCounts() {
     if (state != JobState::kQueued) continue;
     jobs.oldest_queued = std::max(jobs.oldest_queued, now - job.record.create_time);
   }
-  for (const auto& [id, worker] : workers_) busy += worker.assignment.empty() ? 0 : 1;
+  EngineObserver::WorkerCounts local, remote;
+  for (const auto& [id, worker] : workers_) {
+    EngineObserver::WorkerCounts& counts = worker.info.is_remote ? remote : local;
+    ++counts.connected;
+    counts.busy += worker.assignment.empty() ? 0 : 1;
+  }
   observer_->JobCounts(jobs);
-  observer_->WorkerCount(static_cast<int>(workers_.size()), busy);
+  observer_->WorkerCount(local, remote);
 }
 
 void EngineImpl::Cancel(const std::string& assignment_id, Attempt* attempt) {
@@ -240,7 +272,8 @@ int EngineImpl::WorkerCount() const {
 
 int EngineImpl::WorkersWithoutDevice() const {
   return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
-    return !entry.second.info.has_device() && !entry.second.hung;
+    const Worker& worker = entry.second;
+    return !worker.info.has_device() && !worker.hung && !worker.leaving;
   }));
 }
 

@@ -104,7 +104,7 @@ struct ServerMetrics::Families {
                        .Register(registry)),
         workers(prometheus::BuildGauge()
                     .Name("stockpot_workers")
-                    .Help("Connected workers by state.")
+                    .Help("Connected workers by place and state.")
                     .Register(registry)),
         build_info(prometheus::BuildGauge()
                        .Name("stockpot_build_info")
@@ -156,7 +156,8 @@ ServerMetrics::ServerMetrics(const std::string& version, absl::Time process_star
     families_->evaluations.Add({{"extent", extent}});
   }
   SetJobs(0, 0, 0, absl::ZeroDuration());
-  SetWorkers(0, 0);
+  SetWorkers("local", 0, 0);
+  SetWorkers("remote", 0, 0);
 }
 
 ServerMetrics::~ServerMetrics() = default;
@@ -188,9 +189,9 @@ void ServerMetrics::CountCandidate(const std::string& decision) {
   families_->candidates.Add({{"decision", decision}}).Increment();
 }
 
-void ServerMetrics::SetWorkers(int connected, int busy) {
-  families_->workers.Add({{"state", "idle"}}).Set(connected - busy);
-  families_->workers.Add({{"state", "busy"}}).Set(busy);
+void ServerMetrics::SetWorkers(const std::string& place, int connected, int busy) {
+  families_->workers.Add({{"place", place}, {"state", "idle"}}).Set(connected - busy);
+  families_->workers.Add({{"place", place}, {"state", "busy"}}).Set(busy);
 }
 
 void ServerMetrics::CountCallStarted(const Call& call) {

@@ -10,7 +10,7 @@
 //   stockpot_evaluations_total{extent}          counter  full, stopped_early
 //   stockpot_examples_spared_total              counter  that early stopping made needless
 //   stockpot_candidates_decided_total{decision} counter  accepted, rejected, dropped, passed_over
-//   stockpot_workers{state}                     gauge    idle, busy
+//   stockpot_workers{place,state}               gauge    local, remote; idle, busy
 //   stockpot_build_info{version}                gauge    always 1
 //   grpc_server_started_total{grpc_type,grpc_service,grpc_method}            counter
 //   grpc_server_handled_total{grpc_type,grpc_service,grpc_method,grpc_code}  counter
@@ -49,7 +49,8 @@ class ServerMetrics {
   void CountTaskEnded(const std::string& kind, const std::string& outcome, double seconds);
   void CountEvaluation(int64_t examples_spared);
   void CountCandidate(const std::string& decision);
-  void SetWorkers(int connected, int busy);
+  // `place`: "local", "remote".
+  void SetWorkers(const std::string& place, int connected, int busy);
 
   struct Call {
     std::string type, service, method;

@@ -61,10 +61,29 @@ absl::StatusOr<Identity> Authorization::Authorize(const CallMetadata& metadata,
                                                   Permission permission) {
   ASSIGN_OR_RETURN(Identity identity, Authenticate(metadata, peer));
   RETURN_IF_ERROR(rate_.Take(identity.client));
+  if (identity.role == Role::kWorker) return NotForWorkers(identity.client);
   if (permission == Permission::kRead || identity.role != Role::kViewer) return identity;
   return WithReason(
       absl::PermissionDeniedError(absl::StrCat(
           "'", identity.client, "' is a viewer here, which makes and changes no jobs")),
+      "ACCESS_DENIED");
+}
+
+absl::StatusOr<Identity> Authorization::AuthorizeWorker(const CallMetadata& metadata,
+                                                        const grpc::AuthContext* peer) const {
+  ASSIGN_OR_RETURN(Identity identity, Authenticate(metadata, peer));
+  if (access_ == nullptr || identity.role == Role::kWorker) return identity;
+  return WithReason(
+      absl::PermissionDeniedError(absl::StrCat("'", identity.client,
+                                               "' is not a worker here: the access file gives it "
+                                               "another role")),
+      "ACCESS_DENIED");
+}
+
+absl::Status NotForWorkers(const std::string& client) {
+  return WithReason(
+      absl::PermissionDeniedError(absl::StrCat(
+          "'", client, "' is a worker here, which calls nothing but the workers' port")),
       "ACCESS_DENIED");
 }
 

@@ -1,5 +1,5 @@
-// Who calls, and whether it may: asked by every method of the public API before anything else, so
-// that nobody without the right learns what exists.
+// Who calls, and whether it may: asked by every method of the public API, and where workers dial,
+// before anything else, so that nobody without the right learns what exists.
 //
 // Without an access file everybody who reaches the port may do everything, under the name that the
 // metadata stockpot-client gives; with one the name is that of the token or certificate.
@@ -34,6 +34,10 @@ class Authorization {
   absl::StatusOr<Identity> Authorize(const CallMetadata& metadata, const grpc::AuthContext* peer,
                                      Permission permission);
 
+  // A worker on another machine. Errors: as above, but for TOO_MANY_CALLS.
+  absl::StatusOr<Identity> AuthorizeWorker(const CallMetadata& metadata,
+                                           const grpc::AuthContext* peer) const;
+
   // Without a permission: who it is. Errors: UNAUTHENTICATED, as above.
   absl::StatusOr<Identity> Authenticate(const CallMetadata& metadata,
                                         const grpc::AuthContext* peer) const;
@@ -43,6 +47,10 @@ class Authorization {
   Clock* const clock_;
   CallRate rate_;
 };
+
+// What a worker is told that calls anything but its own service: PERMISSION_DENIED, reason
+// ACCESS_DENIED.
+absl::Status NotForWorkers(const std::string& client);
 
 // PERMISSION_DENIED, reason ACCESS_DENIED: of a job that is not there and of another client's
 // alike.

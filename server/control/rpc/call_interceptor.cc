@@ -1,7 +1,9 @@
 #include "server/control/rpc/call_interceptor.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -48,13 +50,16 @@ std::string TypeName(ServerRpcInfo::Type type) {
 }
 
 // What clients make up, maybe "", is one name: it must not become labels of metrics without end.
-// gRPC takes calls of methods that it does not have for streams in both directions, of which it has
-// one.
+// gRPC takes calls of methods that it does not have for streams in both directions, of which there
+// are two.
 absl::string_view KnownPath(ServerRpcInfo* info) {
-  constexpr absl::string_view kBothWays =
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  constexpr absl::string_view kBothWays[] = {
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      "/stockpot.worker.v1.WorkerService/Work"};
   const absl::string_view path = info->method();
-  const bool is_known = info->type() != ServerRpcInfo::Type::BIDI_STREAMING || path == kBothWays;
+  const bool is_known =
+      info->type() != ServerRpcInfo::Type::BIDI_STREAMING ||
+      std::find(std::begin(kBothWays), std::end(kBothWays), path) != std::end(kBothWays);
   return is_known ? path : "/unknown/unknown";
 }
 
@@ -91,13 +96,14 @@ std::string JobOfRequest(const std::string& method, const void* request) {
 class CallInterceptor final : public grpc::experimental::Interceptor {
  public:
   CallInterceptor(CallName name, grpc::ServerContextBase* context, CallObserver* observer,
-                  Authorization* authorization)
+                  Authorization* authorization, bool has_reflection)
       : name_(std::move(name)),
         is_soup_service_(name_.service == v1::SoupService::service_full_name()),
         is_reflection_(absl::StartsWith(name_.service, "grpc.reflection.")),
         context_(context),
         observer_(observer),
         authorization_(authorization),
+        has_reflection_(has_reflection),
         start_(absl::Now()) {
     if (observer_ != nullptr) observer_->CallStarted(name_);
   }
@@ -118,12 +124,13 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
       const absl::StatusOr<Identity> caller =
           is_reflection_ ? authorization_->Authorize(metadata, peer.get(), Permission::kRead)
                          : authorization_->Authenticate(metadata, peer.get());
-      if (!caller.ok() && is_reflection_) context_->TryCancel();
+      const absl::Status reflection = MayReflect(caller);
+      if (is_reflection_ && !reflection.ok()) context_->TryCancel();
       absl::MutexLock lock(&mutex_);
       end_.request_id = RequestIdOf(metadata);
       end_.trace = TraceOf(metadata);
-      if (!caller.ok() && is_reflection_) {
-        refused_ = static_cast<grpc::StatusCode>(caller.status().code());
+      if (is_reflection_ && !reflection.ok()) {
+        refused_ = static_cast<grpc::StatusCode>(reflection.code());
       }
       if (caller.ok()) end_.client = caller->client.substr(0, kMaxLogged);
       end_.peer = context_->peer();  // the context may be gone when the call has ended
@@ -148,6 +155,12 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
  private:
   static constexpr size_t kMaxLogged = 100;
 
+  absl::Status MayReflect(const absl::StatusOr<Identity>& caller) const {
+    if (!caller.ok()) return caller.status();
+    if (caller->role == Role::kWorker) return NotForWorkers(caller->client);
+    return has_reflection_ ? absl::OkStatus() : absl::UnimplementedError("no reflection here");
+  }
+
   void SetJob(const std::string& job) {
     absl::MutexLock lock(&mutex_);
     end_.job = job.substr(0, kMaxLogged);
@@ -171,6 +184,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
   grpc::ServerContextBase* const context_;
   CallObserver* const observer_;
   Authorization* const authorization_;
+  const bool has_reflection_;
   const absl::Time start_;
   std::atomic<bool> ended_ = false;
   absl::Mutex mutex_;
@@ -183,7 +197,8 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
 
 grpc::experimental::Interceptor* CallInterceptorFactory::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* info) {
-  return new CallInterceptor(NameOf(info), info->server_context(), observer_, authorization_);
+  return new CallInterceptor(NameOf(info), info->server_context(), observer_, authorization_,
+                             has_reflection_);
 }
 
 }  // namespace stockpot

@@ -1,5 +1,6 @@
 #include "server/control/rpc/server.h"
 
+#include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -15,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/base/status.h"
 #include "server/control/rpc/call_interceptor.h"
 
 namespace stockpot {
@@ -25,6 +27,10 @@ constexpr int kMaxWorkerMessageBytes = 256 << 20;
 constexpr int kMaxStreamsPerConnection = 1000;
 constexpr int kMinPingIntervalMs = 10'000;
 constexpr int kKeepaliveMs = 60'000;
+// A worker's machine has one connection with one stream; some more while it dials again.
+constexpr int kMaxWorkerStreamsPerConnection = 16;
+// Workers ask every 10 s, as we do them.
+constexpr int kMinWorkerPingIntervalMs = 5'000;
 
 // Health and reflection are switched on for the whole process, before the first server is built.
 void EnablePlugins() {
@@ -57,6 +63,24 @@ std::string HostOf(absl::string_view address) {
   return std::string(address.substr(0, colon));
 }
 
+absl::Status CheckListen(const std::string& listen) {
+  if (absl::StrContains(listen, ':')) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", listen, "' is not HOST:PORT"));
+}
+
+absl::Status PortTaken(absl::string_view flag, const std::string& listen) {
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", listen,
+                   ": the port is taken or the address is not this machine's; choose another with ",
+                   flag, " (port 0 takes a free one)"));
+}
+
+void Intercept(grpc::ServerBuilder* builder, std::unique_ptr<CallInterceptorFactory> factory) {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
+  factories.push_back(std::move(factory));
+  builder->experimental().SetInterceptorCreators(std::move(factories));
+}
+
 void StopServer(std::unique_ptr<grpc::Server>* server, absl::Duration grace) {
   if (*server == nullptr) return;
   (*server)->Shutdown(absl::ToChronoTime(absl::Now() + grace));
@@ -81,9 +105,7 @@ bool IsLoopbackAddress(absl::string_view address) {
 absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options& options,
                                                                   SoupService* service,
                                                                   CallObserver* observer) {
-  if (!absl::StrContains(options.listen, ':')) {
-    return absl::InvalidArgumentError(absl::StrCat("'", options.listen, "' is not HOST:PORT"));
-  }
+  RETURN_IF_ERROR(CheckListen(options.listen));
   EnablePlugins();
   grpc::ServerBuilder builder;
   int port = 0;
@@ -99,18 +121,11 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
-  factories.push_back(
-      std::make_unique<CallInterceptorFactory>(observer, &service->authorization()));
-  builder.experimental().SetInterceptorCreators(std::move(factories));
+  Intercept(&builder,
+            std::make_unique<CallInterceptorFactory>(observer, &service->authorization()));
   std::unique_ptr<PublicServer> server(new PublicServer(service, options.tick));
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options.listen,
-                     ": the port is taken or the address is not this "
-                     "machine's; choose another with --listen (port 0 takes a free one)"));
-  }
+  if (server->server_ == nullptr || port == 0) return PortTaken("--listen", options.listen);
   server->address_ = absl::StartsWith(options.listen, "unix:")
                          ? options.listen
                          : absl::StrCat(HostOf(options.listen), ":", port);
@@ -173,6 +188,36 @@ absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::Start(const std::str
   if (server->server_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot listen for workers on ", socket));
   }
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::StartRemote(
+    const RemoteOptions& options, WorkerService* service, Authorization* authorization,
+    CallObserver* observer) {
+  RETURN_IF_ERROR(CheckListen(options.listen));
+  EnablePlugins();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options.listen, CredentialsOf(options.tls, options.look_at_certificates),
+                           &port);
+  builder.RegisterService(service);
+  builder.SetOption(std::make_unique<grpc::HealthCheckServiceServerBuilderOption>(nullptr));
+  builder.SetMaxReceiveMessageSize(kMaxWorkerMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxWorkerMessageBytes);
+  const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive));
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxWorkerStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinWorkerPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit
+  Intercept(&builder, std::make_unique<CallInterceptorFactory>(observer, authorization,
+                                                               /*has_reflection=*/false));
+  std::unique_ptr<WorkerServer> server(new WorkerServer);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || port == 0) return PortTaken("--worker_listen", options.listen);
+  server->address_ = absl::StrCat(HostOf(options.listen), ":", port);
   return server;
 }
 

@@ -1,5 +1,5 @@
-// The two gRPC servers: the public one for clients (with grpc.health.v1 and reflection), and the
-// one for workers on a Unix socket.
+// The gRPC servers: the public one for clients (with grpc.health.v1 and reflection), one of health
+// alone, and those for workers: on a Unix socket for children, on a port for other machines.
 // Thread safety: thread-compatible; calls in progress go on while Stop() runs.
 #ifndef STOCKPOT_SERVER_CONTROL_RPC_SERVER_H_
 #define STOCKPOT_SERVER_CONTROL_RPC_SERVER_H_
@@ -83,12 +83,30 @@ class WorkerServer {
   // outlive the server. Errors: UNAVAILABLE.
   static absl::StatusOr<std::unique_ptr<WorkerServer>> Start(const std::string& socket,
                                                              WorkerService* service);
+
+  struct RemoteOptions {
+    std::string listen;                                       // HOST:PORT; port 0 takes a free one
+    CertificateFiles tls;                                     // empty: plaintext
+    absl::Duration look_at_certificates = absl::Seconds(10);  // in whole seconds
+    // A connection that is silent for so long is asked, and ended when no answer comes within that
+    // time again: a machine that vanished is noticed after both.
+    absl::Duration keepalive = absl::Seconds(10);
+  };
+  // WorkerService alone: neither health nor reflection. All must outlive the server; `observer` may
+  // be null. Errors: INVALID_ARGUMENT, UNAVAILABLE.
+  static absl::StatusOr<std::unique_ptr<WorkerServer>> StartRemote(const RemoteOptions& options,
+                                                                   WorkerService* service,
+                                                                   Authorization* authorization,
+                                                                   CallObserver* observer);
   ~WorkerServer();
+  // HOST:PORT with the real port; of a socket "".
+  const std::string& address() const { return address_; }
   // Cancels the streams that are left after `grace`.
   void Stop(absl::Duration grace);
 
  private:
   WorkerServer() = default;
+  std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -1,18 +1,33 @@
 #include "server/control/rpc/worker_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
 #include "server/control/rpc/error_translation.h"
-#include "server/control/rpc/worker_service.h"
 #include "server/control/rpc/worker_translation.h"
 
 namespace stockpot {
 
-WorkerStream::WorkerStream(Engine* engine, const std::function<bool(const std::string&)>* is_known,
-                           Executor* executor, Log* log, WorkObserver* observer)
-    : engine_(engine), is_known_(is_known), executor_(executor), log_(log), observer_(observer) {}
+namespace {
+
+// A task's key and a number.
+constexpr size_t kMostAssignmentId = 256;
+
+absl::Status CheckAssignmentId(const std::string& id) {
+  if (id.size() <= kMostAssignmentId) return absl::OkStatus();
+  return absl::FailedPreconditionError("an assignment id that no server gives");
+}
+
+}  // namespace
+
+WorkerStream::WorkerStream(Options options)
+    : options_(std::move(options)), engine_(options_.engine) {
+  options_.open_streams->fetch_add(1);
+}
+
+WorkerStream::~WorkerStream() { options_.open_streams->fetch_sub(1); }
 
 void WorkerStream::Start() {
   self_ = shared_from_this();
@@ -21,10 +36,17 @@ void WorkerStream::Start() {
 
 void WorkerStream::OnReadDone(bool ok) {
   if (!ok) return End(absl::OkStatus());  // the worker closed the stream or is gone
-  executor_->Run([self = shared_from_this()] {
+  {
+    absl::MutexLock lock(&mutex_);
+    handling_ = true;
+  }
+  options_.executor->Run([self = shared_from_this()] {
     const absl::Status status = self->Handle();
-    if (!status.ok()) return self->End(status);
     self->incoming_.Clear();
+    if (!status.ok()) self->End(status);
+    absl::MutexLock lock(&self->mutex_);
+    self->handling_ = false;
+    if (self->end_.has_value()) return self->WriteNext();
     self->StartRead(&self->incoming_);
   });
 }
@@ -34,37 +56,49 @@ absl::Status WorkerStream::Handle() {
   if (!connected_) return absl::FailedPreconditionError("the first message must be Hello");
   if (incoming_.has_progress()) {
     const worker::v1::Progress& progress = incoming_.progress();
+    RETURN_IF_ERROR(CheckAssignmentId(progress.assignment_id()));
     if (progress.has_counters()) HandleCounters(progress.counters());
-    engine_->WorkerProgress(worker_id_, progress.assignment_id(), progress.examples_done());
+    engine_->WorkerProgress(worker_id_, progress.assignment_id(),
+                            std::max<int64_t>(progress.examples_done(), 0));
   } else if (incoming_.has_result()) {
     worker::v1::Result& result = *incoming_.mutable_result();
+    RETURN_IF_ERROR(CheckAssignmentId(result.assignment_id()));
     if (result.has_counters()) HandleCounters(result.counters());
     const std::string assignment_id = result.assignment_id();
     engine_->WorkerResult(worker_id_, assignment_id, ToFact(std::move(result)));
+  } else if (incoming_.leaving()) {
+    engine_->WorkerLeaving(worker_id_);
   }
   return absl::OkStatus();
 }
 
 void WorkerStream::HandleCounters(const worker::v1::WorkerCounters& counters) {
-  if (observer_ != nullptr) observer_->WorkCounted(worker_id_, ToWorkCounts(counters));
+  if (options_.observer == nullptr) return;
+  options_.observer->WorkCounted(worker_id_, ToWorkCounts(counters));
 }
 
 absl::Status WorkerStream::HandleHello(const worker::v1::Hello& hello) {
   if (connected_) return absl::FailedPreconditionError("a second Hello");
-  if (hello.protocol_version() != kWorkerProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the worker speaks protocol version ", hello.protocol_version(), ", this server ",
-        kWorkerProtocolVersion, ": install both from the same release"));
+  ASSIGN_OR_RETURN(const WorkerInfo info, options_.admission->Admit(hello));
+  worker_id_ = info.id;
+  if (info.is_remote) {
+    options_.log->Info(
+        "worker_dialled",
+        {{"worker", worker_id_}, {"client", options_.client}, {"peer", options_.peer}});
+    Welcome(worker_id_);
   }
-  if (!(*is_known_)(hello.worker_id())) {
-    return absl::PermissionDeniedError("the server started no worker of this id");
-  }
-  worker_id_ = hello.worker_id();
   // From here on the engine may call the link, also if it does so before WorkerConnected returns.
-  const absl::Status status = engine_->WorkerConnected(ToWorkerInfo(hello), this);
+  const absl::Status status = engine_->WorkerConnected(info, this);
   if (!status.ok()) return status;
   connected_ = true;
   return absl::OkStatus();
+}
+
+void WorkerStream::Welcome(const std::string& worker_id) {
+  worker::v1::ServerMessage message;
+  message.mutable_welcome()->set_worker_id(worker_id);
+  message.mutable_welcome()->set_heartbeat_seconds(absl::ToDoubleSeconds(options_.heartbeat));
+  Send(std::move(message));
 }
 
 void WorkerStream::Assign(const Assignment& assignment) {
@@ -75,11 +109,12 @@ void WorkerStream::Assign(const Assignment& assignment) {
     return Send(std::move(to_worker));
   }
   // The engine may hold its own order of calls here, so it hears of this on another thread.
-  executor_->Run([self = shared_from_this(), id = assignment.id, status = message.status()] {
-    Fact fact;
-    fact.status = status;
-    self->engine_->WorkerResult(self->worker_id_, id, std::move(fact));
-  });
+  options_.executor->Run(
+      [self = shared_from_this(), id = assignment.id, status = message.status()] {
+        Fact fact;
+        fact.status = status;
+        self->engine_->WorkerResult(self->worker_id_, id, std::move(fact));
+      });
 }
 
 void WorkerStream::Cancel(const std::string& assignment_id) {
@@ -94,6 +129,8 @@ void WorkerStream::Shutdown() {
   Send(std::move(message));
 }
 
+void WorkerStream::Drop() { End(absl::UnavailableError("this server gave the worker up")); }
+
 void WorkerStream::Send(worker::v1::ServerMessage message) {
   absl::MutexLock lock(&mutex_);
   if (end_.has_value()) return;
@@ -104,6 +141,7 @@ void WorkerStream::Send(worker::v1::ServerMessage message) {
 void WorkerStream::WriteNext() {
   if (writing_ || finished_) return;
   if (end_.has_value()) {
+    if (handling_) return;  // a read may not follow Finish()
     finished_ = true;
     Finish(ToGrpcStatus(*end_));
   } else if (!outgoing_.empty()) {
@@ -121,8 +159,13 @@ void WorkerStream::OnWriteDone(bool) {
 }
 
 void WorkerStream::End(const absl::Status& status) {
-  if (!status.ok()) log_->Warning("worker_refused", {{"error", status.ToString()}});
   absl::MutexLock lock(&mutex_);
+  if (end_.has_value()) return;
+  if (!status.ok()) {
+    options_.log->Warning("worker_refused", {{"peer", options_.peer},
+                                             {"worker", worker_id_},
+                                             {"error", std::string(status.message())}});
+  }
   end_ = status;
   WriteNext();
 }
@@ -132,9 +175,10 @@ void WorkerStream::OnDone() {
   // well.
   { absl::MutexLock lock(&mutex_); }
   // Not on gRPC's thread: the engine may wait for the store.
-  executor_->Run([self = std::move(self_)] {
+  options_.executor->Run([self = std::move(self_)] {
     if (!self->connected_) return;
-    if (self->observer_ != nullptr) self->observer_->WorkerGone(self->worker_id_);
+    WorkObserver* const observer = self->options_.observer;
+    if (observer != nullptr) observer->WorkerGone(self->worker_id_);
     self->engine_->WorkerLost(self->worker_id_);
   });
 }

@@ -1,5 +1,7 @@
 #include "server/control/rpc/worker_translation.h"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -74,7 +76,7 @@ absl::StatusOr<worker::v1::Assignment> ToAssignmentMessage(const Assignment& ass
 Fact ToFact(worker::v1::Result result) {
   Fact fact;
   fact.status = ResultStatus(result);
-  fact.seconds = result.seconds();
+  fact.seconds = std::isfinite(result.seconds()) ? std::max(result.seconds(), 0.0) : 0.0;
   if (!fact.status.ok()) return fact;
   absl::StatusOr<Json> json = ResultJson(result.result());
   if (!json.ok() || json->empty()) {

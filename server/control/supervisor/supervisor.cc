@@ -2,7 +2,6 @@
 
 #include <signal.h>
 
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,11 +11,6 @@ namespace stockpot {
 namespace {
 
 std::string NewWorkerId() { return absl::StrCat(RandomId(), RandomId()); }
-
-double Jitter() {
-  std::random_device random;
-  return static_cast<double>(random()) / static_cast<double>(std::random_device::max());
-}
 
 }  // namespace
 
@@ -76,7 +70,7 @@ void Supervisor::KeepRunning(int slot) {
     const absl::Time start = clock_->Now();
     const bool started = RunOnce(slot);
     early_exits = started && clock_->Now() - start >= options_.healthy_after ? 1 : early_exits + 1;
-    const absl::Duration delay = RestartDelay(options_.backoff, early_exits, Jitter());
+    const absl::Duration delay = RestartDelay(options_.backoff, early_exits, RandomJitter());
     absl::MutexLock lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay)) return;
   }

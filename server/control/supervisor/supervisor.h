@@ -21,9 +21,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/base/backoff.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
-#include "server/control/supervisor/backoff.h"
 #include "server/control/supervisor/child_process.h"
 
 namespace stockpot {

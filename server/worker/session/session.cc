@@ -3,6 +3,8 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -24,6 +26,7 @@ using worker::v1::WorkerMessage;
 using worker::v1::WorkerService;
 
 constexpr int kProtocolVersion = 1;
+constexpr double kShortestHeartbeat = 0.05;  // seconds
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -35,10 +38,7 @@ class Session {
       : options_(options), runner_(runner), log_(log) {}
 
   absl::Status Run(const DeviceInfo& device) {
-    auto channel = grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials());
-    if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options_.connect_timeout))) {
-      return absl::UnavailableError(absl::StrCat("no server at ", options_.server));
-    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, Dial());
     const auto stub = WorkerService::NewStub(channel);
     stream_ = stub->Work(&context_);
     SayHello(device);
@@ -46,17 +46,22 @@ class Session {
 
     std::thread tasks([this] { RunTasks(); });
     std::thread heartbeat([this] { SendHeartbeats(); });
+    std::thread leaving([this] { LeaveWhenAsked(); });
+    StopRequest* const stop = options_.remote.stop;
+    if (stop != nullptr) stop->Listen([this] { desk_.Leave(); });
     const absl::StatusOr<bool> stream_ended = ReadMessages();
+    if (stop != nullptr) stop->Listen(nullptr);
     desk_.Stop();
     // Frees a write that waits. A stream that has ended keeps the status it ended with.
     if (!stream_ended.ok() || !*stream_ended) context_.TryCancel();
     if (!desk_.WaitUntilIdle(options_.abandon_after)) {
-      log_->Warning("task_abandoned", {{"worker", options_.worker_id}});
+      log_->Warning("task_abandoned", {{"worker", worker_id_}});
       // Nothing of this process outlives it but files, whose writers are ready for that.
       std::_Exit(EXIT_FAILURE);
     }
     tasks.join();
     heartbeat.join();
+    leaving.join();
     const grpc::Status ended = stream_->Finish();
     if (!device_lost_.ok()) return device_lost_;
     if (!stream_ended.ok()) return stream_ended.status();
@@ -64,6 +69,34 @@ class Session {
   }
 
  private:
+  bool is_child() const { return !options_.worker_id.empty(); }
+
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial() {
+    if (!is_child()) return DialRemote();
+    auto channel = grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials());
+    if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options_.connect_timeout))) {
+      return channel;
+    }
+    return absl::UnavailableError(absl::StrCat("no server at ", options_.server));
+  }
+
+  // Does not wait: a call that cannot connect says why.
+  std::shared_ptr<grpc::Channel> DialRemote() {
+    const SessionOptions::Remote& remote = options_.remote;
+    const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(remote.keepalive));
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms);
+    arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit
+    // Each session connects anew: who waits, and for how long, is the caller's to say.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    if (!remote.token.empty()) context_.AddMetadata("authorization", "Bearer " + remote.token);
+    return grpc::CreateCustomChannel(
+        options_.server,
+        remote.credentials != nullptr ? remote.credentials : grpc::InsecureChannelCredentials(),
+        arguments);
+  }
+
   void SayHello(const DeviceInfo& device) {
     WorkerMessage message;
     worker::v1::Hello* hello = message.mutable_hello();
@@ -73,6 +106,11 @@ class Session {
     hello->set_device_name(device.name);
     hello->set_numerics(device.numerics);
     hello->set_process_id(getpid());
+    if (!is_child()) {
+      hello->set_release(options_.remote.release);
+      hello->set_data_folder(options_.remote.data_folder);
+      hello->set_folder_id(options_.remote.folder_id);
+    }
     Write(message);
   }
 
@@ -89,11 +127,41 @@ class Session {
           break;
         case ServerMessage::kShutdown:
           return false;
+        case ServerMessage::kWelcome:
+          HearWelcome(message.welcome());
+          break;
         case ServerMessage::MESSAGE_NOT_SET:
           break;
       }
     }
     return true;
+  }
+
+  void HearWelcome(const worker::v1::Welcome& welcome) {
+    worker_id_ = welcome.worker_id();
+    if (welcome.heartbeat_seconds() >= kShortestHeartbeat) {
+      heartbeat_seconds_ = std::min(welcome.heartbeat_seconds(), heartbeat_seconds_.load());
+    }
+    log_->Info("connected", {{"worker", worker_id_}, {"server", options_.server}});
+    is_welcome_ = true;
+    TellConnected();
+  }
+
+  void TellConnected() const {
+    if (is_welcome_ && options_.remote.connected) options_.remote.connected();
+  }
+
+  void LeaveWhenAsked() {
+    if (!desk_.WaitForLeave()) return;
+    if (!is_welcome_) return context_.TryCancel();  // nothing was given yet
+    WorkerMessage message;
+    message.set_leaving(true);
+    Write(message);
+    // The server ends the stream once it has no task of ours.
+    if (desk_.WaitForStop(options_.remote.drain_timeout)) return;
+    desk_.HandBack();
+    if (desk_.WaitForStop(options_.abandon_after)) return;
+    context_.TryCancel();
   }
 
   void RunTasks() {
@@ -150,7 +218,10 @@ class Session {
   }
 
   void SendHeartbeats() {
-    while (!desk_.WaitForStop(options_.heartbeat_interval)) SendProgress();
+    while (!desk_.WaitForStop(absl::Seconds(heartbeat_seconds_.load()))) {
+      SendProgress();
+      TellConnected();
+    }
   }
 
   void SendProgress() {
@@ -183,6 +254,9 @@ class Session {
   TaskRunner* const runner_;
   Log* const log_;
   AssignmentDesk desk_;
+  std::string worker_id_ = options_.worker_id;  // of the reading thread
+  std::atomic<double> heartbeat_seconds_ = absl::ToDoubleSeconds(options_.heartbeat_interval);
+  std::atomic<bool> is_welcome_ = false;
   absl::Status device_lost_;  // written by the task thread, read once it has been joined
   grpc::ClientContext context_;
   absl::Mutex write_mutex_;  // one writer at a time

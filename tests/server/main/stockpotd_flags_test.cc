@@ -91,6 +91,22 @@ TEST_F(Flags, RefuseWhatIsNoDurationAndSayWhatIs) {
   EXPECT_EQ(Parse({"--max_artifact_bytes=-1"}), kExitBadFlags);
 }
 
+TEST_F(Flags, WorkersOnOtherMachinesWantCredentialsAndTheSameFolder) {
+  const auto complain = [&](std::vector<const char*> arguments) {
+    arguments.push_back("--workers=0");
+    EXPECT_EQ(Parse(arguments), -1) << words_;
+    return std::string(CheckStockpotdFlags(flags_).message());
+  };
+  EXPECT_EQ(complain({"--data_folder=/d"}), "");
+  EXPECT_EQ(complain({"--worker_listen=off", "--data_folder=d"}), "");
+  EXPECT_EQ(complain({"--worker_listen=127.0.0.1:1", "--data_folder=/d"}), "");
+  EXPECT_THAT(complain({"--worker_listen=127.0.0.1:1", "--data_folder=d"}), HasSubstr("absolute"));
+  EXPECT_THAT(complain({"--worker_listen=0.0.0.0:1", "--data_folder=/d"}),
+              testing::AllOf(HasSubstr("--tls_certificate_file"), HasSubstr("--access_file")));
+  EXPECT_EQ(complain({"--worker_listen=0.0.0.0:1", "--data_folder=/d", "--allow_insecure_remote"}),
+            "");
+}
+
 TEST(DefaultWorkers, OneForEachDeviceOrCore) {
   const struct {
     const char* device;

@@ -23,7 +23,7 @@ namespace stockpot {
 class FakeEngine final : public Engine {
  public:
   struct WorkerCall {
-    std::string what;  // "connected", "progress", "result", "lost"
+    std::string what;  // "connected", "progress", "result", "leaving", "lost"
     std::string worker;
     std::string assignment;
     int64_t examples_done = 0;
@@ -236,6 +236,10 @@ class FakeEngine final : public Engine {
                     Fact fact) override {
     absl::MutexLock lock(&mutex_);
     worker_calls_.push_back({"result", worker_id, assignment_id, 0, std::move(fact)});
+  }
+  void WorkerLeaving(const std::string& worker_id) override {
+    absl::MutexLock lock(&mutex_);
+    worker_calls_.push_back({"leaving", worker_id, "", 0, {}});
   }
   void WorkerLost(const std::string& worker_id) override {
     absl::MutexLock lock(&mutex_);

@@ -26,6 +26,10 @@ class ScriptedPool::Link final : public WorkerLink {
     absl::MutexLock hold(&pool_->mutex_);
     pool_->shut_down_.push_back(worker_);
   }
+  void Drop() override {
+    absl::MutexLock hold(&pool_->mutex_);
+    pool_->dropped_.push_back(worker_);
+  }
 
  private:
   ScriptedPool* const pool_;
@@ -101,6 +105,11 @@ std::vector<std::string> ScriptedPool::cancelled() {
 std::vector<std::string> ScriptedPool::shut_down() {
   absl::MutexLock hold(&mutex_);
   return shut_down_;
+}
+
+std::vector<std::string> ScriptedPool::dropped() {
+  absl::MutexLock hold(&mutex_);
+  return dropped_;
 }
 
 std::vector<std::string> ScriptedPool::assigned_keys() {

@@ -38,6 +38,7 @@ class ScriptedPool {
   std::vector<Given> open();
   std::vector<std::string> cancelled();      // assignment ids, in order
   std::vector<std::string> shut_down();      // workers, in order
+  std::vector<std::string> dropped();        // as above
   std::vector<std::string> assigned_keys();  // of all assignments ever, in order
 
   // Answers an open assignment.
@@ -58,6 +59,7 @@ class ScriptedPool {
   std::vector<Given> open_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> cancelled_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> shut_down_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> dropped_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> assigned_keys_ ABSL_GUARDED_BY(mutex_);
 };
 

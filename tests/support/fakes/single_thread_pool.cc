@@ -18,6 +18,7 @@ class SingleThreadPool::Link final : public WorkerLink {
     }
   }
   void Shutdown() override { pool_->shut_down_.push_back(worker_); }
+  void Drop() override {}  // the simulation decides when a worker is lost
 
  private:
   SingleThreadPool* const pool_;

@@ -59,6 +59,31 @@ std::string FirstLine(const std::string& path) {
 
 }  // namespace
 
+BackgroundProgram::BackgroundProgram(const std::vector<std::string>& arguments,
+                                     const std::string& log_file) {
+  const int log = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log < 0) Fatal("cannot write " + log_file);
+  process_id_ = Spawn(arguments, log);
+  close(log);
+}
+
+BackgroundProgram::~BackgroundProgram() {
+  Signal(SIGKILL);
+  Wait();
+}
+
+void BackgroundProgram::Signal(int signal) const {
+  if (process_id_ > 0) kill(process_id_, signal);
+}
+
+int BackgroundProgram::Wait() {
+  if (process_id_ <= 0) return -1;
+  int status = 0;
+  waitpid(process_id_, &status, 0);
+  process_id_ = -1;
+  return ExitCode(status);
+}
+
 std::string ProgramPath(const std::string& name) { return STOCKPOT_PROGRAMS "/" + name; }
 
 ProgramResult RunProgram(const std::vector<std::string>& arguments) {
@@ -110,7 +135,9 @@ ServerProcess::ServerProcess(Options options) {
     if (std::chrono::steady_clock::now() > deadline) Fatal("stockpotd does not start");
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  channel_ = grpc::CreateChannel(address_, grpc::InsecureChannelCredentials());
+  channel_ = grpc::CreateChannel(address_, options.credentials != nullptr
+                                               ? options.credentials
+                                               : grpc::InsecureChannelCredentials());
   stub_ = v1::SoupService::NewStub(channel_);
 }
 

@@ -30,6 +30,24 @@ ProgramResult RunProgram(const std::vector<std::string>& arguments);
 // Where stockpotd, stockpot-worker and stockpot of this build are.
 std::string ProgramPath(const std::string& name);
 
+// A program that goes on until it is stopped, at the latest with SIGKILL at the end of this object.
+// Its output is appended to `log_file`.
+class BackgroundProgram {
+ public:
+  BackgroundProgram(const std::vector<std::string>& arguments, const std::string& log_file);
+  ~BackgroundProgram();
+  BackgroundProgram(const BackgroundProgram&) = delete;
+  BackgroundProgram& operator=(const BackgroundProgram&) = delete;
+
+  pid_t process_id() const { return process_id_; }
+  void Signal(int signal) const;
+  // Its exit code, 128 + signal when killed; waits for its end.
+  int Wait();
+
+ private:
+  pid_t process_id_ = -1;
+};
+
 class ServerProcess {
  public:
   struct Options {
@@ -45,6 +63,8 @@ class ServerProcess {
     // Where its and its workers' log goes, with --verbose, after what is there; "": where ours
     // goes.
     std::string log_file = "";
+    // How to reach it where `flags` ask for TLS or tokens; null: in plaintext.
+    std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
   };
   explicit ServerProcess(Options options);
   ~ServerProcess();  // SIGTERM, and waits

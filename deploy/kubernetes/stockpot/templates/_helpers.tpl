@@ -14,13 +14,62 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- define "stockpot.image" -}}
-{{- $repository := required "image.repository is needed: push what `docker build --target cpu|gpu .` made, and name where" .Values.image.repository -}}
-{{- if .Values.image.digest -}}
-{{ printf "%s@%s" $repository .Values.image.digest }}
+{{/* Of (dict "root" $ "gpus" N): the image whose libraries that takes. */}}
+{{- define "stockpot.imageFor" -}}
+{{- $values := .root.Values -}}
+{{- $repository := required "image.repository is needed: push what `docker build --target cpu|gpu .` made, and name where" $values.image.repository -}}
+{{- if $values.image.digest -}}
+{{ printf "%s@%s" $repository $values.image.digest }}
 {{- else -}}
-{{ printf "%s:%s" $repository (.Values.image.tag | default (ternary "gpu" "cpu" (gt (int .Values.gpus) 0))) }}
+{{ printf "%s:%s" $repository ($values.image.tag | default (ternary "gpu" "cpu" (gt (int .gpus) 0))) }}
 {{- end }}
+{{- end }}
+
+{{- define "stockpot.image" -}}
+{{ include "stockpot.imageFor" (dict "root" . "gpus" .Values.gpus) }}
+{{- end }}
+
+{{/* Of remote workers' pods, which are not the server's: its Service must not find them. */}}
+{{- define "stockpot.workerSelector" -}}
+app.kubernetes.io/name: stockpot-worker
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "stockpot.workerLabels" -}}
+{{ include "stockpot.workerSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "stockpot.workerServiceAccount" -}}
+{{- with .Values.remoteWorkers.serviceAccount -}}
+{{- if .create }}{{ .name | default (printf "%s-worker" (include "stockpot.name" $)) }}{{ else }}{{ .name | default "default" }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The claim of artifacts/ and cache/, where there are remote workers. */}}
+{{- define "stockpot.sharedClaim" -}}
+{{- with .Values.remoteWorkers.sharedVolume -}}
+{{- if .existingClaim -}}
+{{- $found := lookup "v1" "PersistentVolumeClaim" $.Release.Namespace .existingClaim -}}
+{{- if and $found (not (has "ReadWriteMany" $found.spec.accessModes)) -}}
+{{- fail (printf "remoteWorkers.sharedVolume.existingClaim: %s is %v, but pods on several nodes write there: it must be ReadWriteMany" .existingClaim $found.spec.accessModes) -}}
+{{- end -}}
+{{ .existingClaim }}
+{{- else -}}
+{{- if ne .accessMode "ReadWriteMany" -}}
+{{- fail (printf "remoteWorkers.sharedVolume.accessMode: %s, but pods on several nodes write there: it must be ReadWriteMany" .accessMode) -}}
+{{- end -}}
+{{ include "stockpot.name" $ }}-shared
+{{- end -}}
+{{- end }}
+{{- end }}
+
+{{/* Where all pods have what they share. */}}
+{{- define "stockpot.sharedMounts" -}}
+- {name: shared, mountPath: /var/lib/stockpot/data/artifacts, subPath: artifacts}
+- {name: shared, mountPath: /var/lib/stockpot/data/cache, subPath: cache}
 {{- end }}
 
 {{- define "stockpot.serviceAccount" -}}
@@ -45,7 +94,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
 {{- define "stockpot.workers" -}}
-{{- if kindIs "invalid" .Values.workers }}{{ max 1 (int .Values.gpus) }}{{ else }}{{ int .Values.workers }}{{ end }}
+{{- if kindIs "invalid" .Values.workers }}{{ max (ternary 0 1 .Values.remoteWorkers.enabled) (int .Values.gpus) }}{{ else }}{{ int .Values.workers }}{{ end }}
 {{- end }}
 
 {{/* Not empty: stockpotd has a certificate. */}}
@@ -81,6 +130,9 @@ seccompProfile: {type: RuntimeDefault}
 {{/* stockpotd's configuration file. */}}
 {{- define "stockpot.config" -}}
 listen: 0.0.0.0:8433
+{{- if .Values.remoteWorkers.enabled }}
+worker_listen: 0.0.0.0:8435
+{{- end }}
 {{- if .Values.allowInsecure }}
 allow_insecure_remote: true
 {{- end }}

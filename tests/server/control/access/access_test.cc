@@ -38,10 +38,10 @@ std::string ReasonOf(const absl::StatusOr<Identity>& identity) {
 }
 
 TEST(AccessList, FindsWhoShowsWhat) {
-  const auto list = AccessList::Parse(
-      absl::StrCat("# who may do what\n\nteam-a submitter ", Shown("one"), "\n  team-a\tviewer ",
-                   Shown("two"), "  2030-01-01T00:00:00Z\r\n* admin ", Shown("three"),
-                   "\nci submitter certificate:ci.example\n"));
+  const auto list = AccessList::Parse(absl::StrCat(
+      "# who may do what\n\nteam-a submitter ", Shown("one"), "\n  team-a\tviewer ", Shown("two"),
+      "  2030-01-01T00:00:00Z\r\n* admin ", Shown("three"),
+      "\nci submitter certificate:ci.example\npool worker certificate:pool.example\n"));
   ASSERT_TRUE(list.ok()) << list.status();
   const absl::Time now = At("2029-12-31T23:59:59Z");
   EXPECT_EQ(list->FindToken("one", now)->client, "team-a");
@@ -50,6 +50,7 @@ TEST(AccessList, FindsWhoShowsWhat) {
   EXPECT_EQ(list->FindToken("two", now)->role, Role::kViewer);
   EXPECT_TRUE(list->FindToken("three", now)->sees_all_clients());
   EXPECT_EQ(list->FindCertificate({"other", "ci.example"}, now)->client, "ci");
+  EXPECT_EQ(list->FindCertificate({"pool.example"}, now)->role, Role::kWorker);
   EXPECT_EQ(ReasonOf(list->FindToken("two", now + absl::Seconds(1))), "CREDENTIALS_EXPIRED");
   for (const std::string& token :
        std::vector<std::string>{"", "four", "One", "one ", Shown("one"), "ci.example"}) {
@@ -64,7 +65,8 @@ TEST(AccessList, SaysWhichLineIsWrongAndNothingOfIt) {
   for (const std::string bad :
        {"secret", "secret viewer", "secret reader sha256:00", "secret viewer sha256:00",
         "secret viewer token:00", "secret viewer certificate:", "s/ecret viewer certificate:x",
-        "* submitter certificate:secret", "secret viewer certificate:x tomorrow",
+        "* submitter certificate:secret", "* worker certificate:secret",
+        "secret viewer certificate:x tomorrow",
         "secret viewer certificate:x 2030-01-01T00:00:00Z more"}) {
     const absl::Status status = AccessList::Parse(good + bad).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << bad;

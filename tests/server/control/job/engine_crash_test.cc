@@ -113,6 +113,54 @@ TEST_F(EngineCrash, TransientErrorsAreAttemptsNotFacts) {
   EXPECT_EQ(With(EventKeys("jobs/a"), "attempt/").size(), 1u);
 }
 
+// Of one that leaves. From any other worker it is a failed attempt.
+Fact HandedBackFact() {
+  Fact fact;
+  fact.status = WithReason(absl::CancelledError("its worker is stopped"), "HANDED_BACK");
+  return fact;
+}
+
+TEST_F(EngineCrash, AWorkerThatLeavesGetsNothingMoreAndMayHandItsTaskBack) {
+  auto server = Start(2);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(3)))).ok());
+  auto open = server->pool->WaitForOpen(2);
+  ASSERT_TRUE(open.has_value());
+  const size_t of_w0 = (*open)[0].worker == "w0" ? 0 : 1;
+  server->engine->WorkerLeaving("w0");
+  EXPECT_TRUE(server->pool->shut_down().empty()) << "it may finish";
+  server->pool->Answer((*open)[of_w0], HandedBackFact());
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return server->pool->shut_down().size() == 1; }));
+  EXPECT_EQ(server->pool->shut_down()[0], "w0");
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  EXPECT_EQ(store_.GetJob("jobs/a")->state, JobState::kSucceeded);
+  EXPECT_TRUE(With(EventKeys("jobs/a"), "attempt/").empty()) << "that says nothing of the task";
+  for (const auto& given : server->pool->open()) EXPECT_NE(given.worker, "w0");
+}
+
+TEST_F(EngineCrash, AnIdleWorkerThatLeavesIsShutDownAtOnce) {
+  auto server = Start(1);
+  server->engine->WorkerLeaving("w0");
+  server->engine->WorkerLeaving("w0");
+  server->engine->WorkerLeaving("of another server");
+  ASSERT_TRUE(server->pool->WaitUntil([&] { return !server->pool->shut_down().empty(); }));
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
+  ASSERT_TRUE(server->pool->Connect("w1").ok());
+  const auto open = server->pool->WaitForOpen(1);
+  ASSERT_TRUE(open.has_value());
+  EXPECT_EQ((*open)[0].worker, "w1");
+  EXPECT_EQ(server->pool->shut_down().size(), 1u);
+}
+
+TEST_F(EngineCrash, HandingBackWithoutLeavingIsAFailedAttempt) {
+  auto server = Start(1);
+  ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(1)))).ok());
+  const auto open = server->pool->WaitForOpen(1);
+  ASSERT_TRUE(open.has_value());
+  server->pool->Answer((*open)[0], HandedBackFact());
+  ASSERT_TRUE(server->pool->RunToEnd("jobs/a"));
+  EXPECT_EQ(With(EventKeys("jobs/a"), "attempt/").size(), 1u);
+}
+
 TEST_F(EngineCrash, ASilentWorkerIsShutDownAndItsTaskGivenToAnother) {
   auto server = Start(1);
   ASSERT_TRUE(server->engine->CreateJob(MakeJob("a", FakeSpec(FakeUris(2)))).ok());

@@ -31,7 +31,7 @@ class IgnoringObserver : public EngineObserver {
   void EvaluationEnded(int64_t) override {}
   void FactsLookedFor(int64_t, int64_t) override {}
   void CandidateDecided(const std::string&) override {}
-  void WorkerCount(int, int) override {}
+  void WorkerCount(const WorkerCounts&, const WorkerCounts&) override {}
 };
 
 // Remembers what metrics are made of. Thread-safe.

@@ -129,8 +129,11 @@ TEST_F(EngineLimitsTest, AWorkerThatDoesNotGoIsEndedAfterOneMoreLease) {
   clock_.Advance(absl::Seconds(31));
   ASSERT_TRUE(server->pool->WaitUntil([&] { return !server->pool->shut_down().empty(); }));
   EXPECT_EQ(ended, 0) << "it may still go by itself";
+  EXPECT_TRUE(server->pool->dropped().empty());
   clock_.Advance(absl::Seconds(31));
   EXPECT_TRUE(server->pool->WaitUntil([&] { return ended == 1; }));
+  EXPECT_TRUE(server->pool->WaitUntil([&] { return server->pool->dropped().size() == 1; }))
+      << "there may be no process of ours";
 }
 
 TEST_F(EngineLimitsTest, ATaskWithoutProgressIsTakenAwayThoughItsWorkerBeats) {

@@ -26,7 +26,8 @@ TEST(ServerMetrics, CountsUnderTheDocumentedNames) {
   metrics.CountEvaluation(200);
   metrics.CountEvaluation(0);
   metrics.CountCandidate("rejected");
-  metrics.SetWorkers(4, 1);
+  metrics.SetWorkers("local", 4, 1);
+  metrics.SetWorkers("remote", 2, 2);
   metrics.CountCallStarted({"unary", "stockpot.v1.SoupService", "GetJob"});
   metrics.CountCallEnded({"unary", "stockpot.v1.SoupService", "GetJob"}, "NotFound", 0.002);
   const std::string text = metrics.Text();
@@ -46,8 +47,10 @@ TEST(ServerMetrics, CountsUnderTheDocumentedNames) {
         "stockpot_oldest_queued_job_age_seconds 90",
         "stockpot_candidates_decided_total{decision=\"rejected\"} 1",
         "stockpot_candidates_decided_total{decision=\"accepted\"} 0",
-        "stockpot_workers{state=\"idle\"} 3",
-        "stockpot_workers{state=\"busy\"} 1",
+        "stockpot_workers{place=\"local\",state=\"idle\"} 3",
+        "stockpot_workers{place=\"local\",state=\"busy\"} 1",
+        "stockpot_workers{place=\"remote\",state=\"idle\"} 0",
+        "stockpot_workers{place=\"remote\",state=\"busy\"} 2",
         "stockpot_build_info{version=\"1.2.3\"} 1",
         "process_start_time_seconds 1000",
         "grpc_server_started_total{grpc_method=\"GetJob\",grpc_service=\"stockpot.v1.SoupService\","

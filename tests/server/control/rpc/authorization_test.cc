@@ -49,6 +49,7 @@ class AuthorizationTest : public testing::Test {
     line("b submitter", "b-submitter");
     line("* viewer", "all-viewer");
     line("* admin", "admin");
+    line("pool worker", "pool");
     lines += "a submitter certificate:client.a\n";
     Write("access", lines);
     access_ = *AccessFile::Open(folder_ / "access", &clock_, log_.get());
@@ -226,6 +227,22 @@ TEST_F(AuthorizationTest, WhoMayDoWhat) {
       EXPECT_EQ(ClientError(status).info.reason(), "ACCESS_DENIED");
     }
   }
+}
+
+TEST_F(AuthorizationTest, AWorkerMayDoNothingHere) {
+  Start(Mutual::kNo);
+  const auto stub = v1::SoupService::NewStub(Connect());
+  for (const Method& method : Methods()) {
+    const auto context = ContextWith("Bearer pool");
+    const grpc::Status status = method.call(*stub, context.get());
+    EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED) << method.name;
+    EXPECT_EQ(ClientError(status).info.reason(), "ACCESS_DENIED") << method.name;
+  }
+  std::string response;
+  EXPECT_FALSE(RawCall(Connect(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                       std::string("\x3a\x00", 2), &response, "Bearer pool")
+                   .ok());
+  EXPECT_EQ(response, "");
 }
 
 TEST_F(AuthorizationTest, WhatIsNotThereAndWhatIsOthersLookTheSame) {

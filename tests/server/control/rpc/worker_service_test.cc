@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/base/status.h"
 #include "server/control/rpc/server.h"
+#include "server/control/rpc/worker_translation.h"
 #include "tests/support/fakes/fake_engine.h"
 #include "tests/support/temporary_folder.h"
 
@@ -48,8 +50,8 @@ class WorkerServiceTest : public ::testing::Test {
  protected:
   WorkerServiceTest()
       : log_(Log::Silent()),
-        service_(
-            &engine_, [](const std::string& id) { return id == "known"; }, log_.get(), &work_) {
+        admission_([](const std::string& id) { return id == "known"; }),
+        service_({}, &admission_, &engine_, log_.get(), &work_) {
     auto server = WorkerServer::Start(folder_ / "socket", &service_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -103,6 +105,7 @@ class WorkerServiceTest : public ::testing::Test {
   FakeEngine engine_;
   RecordingWork work_;
   std::unique_ptr<Log> log_;
+  const ChildAdmission admission_;
   WorkerService service_;
   std::unique_ptr<WorkerServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -212,6 +215,29 @@ TEST_F(WorkerServiceTest, ATaskThatHasNoMessageFailsInsteadOfHanging) {
   const FakeEngine::WorkerCall call = engine_.WaitForWorkerCall(1);
   EXPECT_EQ(call.what, "result");
   EXPECT_EQ(call.fact.status.code(), absl::StatusCode::kInternal);
+}
+
+TEST_F(WorkerServiceTest, AWorkerThatIsGivenUpIsLostWhateverItDoes) {
+  Connect();
+  engine_.link()->Drop();
+  worker::v1::ServerMessage message;
+  EXPECT_FALSE(stream_->Read(&message));
+  EXPECT_EQ(stream_->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(engine_.WaitForWorkerCall(1).what, "lost");
+}
+
+TEST_F(WorkerServiceTest, NumbersThatAreNoneCountNothing) {
+  Connect();
+  worker::v1::WorkerMessage message;
+  message.mutable_progress()->set_assignment_id("a1");
+  message.mutable_progress()->set_examples_done(-5);
+  Say(message);
+  EXPECT_EQ(engine_.WaitForWorkerCall(1).examples_done, 0);
+  for (const double seconds : {-1.0, std::nan(""), HUGE_VAL}) {
+    worker::v1::Result result;
+    result.set_seconds(seconds);
+    EXPECT_EQ(ToFact(result).seconds, 0);
+  }
 }
 
 TEST_F(WorkerServiceTest, PassesProgressOn) {

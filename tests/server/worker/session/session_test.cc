@@ -4,7 +4,9 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,6 +22,7 @@ namespace {
 using worker::v1::ServerMessage;
 using worker::v1::WorkerMessage;
 using Stream = grpc::ServerReaderWriter<ServerMessage, WorkerMessage>;
+using CallMetadataOfTest = std::multimap<std::string, std::string>;
 
 // A server whose side of the one stream is a function.
 class ScriptedServer final : public worker::v1::WorkerService::Service {
@@ -34,9 +37,18 @@ class ScriptedServer final : public worker::v1::WorkerService::Service {
   }
   ~ScriptedServer() override { server_->Shutdown(); }
 
-  grpc::Status Work(grpc::ServerContext*, Stream* stream) override { return script_(stream); }
+  grpc::Status Work(grpc::ServerContext* context, Stream* stream) override {
+    for (const auto& [key, value] : context->client_metadata()) {
+      metadata_.emplace(std::string(key.data(), key.size()),
+                        std::string(value.data(), value.size()));
+    }
+    return script_(stream);
+  }
+  // Of the call; once it has ended.
+  const CallMetadataOfTest& metadata() const { return metadata_; }
 
  private:
+  CallMetadataOfTest metadata_;
   const Script script_;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -231,6 +243,154 @@ TEST_F(SessionTest, TheStreamsEndEndsIt) {
   });
   EXPECT_EQ(ended.code(), absl::StatusCode::kFailedPrecondition) << ended;
   EXPECT_EQ(ended.message(), "another protocol version");
+}
+
+// From another machine, as far as the protocol goes.
+class RemoteSessionTest : public SessionTest {
+ protected:
+  RemoteSessionTest() {
+    options_.worker_id = "";
+    options_.remote.release = "1.2.3";
+    options_.remote.data_folder = "/data/stockpot";
+    options_.remote.folder_id = "its id";
+    options_.remote.token = "secret";
+    options_.remote.stop = &stop_;
+    options_.remote.drain_timeout = absl::Minutes(5);
+    options_.remote.connected = [this] { connected_ = true; };
+  }
+  static void Welcome(Stream* stream, double heartbeat_seconds = 1) {
+    ServerMessage message;
+    message.mutable_welcome()->set_worker_id("remote-1");
+    message.mutable_welcome()->set_heartbeat_seconds(heartbeat_seconds);
+    stream->Write(message);
+  }
+  static void Shutdown(Stream* stream) {
+    ServerMessage message;
+    message.set_shutdown(true);
+    stream->Write(message);
+  }
+  // Until the worker says that it leaves.
+  static bool HearsLeaving(Stream* stream) {
+    WorkerMessage message;
+    while (stream->Read(&message)) {
+      if (message.leaving()) return true;
+    }
+    return false;
+  }
+  worker::v1::Task LongTask() {
+    auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
+    measure.mutable_measure()->set_batch_size(1);
+    return measure;
+  }
+
+  StopRequest stop_;
+  std::atomic<bool> connected_ = false;
+};
+
+TEST_F(RemoteSessionTest, ShowsWhoItIsAndIsConnectedOnceWelcome) {
+  ScriptedServer server(options_.server, [&](Stream* stream) {
+    const worker::v1::Hello hello = ReadHello(stream);
+    EXPECT_EQ(hello.worker_id(), "");
+    EXPECT_EQ(hello.release(), "1.2.3");
+    EXPECT_EQ(hello.data_folder(), "/data/stockpot");
+    EXPECT_EQ(hello.folder_id(), "its id");
+    EXPECT_FALSE(connected_);
+    Welcome(stream);
+    Assign(stream, "1", InspectCheckpointTaskOf(sweep_ / "good_0.safetensors"));
+    EXPECT_EQ(NextResult(stream).code(), 0);
+    EXPECT_TRUE(connected_);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(RunSession(options_, {}, runner_.get(), log_.get()).ok());
+  EXPECT_THAT(server.metadata(),
+              testing::Contains(testing::Pair("authorization", "Bearer secret")));
+}
+
+TEST_F(RemoteSessionTest, BeatsAsOftenAsTheServerSays) {
+  options_.progress_interval = absl::Hours(1);
+  options_.heartbeat_interval = absl::Hours(1);
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Welcome(stream, 0.05);
+    Assign(stream, "1", LongTask());
+    int progress = 0;
+    EXPECT_EQ(NextResult(stream, &progress).code(), 0);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(RemoteSessionTest, OneThatIsIdleLeavesWhenItIsAsked) {
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Welcome(stream);
+    // Known to be welcome: it has answered.
+    Assign(stream, "1", InspectCheckpointTaskOf(sweep_ / "good_0.safetensors"));
+    NextResult(stream);
+    stop_.Set();
+    EXPECT_TRUE(HearsLeaving(stream));
+    Shutdown(stream);
+    WorkerMessage message;
+    while (stream->Read(&message)) {
+    }
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(RemoteSessionTest, ARunningTaskMayFinishFirst) {
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Welcome(stream);
+    Assign(stream, "1", LongTask());
+    WorkerMessage message;
+    EXPECT_TRUE(stream->Read(&message));  // it runs
+    stop_.Set();
+    EXPECT_TRUE(HearsLeaving(stream));
+    EXPECT_EQ(NextResult(stream).code(), 0);
+    Shutdown(stream);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(RemoteSessionTest, ATaskThatIsNotDoneInTimeIsHandedBack) {
+  options_.remote.drain_timeout = absl::ZeroDuration();
+  options_.progress_interval = absl::ZeroDuration();
+  const absl::Status ended = Serve([&](Stream* stream) {
+    ReadHello(stream);
+    Welcome(stream);
+    Assign(stream, "1", LongTask());
+    WorkerMessage message;
+    EXPECT_TRUE(stream->Read(&message));
+    stop_.Set();
+    EXPECT_TRUE(HearsLeaving(stream));
+    const worker::v1::Result result = NextResult(stream);
+    EXPECT_EQ(result.code(), static_cast<int>(absl::StatusCode::kCancelled));
+    EXPECT_EQ(GetErrorFacts(ParseSerializedStatus(result.status())).reason, "HANDED_BACK");
+    Shutdown(stream);
+    return grpc::Status::OK;
+  });
+  EXPECT_TRUE(ended.ok()) << ended;
+}
+
+TEST_F(RemoteSessionTest, AServerThatDoesNotAnswerHoldsNobodyUp) {
+  options_.remote.drain_timeout = absl::ZeroDuration();
+  options_.abandon_after = absl::Milliseconds(50);
+  stop_.Set();
+  const absl::Status ended = Serve([&](Stream* stream) {
+    WorkerMessage message;
+    while (stream->Read(&message)) {
+    }
+    return grpc::Status::OK;
+  });
+  EXPECT_EQ(ended.code(), absl::StatusCode::kCancelled) << ended;
+}
+
+TEST_F(RemoteSessionTest, WhyThereIsNoConnectionIsSaid) {
+  const absl::Status ended = RunSession(options_, {}, runner_.get(), log_.get());
+  EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(ended.message()), testing::HasSubstr("No such file"));
 }
 
 TEST_F(SessionTest, NoServerIsUnavailable) {
