@@ -288,13 +288,8 @@ void CheckWeights(JsonReader& reader, const JobSpec& spec) {
   if (!TakesWeights(spec.metric)) {
     evaluation.AddViolation("metric", absl::StrCat(MetricName(spec.metric),
                                                    " is no mean over examples, and a set has "
-                                                   "weights: TOP1, TOP5, CROSS_ENTROPY and "
-                                                   "MEAN_SQUARED_ERROR take them"));
-  }
-  if (spec.problem == Problem::kLanguageModel) {
-    evaluation.AddViolation("problem",
-                            "scores of a LANGUAGE_MODEL count tokens, and weight_tensor "
-                            "gives weights to examples");
+                                                   "weights: TOP1, TOP5, CROSS_ENTROPY, PERPLEXITY "
+                                                   "and MEAN_SQUARED_ERROR take them"));
   }
   if (spec.analysis.calibration || spec.analysis.pairs.has_value()) {
     reader.AddViolation("analysis",

@@ -99,7 +99,7 @@ struct DataSetSource {
   std::vector<std::string> inputs;
   // What fills inputs of differing length behind their end, by name. None: 0.
   std::map<std::string, double> pad_values;
-  // Tensors: the one with the weights; no input. "": none. Images have none.
+  // What holds the weights, as spec.proto says; no input. "": none. A folder of images has none.
   std::string weight_tensor;
 };
 
@@ -147,7 +147,8 @@ class DataSet {
   virtual absl::Span<const int64_t> labels() const = 0;
   // size() of kNumbers, none of the others.
   virtual absl::Span<const double> targets() const { return {}; }
-  // size() where examples have weights: finite, none negative, their sum positive; else none.
+  // Where examples have weights: one for each label, or target; finite, none negative, their sum
+  // positive; 0 of kIgnoredToken. Else none.
   virtual absl::Span<const double> weights() const { return {}; }
   // Largest label + 1, or the number of class names where they are known; 0 of kNumbers.
   virtual int64_t class_count() const = 0;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/base/digest.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
@@ -135,7 +136,7 @@ class Builder {
     const InputInfo input = DescribeInput(source_.image_input, static_cast<uint64_t>(first_.height),
                                           static_cast<uint64_t>(first_.width));
     return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels, /*lengths=*/{},
-                         /*weights=*/{});
+                         images_.weights);
   }
 
   const ListedImages& images_;
@@ -161,6 +162,9 @@ std::string ImageCacheKey(const ListedImages& images, const DataSetSource& sourc
     key.Update(EncodeNumber(images.examples[k]))
         .Update(EncodeNumber(static_cast<uint64_t>(images.labels[k])));
   }
+  // The digest in the file is of them too.
+  if (!images.weights.empty()) key.UpdateField("weights");
+  for (const double weight : images.weights) key.UpdateField(absl::StrFormat("%a", weight));
   return key.Finish();
 }
 

@@ -28,7 +28,7 @@
 namespace stockpot {
 
 // What the decoded content depends on, as a digest: the source, which of its examples and under
-// which labels, geometry, the input's name and this format.
+// which labels and weights, geometry, the input's name and this format.
 std::string ImageCacheKey(const ListedImages& images, const DataSetSource& source);
 
 struct CachedImages {

@@ -19,6 +19,7 @@ class ImageDataSet final : public DataSet {
         images_(std::move(images)),
         inputs_({images_.input}),
         labels_(std::move(listed.labels)),
+        weights_(std::move(listed.weights)),
         class_count_(class_names_.empty() ? *std::max_element(labels_.begin(), labels_.end()) + 1
                                           : static_cast<int64_t>(class_names_.size())) {}
 
@@ -26,6 +27,7 @@ class ImageDataSet final : public DataSet {
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
   bool has_images() const override { return true; }
   absl::Span<const int64_t> labels() const override { return labels_; }
+  absl::Span<const double> weights() const override { return weights_; }
   int64_t class_count() const override { return class_count_; }
   const std::vector<std::string>& class_names() const override { return class_names_; }
   const char* example(size_t, int64_t i) const override {
@@ -38,6 +40,7 @@ class ImageDataSet final : public DataSet {
   const CachedImages images_;
   const std::vector<InputInfo> inputs_;
   const std::vector<int64_t> labels_;
+  const std::vector<double> weights_;
   const int64_t class_count_;
 };
 

@@ -51,7 +51,8 @@ void ExampleBatch::Pick(absl::Span<const int64_t> examples) {
   labels_ = PickFrom(data_set_.labels(), data_set_.size(), examples,
                      trims ? static_cast<size_t>(longest) : absl::Span<const int64_t>::npos);
   targets_ = PickFrom(data_set_.targets(), data_set_.size(), examples);
-  weights_ = PickFrom(data_set_.weights(), data_set_.size(), examples);
+  weights_ = PickFrom(data_set_.weights(), data_set_.size(), examples,
+                      trims ? static_cast<size_t>(longest) : absl::Span<const double>::npos);
 }
 
 }  // namespace stockpot
