@@ -31,6 +31,7 @@ std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std:
       absl::StrCat("--device=", device),
       absl::StrCat("--threads=", flags.threads_per_worker),
       absl::StrCat("--cache_folder=", flags.data_folder, "/cache"),
+      absl::StrCat("--max_data_cache_bytes=", flags.max_data_cache_bytes),
       // A beat every third of the lease, and no less often than by default.
       absl::StrCat("--heartbeat=",
                    absl::FormatDuration(std::min(flags.worker_lease / 3, kWorkerHeartbeat))),

@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -44,6 +45,7 @@ struct Flags {
   int threads = 0;
   std::string heartbeat = "2s";
   std::string cache_folder;
+  uint64_t max_data_cache_bytes = DataSetLimits().max_cache_bytes;
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes, allowed_compiled_architecture_prefixes;
   RemoteFlags remote;
@@ -66,6 +68,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--cache_folder", flags->cache_folder,
                   "Where decoded data sets and downloads are kept")
       ->required();
+  app->add_option("--max_data_cache_bytes", flags->max_data_cache_bytes,
+                  "The most that decoded data sets take there; images that are more are decoded in "
+                  "every pass. 0: no bound")
+      ->capture_default_str();
   app->add_option("--allowed_root", flags->allowed_roots,
                   "Folder below which checkpoints and data may be read; repeatable")
       ->allow_extra_args(false);
@@ -150,6 +156,7 @@ absl::Status Serve(const Flags& flags, ObjectStores* objects, Log* log) {
   options.device = flags.device;
   options.compiled = std::move(compiled);
   options.sources.cache_folder = flags.cache_folder;
+  options.sources.data_set_limits.max_cache_bytes = flags.max_data_cache_bytes;
   const FailPoints fail_points = FailPoints::FromEnvironment();
   options.fail_points = &fail_points;
   SystemClock clock;

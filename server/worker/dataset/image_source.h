@@ -43,6 +43,8 @@ class ImageSource {
 
   // Adds all that the names, labels and bytes depend on: paths, sizes and times of change.
   virtual void AddToKey(Sha256* key) const = 0;
+  // Whether Read() costs the same whatever was read before.
+  virtual bool reads_well_in_any_order() const { return true; }
   // INVALID_ARGUMENT (DATA_SET_INVALID) when that is no longer so.
   virtual absl::Status CheckUnchanged() const = 0;
 };

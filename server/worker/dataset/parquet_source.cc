@@ -111,6 +111,7 @@ class ParquetImages final : public ImageSource {
     set_->files().AddToKey(key);
     key->UpdateField(absl::StrCat("column ", column_));
   }
+  bool reads_well_in_any_order() const override { return false; }  // a group is decompressed whole
   absl::Status CheckUnchanged() const override { return set_->files().CheckUnchanged(); }
 
  private:
