@@ -55,7 +55,7 @@ bool LowerIsBetter(Metric metric) {
 
 bool TakesWeights(Metric metric) {
   return metric == Metric::kTop1 || metric == Metric::kTop5 || metric == Metric::kCrossEntropy ||
-         metric == Metric::kMeanSquaredError;
+         metric == Metric::kPerplexity || metric == Metric::kMeanSquaredError;
 }
 
 double MetricValue(Metric metric, const Score& score) {

@@ -54,7 +54,7 @@ struct Score {
   double weight_sum = 0, top1_weight = 0, top5_weight = 0;
 };
 
-// Whether the metric is a mean over examples, so that they can have weights.
+// Whether the metric is made of means over examples, so that they can have weights.
 bool TakesWeights(Metric metric);
 
 // The metric as a number for people: a rate, a mean, a correlation.

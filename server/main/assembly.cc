@@ -40,6 +40,7 @@ std::vector<std::string> WorkerArguments(const StockpotdFlags& flags, const std:
       absl::StrCat("--device=", device),
       absl::StrCat("--threads=", flags.threads_per_worker),
       absl::StrCat("--cache_folder=", flags.data_folder, "/cache"),
+      absl::StrCat("--max_data_cache_bytes=", flags.max_data_cache_bytes),
       absl::StrCat("--heartbeat=", absl::FormatDuration(HeartbeatOf(flags))),
   };
   for (const std::string& root : flags.allowed_roots) {

@@ -166,6 +166,7 @@ absl::Status Serve(const WorkerFlags& flags, ObjectStores* objects, StopRequest*
   options.device = flags.device;
   options.compiled = std::move(compiled);
   options.sources.cache_folder = flags.cache_folder;
+  options.sources.data_set_limits.max_cache_bytes = flags.max_data_cache_bytes;
   const FailPoints fail_points = FailPoints::FromEnvironment();
   options.fail_points = &fail_points;
   SystemClock clock;

@@ -186,6 +186,11 @@ void AddWorkFlags(CLI::App& app, StockpotdFlags* flags) {
                  "CPU threads of a worker; 0: the cores shared out evenly")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+  app.add_option("--max_data_cache_bytes", flags->max_data_cache_bytes,
+                 "The most that decoded data sets take in the data folder's cache; the least "
+                 "recently used go first, and images that are more by themselves are decoded in "
+                 "every pass. 0: no bound")
+      ->capture_default_str();
   app.add_option("--worker_binary", flags->worker_binary, "The program that workers run")
       ->capture_default_str();
   app.add_option(

@@ -52,6 +52,7 @@ struct StockpotdFlags {
   std::vector<std::string> allowed_compiled_architecture_prefixes;
   std::vector<std::string> allowed_output_roots;
   RemoteFlags remote;
+  uint64_t max_data_cache_bytes = 50'000'000'000;  // of decoded data sets; 0: no bound
 
   EngineLimits limits;
   Retention retention;

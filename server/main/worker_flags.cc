@@ -55,6 +55,10 @@ void AddWorkerFlags(CLI::App* app, WorkerFlags* flags) {
       "--cache_folder", flags->cache_folder,
       "Where decoded data sets, kept logits and downloads are. Without it cache/ of "
       "--data_folder; a folder of this machine does too: what others keep is made again");
+  app->add_option("--max_data_cache_bytes", flags->max_data_cache_bytes,
+                  "The most that decoded data sets take there; images that are more are decoded in "
+                  "every pass. 0: no bound")
+      ->capture_default_str();
   app->add_option("--allowed_root", flags->allowed_roots,
                   "Folder below which checkpoints and data may be read; repeatable")
       ->take_all();

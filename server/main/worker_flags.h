@@ -4,6 +4,7 @@
 #ifndef STOCKPOT_SERVER_MAIN_WORKER_FLAGS_H_
 #define STOCKPOT_SERVER_MAIN_WORKER_FLAGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct WorkerFlags {
   int threads = 0;
   absl::Duration heartbeat = absl::Seconds(2);
   std::string cache_folder;
+  uint64_t max_data_cache_bytes = 50'000'000'000;  // of decoded data sets; 0: no bound
   std::vector<std::string> allowed_roots;
   std::vector<std::string> allowed_architecture_prefixes, allowed_compiled_architecture_prefixes;
   RemoteFlags remote;

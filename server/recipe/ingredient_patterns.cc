@@ -8,17 +8,32 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/base/checkpoint_folder.h"
 #include "server/base/status.h"
 
 namespace stockpot {
 namespace {
 
-constexpr char kPattern[] = "uri_pattern";
+constexpr char kPattern[] = "uri_pattern", kUri[] = "uri", kName[] = "display_name";
+constexpr char kIsNamedHere[] = "is_named_here";
 constexpr size_t kMostNameBytes = 200;
 
 std::string TextOf(const Json& ingredient, const char* key) {
   const auto found = ingredient.find(key);
   return found != ingredient.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// What stands for several, and the field that says so; else "".
+struct Place {
+  std::string text;
+  const char* field = kPattern;
+};
+
+Place PlaceOf(const Json& ingredient) {
+  Place place{TextOf(ingredient, kPattern), kPattern};
+  if (!place.text.empty()) return place;
+  const std::string uri = TextOf(ingredient, kUri);
+  return MayHoldCheckpoints(uri) ? Place{uri, kUri} : place;
 }
 
 std::string LastPartOf(const std::string& uri) { return uri.substr(uri.rfind('/') + 1); }
@@ -48,26 +63,35 @@ std::vector<std::string> WhatDiffers(const std::vector<std::string>& uris) {
   return names;
 }
 
-// The ingredients of one pattern, as the spec would list them.
+// The ingredients of one pattern or folder, as the spec would list them.
 std::vector<Json> IngredientsOf(const Json& pattern, const std::vector<std::string>& uris) {
   std::vector<Json> ingredients;
   const std::vector<std::string> names = WhatDiffers(uris);
   for (size_t i = 0; i < uris.size(); ++i) {
     Json ingredient = pattern;
     ingredient.erase(kPattern);
-    ingredient["uri"] = uris[i];
-    if (names[i].size() <= kMostNameBytes) ingredient["display_name"] = names[i];
+    ingredient[kUri] = uris[i];
+    const bool is_named = !TextOf(pattern, kName).empty();  // a folder, of one file
+    if (!is_named && names[i].size() <= kMostNameBytes) ingredient[kName] = names[i];
     ingredients.push_back(std::move(ingredient));
   }
   return ingredients;
 }
 
-absl::Status AtPattern(const absl::Status& status, const std::string& path, size_t index,
-                       const std::string& pattern) {
+absl::Status AtPlace(const absl::Status& status, const std::string& path, size_t index,
+                     const Place& place) {
   ErrorFacts facts;
-  facts.violations = {
-      {absl::StrCat(path, ".ingredients[", index, "].", kPattern), std::string(status.message())}};
-  return WithFacts(Annotate(status, absl::StrCat("the ingredients ", pattern)), facts);
+  facts.violations = {{absl::StrCat(path, ".ingredients[", index, "].", place.field),
+                       std::string(status.message())}};
+  return WithFacts(Annotate(status, absl::StrCat("the ingredients ", place.text)), facts);
+}
+
+absl::Status NameOfSeveral(size_t count) {
+  return WithReason(absl::InvalidArgumentError(
+                        absl::StrCat("the folder holds ", count,
+                                     " checkpoints, which are called by what differs: leave "
+                                     "display_name out")),
+                    "INVALID_FIELD");
 }
 
 }  // namespace
@@ -76,8 +100,9 @@ std::vector<Task> PatternTasks(const JobSpec& spec, const std::string& scope,
                                const SpecLimits& limits) {
   std::vector<Task> tasks;
   for (const IngredientSpec& ingredient : spec.ingredients) {
-    if (ingredient.uri_pattern.empty()) continue;
-    tasks.push_back(ListSourcesTask(scope, ingredient.uri_pattern, limits.max_ingredients));
+    if (ingredient.is_one()) continue;
+    const std::string& place = ingredient.is_folder ? ingredient.uri : ingredient.uri_pattern;
+    tasks.push_back(ListSourcesTask(scope, place, limits.max_ingredients));
   }
   return tasks;
 }
@@ -87,28 +112,35 @@ absl::StatusOr<JobSpec> ExpandPatterns(const Json& json, const std::vector<const
   std::set<std::string> uris;            // named one by one, then found
   std::map<std::string, int> name_uses;  // given, made, or to come of a URI
   for (const Json& ingredient : json.at("ingredients")) {
-    if (!TextOf(ingredient, kPattern).empty()) continue;
-    const std::string uri = TextOf(ingredient, "uri"), name = TextOf(ingredient, "display_name");
+    if (!PlaceOf(ingredient).text.empty()) continue;
+    const std::string uri = TextOf(ingredient, kUri), name = TextOf(ingredient, kName);
     uris.insert(uri);
     ++name_uses[name.empty() ? LastPartOf(uri) : name];
   }
   std::vector<Json> ingredients;
   size_t fact = 0, index = 0;
   for (const Json& ingredient : json.at("ingredients")) {
-    const std::string pattern = TextOf(ingredient, kPattern);
-    if (pattern.empty()) {
+    const Place place = PlaceOf(ingredient);
+    if (place.text.empty()) {
       ingredients.push_back(ingredient);
     } else {
       const auto found = ReadSourcesListed(*facts[fact++]);
-      if (!found.ok()) return AtPattern(found.status(), path, index, pattern);
+      if (!found.ok()) return AtPlace(found.status(), path, index, place);
       std::vector<std::string> fresh;
       for (const std::string& uri : *found) {
         if (uris.insert(uri).second) fresh.push_back(uri);
       }
-      if (!fresh.empty()) {
+      const bool is_named = !TextOf(ingredient, kName).empty();
+      if (is_named && fresh.size() > 1) {
+        return AtPlace(NameOfSeveral(fresh.size()), path, index, {place.text, kName});
+      }
+      if (fresh.size() == 1 && fresh[0] == place.text) {
+        ++name_uses[is_named ? TextOf(ingredient, kName) : fresh[0]];
+        ingredients.push_back(ingredient);
+      } else if (!fresh.empty()) {
         for (Json& one : IngredientsOf(ingredient, fresh)) {
-          ++name_uses[TextOf(one, "display_name")];
-          one["is_of_pattern"] = true;
+          if (!is_named) one[kIsNamedHere] = true;
+          ++name_uses[TextOf(one, kName)];
           ingredients.push_back(std::move(one));
         }
       }
@@ -116,14 +148,14 @@ absl::StatusOr<JobSpec> ExpandPatterns(const Json& json, const std::vector<const
     ++index;
   }
   for (Json& ingredient : ingredients) {
-    const bool is_of_pattern = ingredient.erase("is_of_pattern") > 0;
-    if (is_of_pattern && name_uses[TextOf(ingredient, "display_name")] > 1) {
-      ingredient.erase("display_name");
-    }
+    const bool is_named_here = ingredient.erase(kIsNamedHere) > 0;
+    if (is_named_here && name_uses[TextOf(ingredient, kName)] > 1) ingredient.erase(kName);
   }
   Json expanded = json;
   expanded["ingredients"] = std::move(ingredients);
-  return ParseJobSpec(expanded, path, limits);
+  ASSIGN_OR_RETURN(JobSpec spec, ParseJobSpec(expanded, path, limits));
+  for (IngredientSpec& ingredient : spec.ingredients) ingredient.is_folder = false;
+  return spec;
 }
 
 }  // namespace stockpot

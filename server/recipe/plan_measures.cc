@@ -292,16 +292,16 @@ Json ScoreJson(const Score& score, Problem problem) {
                {"top5", MetricValue(Metric::kTop5, score)},
                {"cross_entropy", MetricValue(Metric::kCrossEntropy, score)},
                {"batch_size", score.batch_size}};
-  if (problem == Problem::kLanguageModel) {
-    json["perplexity"] = MetricValue(Metric::kPerplexity, score);
-    return json;
-  }
   if (weighted) {
     json["weight_sum"] = score.weight_sum;
     json["top1_weight"] = score.top1_weight;
     json["top5_weight"] = score.top5_weight;
+  }
+  if (problem == Problem::kLanguageModel) {
+    json["perplexity"] = MetricValue(Metric::kPerplexity, score);
     return json;
   }
+  if (weighted) return json;
   json["mean_per_class"] = score.mean_per_class;
   json["f1_macro"] = score.f1_macro;
   json["f1_binary"] = score.f1_binary;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/checkpoint_folder.h"
 #include "server/recipe/spec_parts.h"
 
 namespace stockpot {
@@ -55,7 +56,11 @@ std::string LastPart(const std::string& uri) {
 
 void ReadPlace(JsonReader& item, IngredientSpec* ingredient) {
   item.Read("uri_pattern", &ingredient->uri_pattern);
-  if (ingredient->uri_pattern.empty()) return ReadUri(item, "uri", &ingredient->uri);
+  if (ingredient->uri_pattern.empty()) {
+    ReadUri(item, "uri", &ingredient->uri);
+    ingredient->is_folder = MayHoldCheckpoints(ingredient->uri);
+    return;
+  }
   CheckUri(item, "uri_pattern", ingredient->uri_pattern);
   item.Read("uri", &ingredient->uri);
   if (!ingredient->uri.empty())
@@ -283,13 +288,8 @@ void CheckWeights(JsonReader& reader, const JobSpec& spec) {
   if (!TakesWeights(spec.metric)) {
     evaluation.AddViolation("metric", absl::StrCat(MetricName(spec.metric),
                                                    " is no mean over examples, and a set has "
-                                                   "weights: TOP1, TOP5, CROSS_ENTROPY and "
-                                                   "MEAN_SQUARED_ERROR take them"));
-  }
-  if (spec.problem == Problem::kLanguageModel) {
-    evaluation.AddViolation("problem",
-                            "scores of a LANGUAGE_MODEL count tokens, and weight_tensor "
-                            "gives weights to examples");
+                                                   "weights: TOP1, TOP5, CROSS_ENTROPY, PERPLEXITY "
+                                                   "and MEAN_SQUARED_ERROR take them"));
   }
   if (spec.analysis.calibration || spec.analysis.pairs.has_value()) {
     reader.AddViolation("analysis",
@@ -310,9 +310,8 @@ void CheckWeights(JsonReader& reader, const JobSpec& spec) {
 }  // namespace
 
 bool JobSpec::has_patterns() const {
-  return std::any_of(ingredients.begin(), ingredients.end(), [](const IngredientSpec& ingredient) {
-    return !ingredient.uri_pattern.empty();
-  });
+  return std::any_of(ingredients.begin(), ingredients.end(),
+                     [](const IngredientSpec& ingredient) { return !ingredient.is_one(); });
 }
 
 absl::StatusOr<JobSpec> ParseJobSpec(const Json& json, const std::string& path,

@@ -37,6 +37,11 @@ struct IngredientSpec {
   std::string uri_pattern;   // in place of uri: this stands for what it matches
   std::string display_name;  // never empty after parsing
   std::string group;         // "": a group of its own
+  // `uri` ends with "/", and whether it is one checkpoint or stands for those below it is not known
+  // yet (base/checkpoint_folder.h).
+  bool is_folder = false;
+
+  bool is_one() const { return uri_pattern.empty() && !is_folder; }
 };
 
 enum class DataSetRole { kHeldOut, kTest, kDistributionShift, kFinal };
@@ -190,7 +195,7 @@ struct JobSpec {
   bool skip_bad_ingredients = false;
 
   // Some ingredient stands for others (ingredient_patterns.h).
-  bool has_patterns() const;
+  bool has_patterns() const;  // or folders: an ingredient that may be several
 };
 
 struct SpecLimits {

@@ -160,8 +160,9 @@ void CheckFits(JsonReader& reader, const DataSetSpec& spec) {
   only(!spec.input_tensors.empty(), "input_tensors", "TENSORS, NUMPY, PARQUET and JSONL",
        {"TENSORS", "NUMPY", "PARQUET", "JSONL"});
   only(!spec.pad_values.empty(), "pad_values", "PARQUET and JSONL", {"PARQUET", "JSONL"});
-  only(!spec.weight_tensor.empty(), "weight_tensor", "TENSORS, NUMPY, PARQUET and JSONL",
-       {"TENSORS", "NUMPY", "PARQUET", "JSONL"});
+  only(!spec.weight_tensor.empty(), "weight_tensor",
+       "TENSORS, NUMPY, PARQUET, WEBDATASET, CSV and JSONL",
+       {"TENSORS", "NUMPY", "PARQUET", "WEBDATASET", "CSV", "JSONL"});
   only(!spec.image_column.empty(), "image_column", "PARQUET, CSV and JSONL",
        {"PARQUET", "CSV", "JSONL"});
   only(!spec.split.empty(), "split", "PARQUET, CSV and JSONL", {"PARQUET", "CSV", "JSONL"});

@@ -120,16 +120,18 @@ class LocalWalk {
   absl::Status Take(const std::filesystem::directory_entry& entry, const std::string& below,
                     size_t depth) {
     const std::string name = entry.path().filename().string();
-    if (!IsUtf8(name) || !MatchesPart(pattern_.parts[depth], name)) return absl::OkStatus();
+    const bool takes_all = pattern_.parts.empty();
+    if (!IsUtf8(name) || !MatchesPart(takes_all ? "*" : pattern_.parts[depth], name)) {
+      return absl::OkStatus();
+    }
     const bool is_last = depth + 1 == pattern_.parts.size();
     std::error_code gone;
-    if (is_last) {
-      if (entry.is_regular_file(gone)) found_.push_back(below + name);
+    if ((takes_all || is_last) && entry.is_regular_file(gone)) found_.push_back(below + name);
+    if (is_last || !entry.is_directory(gone) || !may_enter_(entry.path().string()).ok()) {
       return absl::OkStatus();
     }
-    if (!entry.is_directory(gone) || !may_enter_(entry.path().string()).ok()) {
-      return absl::OkStatus();
-    }
+    // A link may lead to a folder that is above, or looked through anyway.
+    if (takes_all && (entry.is_symlink(gone) || depth + 1 == kMostParts)) return absl::OkStatus();
     const absl::Status status = Walk(entry.path().string(), below + name + "/", depth + 1);
     // One that went away, or is not ours to read, holds nothing.
     return absl::IsNotFound(status) || absl::IsPermissionDenied(status) ? absl::OkStatus() : status;
@@ -146,8 +148,9 @@ class LocalWalk {
 
 absl::StatusOr<UriPattern> ParseUriPattern(absl::string_view text) {
   const size_t wildcard = text.find_first_of(kWildcards);
-  if (wildcard == absl::string_view::npos) {
-    return BadUri("has none of the wildcards *, ? and [: give it as a uri");
+  const bool takes_all = wildcard == absl::string_view::npos;
+  if (takes_all && !absl::EndsWith(text, "/")) {
+    return BadUri("has none of the wildcards *, ? and [, and no / at its end: give it as a uri");
   }
   const size_t scheme_end = text.find("://");
   const bool has_scheme = scheme_end != absl::string_view::npos && text.find('/') > scheme_end;
@@ -163,6 +166,7 @@ absl::StatusOr<UriPattern> ParseUriPattern(absl::string_view text) {
   UriPattern pattern;
   pattern.folder = std::string(text.substr(0, std::max<size_t>(slash, 1)));
   if (IsRemoteUri(text)) RETURN_IF_ERROR(ParseRemoteFolder(pattern.folder).status());
+  if (takes_all) return pattern;
   for (const absl::string_view part : absl::StrSplit(text.substr(slash + 1), '/')) {
     std::string decoded(part);
     if (has_scheme) {
@@ -203,6 +207,10 @@ bool MatchesPart(absl::string_view pattern, absl::string_view name) {
 
 bool Matches(const UriPattern& pattern, absl::string_view path) {
   const std::vector<absl::string_view> names = absl::StrSplit(path, '/');
+  if (pattern.parts.empty()) {
+    return std::none_of(names.begin(), names.end(),
+                        [](absl::string_view name) { return absl::StartsWith(name, "."); });
+  }
   if (names.size() != pattern.parts.size()) return false;
   for (size_t i = 0; i < names.size(); ++i) {
     if (!MatchesPart(pattern.parts[i], names[i])) return false;

@@ -3,9 +3,12 @@
 //   /data/sweep/*/best.pt          a local path
 //   file:///data/a%20b/*.pt        percent-decoded once, the pattern too
 //   s3://bucket/sweep/lr[0-9]*/*   and hf://; percent-decoded once, the pattern too
+//   s3://bucket/sweep/             every file below a folder, however deep; of no other place
+//   either
 //
 // A part of a path is matched by a part of the pattern: `*` any characters, `?` one character,
-// `[a-z]` one byte of the set, `[!a-z]` one that is not; a '.' that begins a name only by a '.'.
+// `[a-z]` one byte of the set, `[!a-z]` one that is not; a '.' that begins a name only by a '.', so
+// that a folder's files are those without one.
 // Wildcards are in the path, not in a bucket's or repository's name. A web server (http, https) has
 // no folders. Thread safety: plain data; the functions are thread-safe.
 #ifndef STOCKPOT_SERVER_STORAGE_URI_PATTERN_H_
@@ -23,8 +26,9 @@
 namespace stockpot {
 
 struct UriPattern {
-  std::string folder;              // a URI or path, without wildcards
-  std::vector<std::string> parts;  // of the path below it; at least one, the first has a wildcard
+  std::string folder;  // a URI or path, without wildcards
+  // Of the path below it: the first has a wildcard. None: all that is below.
+  std::vector<std::string> parts;
 };
 
 // Errors: INVALID_ARGUMENT (reason INVALID_FIELD), FAILED_PRECONDITION (SOURCE_UNSUPPORTED) of a
@@ -38,8 +42,9 @@ bool MatchesPart(absl::string_view pattern, absl::string_view name);
 
 // The files below `folder`, a local path, that match: their paths below it, in byte order; names
 // that are no UTF-8 are left out. Only folders are entered for which `may_enter` (given their path)
-// is OK. More than `most_looked_at` names is FAILED_PRECONDITION (SOURCE_TOO_LARGE). Errors also:
-// as ErrnoStatus, of the folder itself.
+// is OK; without parts, which looks through all, no symbolic links to folders and 32 at most one in
+// the other. More than `most_looked_at` names is FAILED_PRECONDITION (SOURCE_TOO_LARGE). Errors
+// also: as ErrnoStatus, of the folder itself.
 absl::StatusOr<std::vector<std::string>> ListLocalMatches(
     const std::string& folder, const UriPattern& pattern, size_t most_looked_at,
     const std::function<absl::Status(const std::string& path)>& may_enter);

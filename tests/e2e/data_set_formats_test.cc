@@ -79,6 +79,35 @@ TEST_F(DataSetFormatsTest, EveryFormatGivesTheSameReport) {
   }
 }
 
+// What a cache may not hold is decoded in every pass: the same report, and nothing is kept of it.
+TEST_F(DataSetFormatsTest, ImagesThatAreStreamedGiveTheReportOfTheCache) {
+  const TemporaryFolder data;
+  ServerProcess streaming({.workers = 1,
+                           .allowed_roots = {sets_->folder()},
+                           .allowed_architecture_prefixes =
+                               {std::filesystem::absolute("tests/support/models").string()},
+                           .data_folder = data.path(),
+                           .flags = {"--max_data_cache_bytes=1000"}});
+  for (const Source& source : Sources()) {
+    const v1::JobSpec spec = Spec(DataSetOf(source));
+    const v1::Job job = streaming.Run(spec);
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << source.uri << ": " << job.error().message();
+    EXPECT_EQ(job.report().result().DebugString(),
+              server_->Run(spec).report().result().DebugString())
+        << source.uri;
+  }
+  // What reads them in an order of its own.
+  v1::JobSpec learned = Spec(DataSetOf({"folder"}));
+  learned.mutable_recipe()->mutable_learned()->set_epochs(1);
+  const v1::Job job = streaming.Run(learned);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(job.report().result().DebugString(),
+            server_->Run(learned).report().result().DebugString());
+  for (const auto& file : std::filesystem::directory_iterator(data / "cache")) {
+    EXPECT_NE(file.path().extension(), ".images");
+  }
+}
+
 TEST_F(DataSetFormatsTest, InspectionTellsAllBeforeAJob) {
   for (const Source& source : Sources()) {
     const v1::DataSetDescription found = Inspect(DataSetOf(source));

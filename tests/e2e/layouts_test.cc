@@ -115,6 +115,53 @@ class LayoutsTest : public testing::Test {
   std::unique_ptr<ServerProcess> server_;
 };
 
+// On a server that knows none of their measures yet.
+TEST_F(LayoutsTest, AnAdapterIsMergedUnderTheBasesOwnNamesWhateverIsRenamed) {
+  WriteLayouts();
+  const v1::Job job = server_->Run(LayoutsSpec());
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+}
+
+TEST_F(LayoutsTest, AFolderIsTheCheckpointsBelowIt) {
+  WriteLayouts();
+  const v1::JobSpec named = LayoutsSpec();
+  v1::JobSpec spec = named;
+  spec.clear_ingredients();
+  spec.add_ingredients()->set_uri(sweep_ / "layouts/runs/");
+  std::filesystem::create_directories(sweep_ / "layouts/runs");
+  for (const char* name : {"adapter", "prefixed.safetensors", "sharded"}) {
+    std::filesystem::copy(sweep_ / absl::StrCat("layouts/", name),
+                          sweep_ / absl::StrCat("layouts/runs/", name),
+                          std::filesystem::copy_options::recursive);
+  }
+  const v1::Job job = server_->Run(spec);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  const v1::Job one_by_one = server_->Run(named);
+  ASSERT_EQ(one_by_one.state(), v1::Job::SUCCEEDED) << one_by_one.error().message();
+  const auto& found = job.report().result().ingredients();
+  ASSERT_EQ(found.size(), 3);
+  const int in_order[] = {2, 1, 0};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(found[i].digest(), one_by_one.report().result().ingredients(in_order[i]).digest());
+  }
+  EXPECT_EQ(found[1].display_name(), "prefixed.safetensors");
+
+  std::filesystem::create_directories(sweep_ / "layouts/empty/.hidden");
+  WriteText("layouts/empty/.hidden/a.pt", "x");
+  spec.mutable_ingredients(0)->set_uri(sweep_ / "layouts/empty/");
+  const v1::Job empty = server_->Run(spec);
+  EXPECT_EQ(DetailsOf(empty.error()).reason, "CHECKPOINT_NOT_FOUND");
+  EXPECT_THAT(empty.error().message(), testing::HasSubstr("no .safetensors, .pt, .pth"));
+  spec.mutable_ingredients(0)->set_uri(sweep_ / "layouts/runs");
+  grpc::ClientContext context;
+  v1::CreateJobRequest request;
+  *request.mutable_job()->mutable_spec() = spec;
+  request.set_validate_only(true);
+  v1::Job refused;
+  const grpc::Status status = server_->stub().CreateJob(&context, request, &refused);
+  EXPECT_THAT(status.error_message(), testing::HasSubstr("end it with /"));
+}
+
 TEST_F(LayoutsTest, TheReportIsThatOfPlainFiles) {
   WritePlain();
   WriteLayouts();

@@ -205,6 +205,25 @@ TEST_P(ObjectStoreTest, APatternIsTheFilesThatMatchIt) {
   EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
 }
 
+TEST_P(ObjectStoreTest, AFolderIsTheCheckpointsBelowIt) {
+  store_->Put("sweep/runs/notes.txt", "no checkpoint");
+  for (int i = 0; i < kIngredients; ++i) {
+    const std::string name = absl::StrCat("good_", i, ".safetensors");
+    store_->Put("sweep/runs/" + name, ReadWhole(sweep_ / name));
+  }
+  const auto server = Start();
+  v1::JobSpec spec = SpecAt(place_);
+  spec.clear_ingredients();
+  spec.add_ingredients()->set_uri(place_ + "runs/");
+  const v1::Job job = server->Run(spec);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
+  EXPECT_EQ(job.report().result().ingredients(1).uri(), place_ + "runs/good_1.safetensors");
+
+  spec.mutable_ingredients(0)->set_uri(place_ + "none/");
+  EXPECT_EQ(DetailsOf(server->Run(spec).error()).reason, "CHECKPOINT_NOT_FOUND");
+}
+
 TEST_P(ObjectStoreTest, WhatChangedSinceTheLastJobIsReadAgain) {
   const auto server = Start();
   ASSERT_EQ(server->Run(SpecAt(place_)).state(), v1::Job::SUCCEEDED);

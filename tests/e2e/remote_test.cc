@@ -231,6 +231,15 @@ TEST_F(RemoteTest, WhatMayNotBeReadIsRefusedWhenTheJobIsMade) {
   EXPECT_TRUE(files_.requests().empty()) << "the server connects to nobody";
 }
 
+TEST_F(RemoteTest, AFolderOfAWebServerIsOneCheckpointOrRefused) {
+  const auto server = Start();
+  v1::JobSpec spec = SpecAt(files_.Url("/sweep/"));
+  spec.mutable_ingredients(1)->set_uri(files_.Url("/sweep/models/"));
+  const v1::Job job = server->Run(spec);
+  EXPECT_EQ(DetailsOf(job.error()).reason, "CHECKPOINT_NOT_FOUND");
+  EXPECT_THAT(job.error().message(), HasSubstr("web servers, which have no folders to look in"));
+}
+
 class HubTest : public RemoteTest {
  protected:
   HubTest() {
@@ -329,10 +338,32 @@ TEST_F(HubTest, AShardedCheckpointIsOfOneCommit) {
     EXPECT_EQ(job.report().result().ingredients(1).digest(),
               SummarizeContent(**OpenCheckpoint(folder_ / "whole", {}))->digest);
   }
-  spec.mutable_ingredients(1)->set_uri("hf://org/sweep/models/");
-  const v1::Job job = server->Run(spec);
-  EXPECT_EQ(job.state(), v1::Job::FAILED);
-  EXPECT_THAT(job.error().message(), HasSubstr("model.safetensors.index.json"));
+}
+
+TEST_F(HubTest, AFolderIsTheCheckpointsBelowItAtOneCommit) {
+  std::map<std::string, std::string> contents;
+  for (const std::string& name : Names()) contents[name] = ReadWhole(sweep_ / name);
+  for (int i = 0; i < kIngredients; ++i) {
+    const std::string name = absl::StrCat("good_", i, ".safetensors");
+    contents["runs/" + name] = contents[name];
+  }
+  contents["notes/a.txt"] = "no checkpoint";
+  hub_.Commit("org/sweep", "main", first_, contents);
+  const auto server = StartHub(folder_ / "d");
+  v1::JobSpec spec = Spec();
+  spec.clear_ingredients();
+  spec.add_ingredients()->set_uri("hf://org/sweep/runs/");
+  v1::Job job = server->Run(spec);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
+  EXPECT_EQ(job.report().result().ingredients(1).uri(),
+            "hf://org/sweep@" + first_ + "/runs/good_1.safetensors");
+
+  spec.mutable_ingredients(0)->set_uri("hf://org/sweep/notes/");
+  job = server->Run(spec);
+  EXPECT_EQ(DetailsOf(job.error()).reason, "CHECKPOINT_NOT_FOUND");
+  EXPECT_THAT(job.error().message(), HasSubstr("no checkpoint below hf://org/sweep/notes"));
+  EXPECT_THAT(job.error().message(), HasSubstr("looked at 1 files"));
 }
 
 TEST_F(HubTest, APatternIsOfOneCommit) {

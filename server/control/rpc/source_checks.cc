@@ -85,7 +85,8 @@ absl::Status CheckKind(const absl::StatusOr<std::string>& path, Kind kind,
   struct stat status = {};
   const bool found = stat(path->c_str(), &status) == 0;
   if (kind == Kind::kCheckpoint && found && S_ISDIR(status.st_mode) && !IsCheckpointFolder(*path)) {
-    return WithReason(absl::InvalidArgumentError("is a folder without a checkpoint's files"),
+    return WithReason(absl::InvalidArgumentError("is a folder without a checkpoint's files; end "
+                                                 "it with / for those below it"),
                       kind_reason);
   }
   if (kind == Kind::kFile && !(found && S_ISREG(status.st_mode))) {
@@ -128,8 +129,9 @@ absl::Status CheckRemoteFolder(const v1::DataSet& data_set, const AllowList& all
 }
 
 absl::Status CheckIngredient(const v1::Ingredient& ingredient, const AllowList& allowed) {
-  return ingredient.uri_pattern().empty() ? allowed.CheckData(ingredient.uri()).status()
-                                          : allowed.CheckPattern(ingredient.uri_pattern());
+  if (!ingredient.uri_pattern().empty()) return allowed.CheckPattern(ingredient.uri_pattern());
+  return MayHoldCheckpoints(ingredient.uri()) ? allowed.CheckPattern(ingredient.uri())
+                                              : allowed.CheckData(ingredient.uri()).status();
 }
 
 }  // namespace
@@ -211,8 +213,10 @@ absl::Status CheckSourcesExist(const JobSpec& spec, const AllowList& allowed) {
       any_usable = true;
       continue;
     }
-    ingredients.push_back(check_kind(ingredient.uri, Kind::kCheckpoint, "CHECKPOINT_NOT_FOUND",
-                                     "CHECKPOINT_INVALID"));
+    // So is what a folder holds.
+    const Kind kind = ingredient.is_folder ? Kind::kFolder : Kind::kCheckpoint;
+    ingredients.push_back(
+        check_kind(ingredient.uri, kind, "CHECKPOINT_NOT_FOUND", "CHECKPOINT_INVALID"));
     any_usable = any_usable || ingredients.back().ok();
   }
   if (!spec.skip_bad_ingredients || !any_usable) {

@@ -4,7 +4,6 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/checkpoint_folder.h"
@@ -69,26 +68,11 @@ absl::StatusOr<std::shared_ptr<const StateDict>> OpenAdapter(const CheckpointFil
   return MergeAdapter(files.base, adapter.state_dict, config);
 }
 
-// model-00001-of-00003.safetensors
-bool IsOneOfSeveral(absl::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == absl::string_view::npos || dot < 15) return false;
-  const absl::string_view part = name.substr(dot - 15, 15);
-  for (size_t i = 0; i < part.size(); ++i) {
-    const absl::string_view pattern = "-00000-of-00000";
-    if (pattern[i] == '0' ? !absl::ascii_isdigit(static_cast<unsigned char>(part[i]))
-                          : part[i] != pattern[i]) {
-      return false;
-    }
-  }
-  return part.substr(10) != "00001";
-}
-
 absl::StatusOr<std::shared_ptr<const StateDict>> OpenUnderOwnNames(const CheckpointFiles& files,
                                                                    const CheckpointReading& reading,
                                                                    const CheckpointLimits& limits) {
   if (IsAdapterName(files.name)) return OpenAdapter(files, limits);
-  if (IsOneOfSeveral(files.name)) {
+  if (IsOneOfSeveralFiles(files.name)) {
     return InvalidCheckpoint(
         "one file of several that make a checkpoint; give its .index.json, or the folder");
   }
@@ -156,10 +140,12 @@ absl::StatusOr<std::shared_ptr<const StateDict>> OpenLocalCheckpoint(
 }
 
 absl::Status NoCheckpointInFolder() {
-  return WithReason(absl::NotFoundError(absl::StrCat("a folder without a checkpoint: none of ",
-                                                     absl::StrJoin(kFilesOfCheckpointFolders, ", "),
-                                                     " is in it")),
-                    "CHECKPOINT_NOT_FOUND");
+  return WithReason(
+      absl::NotFoundError(absl::StrCat(
+          "a folder without a checkpoint: none of ", absl::StrJoin(kFilesOfCheckpointFolders, ", "),
+          " is in it. An ingredient whose uri ends with / stands for those below "
+          "it, but of web servers, which have no folders to look in")),
+      "CHECKPOINT_NOT_FOUND");
 }
 
 }  // namespace stockpot

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "server/base/blockwise_digest.h"
+#include "server/base/status.h"
 
 namespace stockpot {
 namespace {
@@ -30,7 +31,29 @@ void AddLabels(const Labels& labels, Sha256* digest) {
   }
 }
 
+void DescribeInput(const InputInfo& input, Sha256* digest) {
+  digest->UpdateField(input.name)
+      .UpdateField(DTypeName(input.dtype))
+      .UpdateField(AsBytes(input.shape));
+}
+
+void AddWeights(const std::vector<double>& weights, Sha256* digest) {
+  if (!weights.empty()) digest->UpdateField("weights").UpdateField(AsBytes(weights));
+}
+
 }  // namespace
+
+absl::StatusOr<std::string> ContentDigestOfParts(
+    const InputInfo& input, const Labels& labels, const std::vector<double>& weights,
+    const std::function<absl::Status(const std::function<void(absl::string_view)>&)>& give) {
+  Sha256 digest;
+  AddLabels(labels, &digest);
+  DescribeInput(input, &digest);
+  BlockwiseField field(static_cast<uint64_t>(labels.example_count) * input.byte_count, &digest);
+  RETURN_IF_ERROR(give([&](absl::string_view bytes) { field.Update(bytes, &digest); }));
+  AddWeights(weights, &digest);
+  return digest.Finish();
+}
 
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
                           const std::vector<const char*>& examples, const Labels& labels,
@@ -43,9 +66,7 @@ std::string ContentDigest(const std::vector<InputInfo>& inputs,
   Sha256 digest;
   AddLabels(labels, &digest);
   for (size_t k : order) {
-    digest.UpdateField(inputs[k].name)
-        .UpdateField(DTypeName(inputs[k].dtype))
-        .UpdateField(AsBytes(inputs[k].shape));
+    DescribeInput(inputs[k], &digest);
     const int64_t units = inputs[k].varies() ? positions : labels.example_count;
     UpdateFieldInParallel({examples[k], static_cast<size_t>(units) * inputs[k].byte_count},
                           &digest);
@@ -55,7 +76,7 @@ std::string ContentDigest(const std::vector<InputInfo>& inputs,
     if (lengths.empty() || !inputs[k].varies()) continue;
     digest.UpdateField(AsBytes(std::vector<double>{inputs[k].pad_value}));
   }
-  if (!weights.empty()) digest.UpdateField("weights").UpdateField(AsBytes(weights));
+  AddWeights(weights, &digest);
   return digest.Finish();
 }
 

@@ -12,9 +12,12 @@
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_CONTENT_DIGEST_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/dataset/labels.h"
 
@@ -25,6 +28,12 @@ namespace stockpot {
 std::string ContentDigest(const std::vector<InputInfo>& inputs,
                           const std::vector<const char*>& examples, const Labels& labels,
                           const std::vector<int64_t>& lengths, const std::vector<double>& weights);
+
+// The same of one input of one length whose bytes are not all there at once: `give` gives those of
+// all examples, in their order, to what it is called with. Errors: of `give`.
+absl::StatusOr<std::string> ContentDigestOfParts(
+    const InputInfo& input, const Labels& labels, const std::vector<double>& weights,
+    const std::function<absl::Status(const std::function<void(absl::string_view)>&)>& give);
 
 }  // namespace stockpot
 

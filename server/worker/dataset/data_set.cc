@@ -71,9 +71,14 @@ absl::StatusOr<std::shared_ptr<const DataSet>> Open(const DataSetSource& source,
     }
     return OpenTensorDataSet(*opened.tensors, source, cache, limits, progress);
   }
-  if (!source.weight_tensor.empty() || !source.pad_values.empty()) {
+  if (!source.pad_values.empty()) {
+    return WithReason(
+        absl::InvalidArgumentError("pad_values are for tensors, and these are images"),
+        "DATA_SET_INVALID");
+  }
+  if (!source.weight_tensor.empty() && opened.images->weights().empty()) {
     return WithReason(absl::InvalidArgumentError(
-                          "weight_tensor and pad_values are for tensors, and these are images"),
+                          "weight_tensor: a folder of images has nothing that could hold weights"),
                       "DATA_SET_INVALID");
   }
   ASSIGN_OR_RETURN(ListedImages images, ListImages(opened.images, source));

@@ -19,9 +19,12 @@
 // example_selection.h and image_cache.h. Tensors that are not used as the file has them are
 // written to the cache first (tensor_cache.h).
 //
+// Images that are larger than the cache may be are streamed: decoded anew in every pass
+// (streamed_images.h).
+//
 // Source: torchvision's Resize / CenterCrop / ImageFolder for meaning, Pillow for pixels.
-// Ownership: a DataSet keeps its mapping; pointers live as long as it does.
-// Thread safety: immutable after creation.
+// Ownership: a DataSet keeps its mapping; pointers live as long as it does, but for Bring().
+// Thread safety: immutable after creation, but for Bring().
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_DATA_SET_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_DATA_SET_H_
 
@@ -99,7 +102,7 @@ struct DataSetSource {
   std::vector<std::string> inputs;
   // What fills inputs of differing length behind their end, by name. None: 0.
   std::map<std::string, double> pad_values;
-  // Tensors: the one with the weights; no input. "": none. Images have none.
+  // What holds the weights, as spec.proto says; no input. "": none. A folder of images has none.
   std::string weight_tensor;
 };
 
@@ -113,8 +116,12 @@ struct DataSetLimits {
   uint64_t max_manifest_bytes = 4ull << 30;
   // Of a Parquet row group, decompressed: of what is read of it at once.
   uint64_t max_row_group_bytes = 4ull << 30;
-  // Of all cached data sets together; the least recently used go first. 0: no bound.
+  // Of all cached data sets together; the least recently used go first. 0: no bound. Images that
+  // are more are streamed; tensors that are more are kept as long as they are used.
   uint64_t max_cache_bytes = 50'000'000'000;
+  // What a pass over streamed images decodes ahead, at most what the cache may take; but always two
+  // images for each core.
+  uint64_t max_ahead_bytes = 256ull << 20;
 };
 
 // In a shape: as many as the example has.
@@ -147,14 +154,34 @@ class DataSet {
   virtual absl::Span<const int64_t> labels() const = 0;
   // size() of kNumbers, none of the others.
   virtual absl::Span<const double> targets() const { return {}; }
-  // size() where examples have weights: finite, none negative, their sum positive; else none.
+  // Where examples have weights: one for each label, or target; finite, none negative, their sum
+  // positive; 0 of kIgnoredToken. Else none.
   virtual absl::Span<const double> weights() const { return {}; }
   // Largest label + 1, or the number of class names where they are known; 0 of kNumbers.
   virtual int64_t class_count() const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;  // empty for tensors
   // Example `i` of input `k`: inputs()[k].byte_count bytes, or so many for each of length(i)
-  // positions; examples are adjacent in memory.
+  // positions; examples are adjacent in memory, but of a set that is streamed.
   virtual const char* example(size_t k, int64_t i) const = 0;
+
+  // Whether example() gives only what Bring() brought last. One pass at a time may read such a set,
+  // on one thread: Bring() and WillBring() are its.
+  virtual bool is_streamed() const { return false; }
+  // Makes these examples ready; whoever reads calls it for each batch. Errors, of a streamed set:
+  // as OpenDataSet of its images.
+  virtual absl::Status Bring(absl::Span<const int64_t> /*examples*/) const {
+    return absl::OkStatus();
+  }
+  // What will be brought, in this order: it is made ahead while the result lives, not beyond the
+  // set. Null: there is nothing to do.
+  virtual std::shared_ptr<const void> WillBring(std::vector<int64_t> /*order*/) const {
+    return nullptr;
+  }
+  // To be asked after a pass, before its result is used: whether what was brought is what the
+  // digest is of. Errors: INVALID_ARGUMENT (DATA_SET_INVALID).
+  virtual absl::Status CheckUnchanged() const { return absl::OkStatus(); }
+  // False: in another order than its own it takes much longer.
+  virtual bool reads_well_in_any_order() const { return true; }
   // SHA-256 of names, shapes, labels and bytes as evaluated: equal content, equal digest, whatever
   // the file format.
   virtual const std::string& digest() const = 0;

@@ -71,6 +71,7 @@ absl::StatusOr<std::vector<ExamplePicture>> PicturesOf(const DataSet& data_set, 
   const auto k = static_cast<size_t>(input - data_set.inputs().begin());
   size_t bytes = 0;
   for (int64_t i = 0; i < std::min(count, data_set.size()); ++i) {
+    RETURN_IF_ERROR(data_set.Bring({&i, 1}));
     const Image image =
         Fitted(FromPlanes(data_set.example(k, i), input->shape), limits.most_pixels_of_a_side);
     ASSIGN_OR_RETURN(std::string png, Encode(image, input->shape[0] == 1));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
 
@@ -18,6 +19,7 @@ void AddFilesToKey(const FileImages& images, Sha256* key) {
     if (!file.path.empty()) key->UpdateField(file.path);
   }
   for (const std::string& name : images.labels.names) key->UpdateField(name);
+  for (const double weight : images.weights) key->UpdateField(absl::StrFormat("%a", weight));
 }
 
 class FileImageSource final : public ImageSource {
@@ -30,6 +32,7 @@ class FileImageSource final : public ImageSource {
 
   size_t size() const override { return images_.files.size(); }
   const RawLabels& labels() const override { return images_.labels; }
+  absl::Span<const double> weights() const override { return images_.weights; }
   std::string NameOf(size_t i) const override { return images_.files[i].name; }
 
   absl::StatusOr<Encoded> Read(size_t i) const override {

@@ -24,6 +24,7 @@ struct FileImages {
   std::string folder;            // without symbolic links
   std::vector<ImageFile> files;  // in the order of the examples; their labels are in `labels`
   RawLabels labels;
+  std::vector<double> weights;  // as ImageSource has them
 };
 
 // `list_again` makes the same of what is there now, to tell whether it changed.

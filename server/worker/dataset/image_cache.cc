@@ -6,12 +6,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/base/digest.h"
 #include "server/base/parallel.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/content_digest.h"
-#include "server/worker/dataset/image_decoder.h"
-#include "server/worker/dataset/image_geometry.h"
+#include "server/worker/dataset/image_loader.h"
 
 namespace stockpot {
 namespace {
@@ -35,116 +35,60 @@ uint64_t DecodeNumber(absl::string_view bytes) {
 }
 
 std::string EncodeHeader(const std::string& key, const std::string& digest, uint64_t examples,
-                         const Image& image) {
+                         const PixelSize& size) {
   std::string header = absl::StrCat(kMagic, key, digest, EncodeNumber(examples),
-                                    EncodeNumber(static_cast<uint64_t>(image.height)),
-                                    EncodeNumber(static_cast<uint64_t>(image.width)));
+                                    EncodeNumber(size.height), EncodeNumber(size.width));
   absl::StrAppend(&header, Sha256Hex(header));
   return header;
-}
-
-InputInfo DescribeInput(const std::string& name, uint64_t height, uint64_t width) {
-  return {name,
-          DType::kUint8,
-          {Image::kChannels, static_cast<int64_t>(height), static_cast<int64_t>(width)},
-          Image::kChannels * height * width};
-}
-
-// Interleaved pixels to one plane a channel.
-void ToPlanes(const Image& image, std::string* planes) {
-  const size_t plane = image.pixels.size() / Image::kChannels;
-  planes->resize(image.pixels.size());
-  for (size_t channel = 0; channel < Image::kChannels; ++channel) {
-    char* to = planes->data() + channel * plane;
-    const uint8_t* from = image.pixels.data() + channel;
-    for (size_t i = 0; i < plane; ++i) to[i] = static_cast<char>(from[i * Image::kChannels]);
-  }
 }
 
 // One build: decoded images on their way into a file.
 class Builder {
  public:
   Builder(const ListedImages& images, const DataSetSource& source, const DataSetLimits& limits)
-      : images_(images), source_(source), limits_(limits) {}
+      : images_(images), source_(source), loader_(images, source.geometry, limits) {}
 
   absl::Status Build(const std::string& key, const CacheFolder& cache, const std::string& name,
                      const Progress& progress) {
-    // The first image tells the size that all must have.
-    ASSIGN_OR_RETURN(first_, Load(0));
-    const uint64_t example_bytes = first_.pixels.size();
-    const uint64_t byte_count = kPixelsAt + images_.examples.size() * example_bytes;
-    ASSIGN_OR_RETURN(CacheFolder::PartialFile file, cache.CreatePartial(name, byte_count));
+    ASSIGN_OR_RETURN(size_, loader_.FindSize());
+    const uint64_t example_bytes = size_.byte_count();
+    ASSIGN_OR_RETURN(CacheFolder::PartialFile file,
+                     cache.CreatePartial(name, CachedImageBytes(images_.examples.size(), size_)));
     const auto convert = [&](size_t i) -> absl::Status {
-      ASSIGN_OR_RETURN(const Image image, Load(i));
-      RETURN_IF_ERROR(CheckSize(i, image));
-      std::string planes;
-      ToPlanes(image, &planes);
+      std::string planes(example_bytes, '\0');
+      RETURN_IF_ERROR(loader_.Load(i, size_, planes.data()));
       return file.WriteAt(planes, kPixelsAt + i * example_bytes);
     };
     RETURN_IF_ERROR(ForEachInParallel(images_.examples.size(), convert, progress));
     RETURN_IF_ERROR(images_.source->CheckUnchanged());
     ASSIGN_OR_RETURN(const std::string digest, Digest(file.path()));
-    RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, images_.examples.size(), first_), 0));
+    RETURN_IF_ERROR(file.WriteAt(EncodeHeader(key, digest, images_.examples.size(), size_), 0));
     return file.Commit();
   }
 
  private:
-  absl::StatusOr<Image> Load(size_t i) const {
-    absl::StatusOr<Image> image = Decode(i);
-    if (image.ok()) return image;
-    const std::string name = images_.NameOf(i);
-    return WithMetadata(Annotate(image.status(), name), "file", name);
-  }
-
-  absl::StatusOr<Image> Decode(size_t i) const {
-    const auto encoded = images_.source->Read(images_.examples[i]);
-    if (!encoded.ok()) {
-      const bool known = !GetErrorFacts(encoded.status()).reason.empty();
-      return known ? encoded.status() : WithReason(encoded.status(), "IMAGE_UNREADABLE");
-    }
-    if (encoded->bytes.size() > limits_.max_file_bytes) {
-      return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                            encoded->bytes.size(), " bytes, limit ", limits_.max_file_bytes)),
-                        "IMAGE_UNREADABLE");
-    }
-    ASSIGN_OR_RETURN(Image image, DecodeImage(encoded->bytes, limits_.max_image_pixels));
-    absl::StatusOr<Image> shaped =
-        ApplyGeometry(std::move(image), source_.geometry, limits_.max_image_pixels);
-    if (!shaped.ok()) return WithReason(shaped.status(), "DATA_SET_INVALID");
-    return shaped;
-  }
-
-  absl::Status CheckSize(size_t i, const Image& image) const {
-    if (image.height == first_.height && image.width == first_.width) return absl::OkStatus();
-    const std::string name = images_.NameOf(i);
-    return WithMetadata(
-        WithReason(absl::InvalidArgumentError(
-                       absl::StrCat(name, ": ", image.width, " x ", image.height, " pixels, but ",
-                                    images_.NameOf(0), " has ", first_.width, " x ", first_.height,
-                                    ": give a resize or crop that makes all images the same size")),
-                   "DATA_SET_INVALID"),
-        "file", name);
-  }
-
   absl::StatusOr<std::string> Digest(const std::string& path) const {
     ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
     file->WillReadSequentially();
     Labels labels;
     labels.example_count = static_cast<int64_t>(images_.examples.size());
     labels.integers = images_.labels;
-    const InputInfo input = DescribeInput(source_.image_input, static_cast<uint64_t>(first_.height),
-                                          static_cast<uint64_t>(first_.width));
+    const InputInfo input = DescribeImages(source_.image_input, size_);
     return ContentDigest({input}, {file->bytes().data() + kPixelsAt}, labels, /*lengths=*/{},
-                         /*weights=*/{});
+                         images_.weights);
   }
 
   const ListedImages& images_;
   const DataSetSource& source_;
-  const DataSetLimits& limits_;
-  Image first_;
+  const ImageLoader loader_;
+  PixelSize size_;
 };
 
 }  // namespace
+
+uint64_t CachedImageBytes(size_t examples, const PixelSize& size) {
+  return kPixelsAt + examples * size.byte_count();
+}
 
 std::string ImageCacheKey(const ListedImages& images, const DataSetSource& source) {
   const ImageGeometry& geometry = source.geometry;
@@ -161,6 +105,9 @@ std::string ImageCacheKey(const ListedImages& images, const DataSetSource& sourc
     key.Update(EncodeNumber(images.examples[k]))
         .Update(EncodeNumber(static_cast<uint64_t>(images.labels[k])));
   }
+  // The digest in the file is of them too.
+  if (!images.weights.empty()) key.UpdateField("weights");
+  for (const double weight : images.weights) key.UpdateField(absl::StrFormat("%a", weight));
   return key.Finish();
 }
 
@@ -177,7 +124,7 @@ absl::StatusOr<CachedImages> OpenCachedImages(const std::string& path, const std
   // The sum shows that we wrote these numbers, so that their product cannot overflow.
   const uint64_t height = DecodeNumber(bytes.substr(kSizesAt + 8));
   const uint64_t width = DecodeNumber(bytes.substr(kSizesAt + 16));
-  InputInfo input = DescribeInput(input_name, height, width);
+  InputInfo input = DescribeImages(input_name, {height, width});
   if (DecodeNumber(bytes.substr(kSizesAt)) != examples ||
       bytes.size() != kPixelsAt + examples * input.byte_count) {
     return absl::DataLossError("damaged cache file");

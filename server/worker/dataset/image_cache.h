@@ -23,13 +23,17 @@
 #include "server/base/progress.h"
 #include "server/storage/cache_folder.h"
 #include "server/worker/dataset/data_set.h"
+#include "server/worker/dataset/image_loader.h"
 #include "server/worker/dataset/image_source.h"
 
 namespace stockpot {
 
 // What the decoded content depends on, as a digest: the source, which of its examples and under
-// which labels, geometry, the input's name and this format.
+// which labels and weights, geometry, the input's name and this format.
 std::string ImageCacheKey(const ListedImages& images, const DataSetSource& source);
+
+// How large the file is.
+uint64_t CachedImageBytes(size_t examples, const PixelSize& size);
 
 struct CachedImages {
   std::shared_ptr<const MappedFile> file;

@@ -8,6 +8,8 @@
 #include "server/base/status.h"
 #include "server/worker/dataset/image_cache.h"
 #include "server/worker/dataset/image_geometry.h"
+#include "server/worker/dataset/image_loader.h"
+#include "server/worker/dataset/streamed_images.h"
 
 namespace stockpot {
 namespace {
@@ -15,17 +17,18 @@ namespace {
 class ImageDataSet final : public DataSet {
  public:
   ImageDataSet(ListedImages listed, CachedImages images)
-      : class_names_(std::move(listed.class_names)),
+      : class_count_(ClassCountOf(listed)),
+        class_names_(std::move(listed.class_names)),
         images_(std::move(images)),
         inputs_({images_.input}),
         labels_(std::move(listed.labels)),
-        class_count_(class_names_.empty() ? *std::max_element(labels_.begin(), labels_.end()) + 1
-                                          : static_cast<int64_t>(class_names_.size())) {}
+        weights_(std::move(listed.weights)) {}
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   const std::vector<InputInfo>& inputs() const override { return inputs_; }
   bool has_images() const override { return true; }
   absl::Span<const int64_t> labels() const override { return labels_; }
+  absl::Span<const double> weights() const override { return weights_; }
   int64_t class_count() const override { return class_count_; }
   const std::vector<std::string>& class_names() const override { return class_names_; }
   const char* example(size_t, int64_t i) const override {
@@ -34,14 +37,21 @@ class ImageDataSet final : public DataSet {
   const std::string& digest() const override { return images_.digest; }
 
  private:
+  const int64_t class_count_;
   const std::vector<std::string> class_names_;
   const CachedImages images_;
   const std::vector<InputInfo> inputs_;
   const std::vector<int64_t> labels_;
-  const int64_t class_count_;
+  const std::vector<double> weights_;
 };
 
 }  // namespace
+
+int64_t ClassCountOf(const ListedImages& images) {
+  return images.class_names.empty()
+             ? *std::max_element(images.labels.begin(), images.labels.end()) + 1
+             : static_cast<int64_t>(images.class_names.size());
+}
 
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(ListedImages listed,
                                                                 const DataSetSource& source,
@@ -57,6 +67,12 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(ListedImages lis
   const auto build = [&] {
     return BuildCachedImages(listed, source, limits, key, cache, name, progress);
   };
+  if (limits.max_cache_bytes > 0 && !open().ok()) {
+    ASSIGN_OR_RETURN(const PixelSize size, ImageLoader(listed, source.geometry, limits).FindSize());
+    if (CachedImageBytes(listed.examples.size(), size) > limits.max_cache_bytes) {
+      return OpenStreamedImages(std::move(listed), source, size, key, cache, limits, progress);
+    }
+  }
   ASSIGN_OR_RETURN(CachedImages images,
                    OpenOrBuild(cache, name, limits.max_cache_bytes, open, build));
   return std::make_shared<const ImageDataSet>(std::move(listed), std::move(images));

@@ -10,7 +10,11 @@
 
 namespace stockpot {
 
-// `images` of `source`, through their file in the cache. Thread-safe.
+// Of those that have names, else the largest label and one.
+int64_t ClassCountOf(const ListedImages& images);
+
+// `images` of `source`, through their file in the cache, or streamed where that would be larger
+// than the cache may be. Thread-safe.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(ListedImages images,
                                                                 const DataSetSource& source,
                                                                 const CacheFolder& cache,

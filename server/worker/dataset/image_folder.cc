@@ -217,7 +217,7 @@ absl::StatusOr<std::shared_ptr<const ImageSource>> OpenImageFolder(const DataSet
   const auto names = source.label_map.empty() ? source.class_names : std::vector<std::string>();
   const auto list = [path = source.path, names, limits]() -> absl::StatusOr<FileImages> {
     ASSIGN_OR_RETURN(ImageFolder folder, ListImageFolder(path, names, limits));
-    FileImages images{std::move(folder.path), std::move(folder.files), {}};
+    FileImages images{std::move(folder.path), std::move(folder.files), {}, {}};
     for (const ImageFile& file : images.files) images.labels.numbers.push_back(file.label);
     images.labels.names = std::move(folder.class_names);
     images.labels.in_order = true;

@@ -4,6 +4,7 @@
 
 #include "server/base/status.h"
 #include "server/worker/dataset/example_selection.h"
+#include "server/worker/dataset/labels.h"
 
 namespace stockpot {
 
@@ -22,6 +23,12 @@ absl::StatusOr<ListedImages> ListImages(std::shared_ptr<const ImageSource> image
   for (const size_t position : chosen) {
     listed.examples.push_back(candidates[position]);
     listed.labels.push_back(resolved.classes[candidates[position]]);
+    if (!images->weights().empty()) {
+      listed.weights.push_back(images->weights()[candidates[position]]);
+    }
+  }
+  if (!listed.weights.empty()) {
+    RETURN_IF_ERROR(CheckWeights(source.weight_tensor, listed.weights));
   }
   listed.class_names = std::move(resolved.class_names);
   listed.source = std::move(images);

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "server/base/digest.h"
 #include "server/worker/dataset/data_set.h"
 #include "server/worker/dataset/label_resolution.h"
@@ -32,6 +33,8 @@ class ImageSource {
   virtual size_t size() const = 0;
   // One for each example.
   virtual const RawLabels& labels() const = 0;
+  // One for each example, finite and not negative; none where they have no weights.
+  virtual absl::Span<const double> weights() const { return {}; }
   // What people call example `i`: the path below the data set, or its row.
   virtual std::string NameOf(size_t i) const = 0;
   // Best called in about the order of the examples: sources that are compressed decompress a
@@ -40,6 +43,8 @@ class ImageSource {
 
   // Adds all that the names, labels and bytes depend on: paths, sizes and times of change.
   virtual void AddToKey(Sha256* key) const = 0;
+  // Whether Read() costs the same whatever was read before.
+  virtual bool reads_well_in_any_order() const { return true; }
   // INVALID_ARGUMENT (DATA_SET_INVALID) when that is no longer so.
   virtual absl::Status CheckUnchanged() const = 0;
 };
@@ -49,12 +54,13 @@ struct ListedImages {
   std::shared_ptr<const ImageSource> source;
   std::vector<size_t> examples;          // of the source, ascending
   std::vector<int64_t> labels;           // one for each of `examples`
+  std::vector<double> weights;           // the same, or none
   std::vector<std::string> class_names;  // in label order; may be empty
 
   std::string NameOf(size_t k) const { return source->NameOf(examples[k]); }
 };
 
-// Resolves labels, and selects. Errors: of ResolveLabels and SelectExamples.
+// Resolves labels, and selects. Errors: of ResolveLabels, SelectExamples and CheckWeights.
 absl::StatusOr<ListedImages> ListImages(std::shared_ptr<const ImageSource> images,
                                         const DataSetSource& source);
 

@@ -1,4 +1,5 @@
-// A label in a JSON object: a whole number, or text. Thread safety: the functions are thread-safe.
+// A label in a JSON object: a whole number, or text; and a weight. Thread safety: the functions are
+// thread-safe.
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_JSON_LABEL_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_JSON_LABEL_H_
 
@@ -14,6 +15,10 @@ namespace stockpot {
 absl::StatusOr<std::string> JsonLabel(const Json& object, absl::string_view field);
 // The same of an object that is text itself.
 absl::StatusOr<std::string> JsonLabel(absl::string_view text, absl::string_view field);
+
+// A number, or text that is one. Errors: as above, and of ParseWeight.
+absl::StatusOr<double> JsonWeight(const Json& object, absl::string_view field);
+absl::StatusOr<double> JsonWeight(absl::string_view text, absl::string_view field);
 
 }  // namespace stockpot
 

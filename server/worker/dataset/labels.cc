@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status.h"
@@ -149,18 +150,30 @@ absl::Status ReadWeights(const TensorInfo& tensor, absl::Span<const char> bytes,
     return InvalidLabels(absl::StrCat("weights '", tensor.name, "' are ", DTypeName(tensor.dtype),
                                       ": store them as whole numbers, F32 or F64"));
   }
+  return CheckWeights(tensor.name, *weights, tensor.shape.size() > 1 ? "token" : "example");
+}
+
+absl::Status CheckWeights(const std::string& name, absl::Span<const double> weights,
+                          absl::string_view of_each) {
   double sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const double weight = (*weights)[i];
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double weight = weights[i];
     sum += weight;
     if (weight >= 0 && std::isfinite(sum)) continue;
-    return WithMetadata(InvalidLabels(absl::StrCat("weight of example ", i, " is ", weight,
+    return WithMetadata(InvalidLabels(absl::StrCat("weight of ", of_each, " ", i, " is ", weight,
                                                    ": weights are finite, not negative, and add up "
                                                    "to what float64 can hold")),
                         "example", absl::StrCat(i));
   }
   if (sum > 0) return absl::OkStatus();
-  return InvalidLabels(absl::StrCat("weights '", tensor.name, "' are all 0"));
+  return InvalidLabels(absl::StrCat("weights '", name, "' are all 0"));
+}
+
+absl::StatusOr<double> ParseWeight(absl::string_view text) {
+  double weight;
+  if (absl::SimpleAtod(text, &weight) && weight >= 0 && std::isfinite(weight)) return weight;
+  return InvalidLabels(absl::StrCat("the weight '", text.substr(0, 40),
+                                    "' is no number that is finite and not negative"));
 }
 
 }  // namespace stockpot

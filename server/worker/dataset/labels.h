@@ -4,9 +4,11 @@
 #define STOCKPOT_SERVER_WORKER_DATASET_LABELS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "server/worker/checkpoint/state_dict.h"
 
@@ -35,11 +37,20 @@ struct Labels {
 // finite, no token that counts; DATA_SET_EMPTY; LABEL_OUT_OF_RANGE (metadata example).
 absl::StatusOr<Labels> ReadLabels(const TensorInfo& tensor, absl::Span<const char> bytes);
 
-// The weights of examples, [N]. Whole numbers, float32 or float64.
-// Errors: INVALID_ARGUMENT, reason DATA_SET_INVALID another type, one that is negative or not
-// finite (metadata example), none that is positive, a sum that is not finite.
+// The elements of `bytes` as weights, whatever their shape. Whole numbers, float32 or float64.
+// Errors: INVALID_ARGUMENT, reason DATA_SET_INVALID another type, or as CheckWeights.
 absl::Status ReadWeights(const TensorInfo& tensor, absl::Span<const char> bytes,
                          std::vector<double>* weights);
+
+// Whether examples (or their tokens, in order) can have these weights. `name` is what holds them.
+// Errors: INVALID_ARGUMENT, reason DATA_SET_INVALID one that is negative or not finite (metadata
+// example), none that is positive, a sum that is not finite.
+absl::Status CheckWeights(const std::string& name, absl::Span<const double> weights,
+                          absl::string_view of_each = "example");
+
+// A weight that is text: a decimal number. INVALID_ARGUMENT: it is none, or not finite, or
+// negative.
+absl::StatusOr<double> ParseWeight(absl::string_view text);
 
 }  // namespace stockpot
 

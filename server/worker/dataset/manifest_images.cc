@@ -84,6 +84,7 @@ absl::StatusOr<FileImages> ListManifest(const DataSetSource& source, const DataS
     if (!image.ok()) return AtEntry(image.status(), entry);
     images.files.push_back(*std::move(image));
     labels.Add(entry.label);
+    if (!source.weight_tensor.empty()) images.weights.push_back(entry.weight);
   }
   images.labels = labels.Take();
   return images;

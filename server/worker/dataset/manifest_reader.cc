@@ -11,6 +11,7 @@
 #include "server/base/json_reader.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/json_label.h"
+#include "server/worker/dataset/labels.h"
 
 namespace stockpot {
 namespace {
@@ -104,6 +105,10 @@ class CsvManifest {
     if (!path_.has_value()) return NoColumn(absl::StrJoin(paths, ", "));
     label_ = Find(LabelColumn(source_));
     if (!label_.has_value()) return NoColumn(LabelColumn(source_));
+    if (!source_.weight_tensor.empty()) {
+      weight_ = Find(source_.weight_tensor);
+      if (!weight_.has_value()) return NoColumn(source_.weight_tensor);
+    }
     split_ = Find(kSplitColumn);
     if (!source_.split.empty() && !split_.has_value()) return NoColumn(kSplitColumn);
     return absl::OkStatus();
@@ -120,7 +125,12 @@ class CsvManifest {
     }
     *entry = {};
     if (!source_.split.empty() && fields[*split_] != source_.split) return true;
-    *entry = {std::move(fields[*path_]), std::move(fields[*label_]), records_.line()};
+    if (weight_.has_value()) {
+      ASSIGN_OR_RETURN(entry->weight, ParseWeight(fields[*weight_]));
+    }
+    entry->path = std::move(fields[*path_]);
+    entry->label = std::move(fields[*label_]);
+    entry->line = records_.line();
     if (entry->path.empty()) return InvalidManifest("the path is empty");
     return true;
   }
@@ -142,7 +152,7 @@ class CsvManifest {
   const DataSetSource& source_;
   CsvRecords records_;
   std::vector<std::string> columns_;
-  std::optional<size_t> path_, label_, split_;
+  std::optional<size_t> path_, label_, weight_, split_;
 };
 
 class JsonLines {
@@ -179,6 +189,9 @@ class JsonLines {
           "the one that image_column names");
     }
     ASSIGN_OR_RETURN(entry->label, JsonLabel(object, LabelColumn(source_)));
+    if (!source_.weight_tensor.empty()) {
+      ASSIGN_OR_RETURN(entry->weight, JsonWeight(object, source_.weight_tensor));
+    }
     entry->path = path->get<std::string>();
     entry->line = lines_.line();
     return absl::OkStatus();

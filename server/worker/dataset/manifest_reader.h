@@ -16,6 +16,7 @@ namespace stockpot {
 struct ManifestEntry {
   std::string path;
   std::string label;
+  double weight = 1;  // where `source` names weights
   uint64_t line = 0;  // from 1, where the entry begins
 };
 

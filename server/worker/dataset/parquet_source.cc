@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/integer_column.h"
+#include "server/worker/dataset/labels.h"
 #include "server/worker/dataset/parquet_set.h"
 
 namespace stockpot {
@@ -58,13 +59,38 @@ absl::StatusOr<RawLabels> ReadClassColumn(const ParquetSet& set, const std::stri
   return labels;
 }
 
+// None where no column is asked for.
+absl::StatusOr<std::vector<double>> ReadWeightColumn(const ParquetSet& set,
+                                                     const std::string& name) {
+  std::vector<double> weights;
+  if (name.empty()) return weights;
+  ASSIGN_OR_RETURN(const size_t column, set.Find(name));
+  const ParquetColumn& described = set.columns()[column];
+  if (described.kind != ParquetColumn::Kind::kNumbers) {
+    return InvalidColumn(name, "holds no weights: they are numbers");
+  }
+  std::string bytes;
+  for (const Group& group : set.groups()) {
+    ASSIGN_OR_RETURN(const ParquetFile::Numbers numbers, set.ReadNumbers(group, column));
+    if (!numbers.shape.empty()) return InvalidColumn(name, "has a list where a weight should be");
+    absl::StrAppend(&bytes, numbers.bytes);
+  }
+  RETURN_IF_ERROR(ReadWeights({name, described.dtype, {set.row_count()}}, bytes, &weights));
+  return weights;
+}
+
 class ParquetImages final : public ImageSource {
  public:
-  ParquetImages(std::shared_ptr<const ParquetSet> set, size_t column, RawLabels labels)
-      : set_(std::move(set)), column_(column), labels_(std::move(labels)) {}
+  ParquetImages(std::shared_ptr<const ParquetSet> set, size_t column, RawLabels labels,
+                std::vector<double> weights)
+      : set_(std::move(set)),
+        column_(column),
+        labels_(std::move(labels)),
+        weights_(std::move(weights)) {}
 
   size_t size() const override { return static_cast<size_t>(set_->row_count()); }
   const RawLabels& labels() const override { return labels_; }
+  absl::Span<const double> weights() const override { return weights_; }
 
   std::string NameOf(size_t i) const override {
     const Group& group = GroupOf(i);
@@ -85,6 +111,7 @@ class ParquetImages final : public ImageSource {
     set_->files().AddToKey(key);
     key->UpdateField(absl::StrCat("column ", column_));
   }
+  bool reads_well_in_any_order() const override { return false; }  // a group is decompressed whole
   absl::Status CheckUnchanged() const override { return set_->files().CheckUnchanged(); }
 
  private:
@@ -116,6 +143,7 @@ class ParquetImages final : public ImageSource {
   const std::shared_ptr<const ParquetSet> set_;
   const size_t column_;
   const RawLabels labels_;
+  const std::vector<double> weights_;
   mutable absl::Mutex mutex_;
   mutable std::list<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);
 };
@@ -245,8 +273,10 @@ absl::StatusOr<ParquetSource> OpenParquet(const DataSetSource& source,
     }
     ASSIGN_OR_RETURN(const size_t column, set->Find(image));
     ASSIGN_OR_RETURN(RawLabels labels, ReadClassColumn(*set, label));
-    return ParquetSource{std::make_shared<const ParquetImages>(set, column, std::move(labels)),
-                         nullptr};
+    ASSIGN_OR_RETURN(std::vector<double> weights, ReadWeightColumn(*set, source.weight_tensor));
+    return ParquetSource{
+        std::make_shared<const ParquetImages>(set, column, std::move(labels), std::move(weights)),
+        nullptr};
   }
   std::vector<std::string> columns = source.inputs;
   if (columns.empty()) {

@@ -1,5 +1,6 @@
 #include "server/worker/dataset/tar_images.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,10 +10,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "server/base/mapped_file.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/json_label.h"
+#include "server/worker/dataset/labels.h"
 #include "server/worker/dataset/source_files.h"
 #include "server/worker/dataset/tar_reader.h"
 
@@ -20,7 +23,24 @@ namespace stockpot {
 namespace {
 
 constexpr absl::string_view kImageExtensions[] = {"jpg", "jpeg", "png", "webp"};
-constexpr uint64_t kMaxLabelBytes = 1 << 20;  // of a member .json; captions stand in them too
+constexpr uint64_t kMaxFieldBytes = 1 << 20;  // of a member .json; captions stand in them too
+
+// Where something of an example is told: in a member of this extension, or in a field of it.
+struct Field {
+  std::string extension, json_field;
+  bool is_json = false;
+};
+
+struct Fields {
+  Field label;
+  std::optional<Field> weight;
+};
+
+// "json:FIELD" or an extension.
+Field FieldOf(absl::string_view text) {
+  if (absl::ConsumePrefix(&text, "json:")) return {"json", std::string(text), true};
+  return {absl::AsciiStrToLower(text), "", false};
+}
 
 struct TarImage {
   uint32_t file = 0;
@@ -47,7 +67,7 @@ class TarImageSource final : public ImageSource {
   explicit TarImageSource(StampedFiles files) : files_(std::move(files)) {}
 
   // Lists the examples of one file.
-  absl::Status AddFile(uint32_t file, const std::string& label, const DataSetLimits& limits) {
+  absl::Status AddFile(uint32_t file, const Fields& fields, const DataSetLimits& limits) {
     absl::StatusOr<std::shared_ptr<const MappedFile>> mapped =
         MappedFile::Open(files_.files()[file].path);
     RETURN_IF_ERROR(mapped.status());
@@ -62,7 +82,8 @@ class TarImageSource final : public ImageSource {
         if (!keys.insert(std::string(key)).second) {
           return At(key, "comes again: the members of an example must be side by side");
         }
-        RETURN_IF_ERROR(AddExample({members.data() + begin, end - begin}, key, label, bytes, file));
+        RETURN_IF_ERROR(
+            AddExample({members.data() + begin, end - begin}, key, fields, bytes, file));
       }
       if (images_.size() > limits.max_examples) {
         return absl::InvalidArgumentError(
@@ -77,6 +98,7 @@ class TarImageSource final : public ImageSource {
 
   size_t size() const override { return images_.size(); }
   const RawLabels& labels() const override { return labels_; }
+  absl::Span<const double> weights() const override { return weights_; }
   std::string NameOf(size_t i) const override {
     return absl::StrCat(files_.files()[images_[i].file].name, ": ", images_[i].member.name);
   }
@@ -97,31 +119,53 @@ class TarImageSource final : public ImageSource {
     return absl::InvalidArgumentError(absl::StrCat("example ", key, " ", message));
   }
 
-  absl::Status AddExample(absl::Span<const TarMember> members, absl::string_view key,
-                          const std::string& label, absl::string_view bytes, uint32_t file) {
-    // "json:FIELD" or an extension.
-    absl::string_view field = label;
-    const bool is_json = absl::ConsumePrefix(&field, "json:");
-    const std::string label_extension = is_json ? "json" : absl::AsciiStrToLower(label);
-    const TarMember *image = nullptr, *labelled = nullptr;
+  // The one member of an extension.
+  static absl::StatusOr<const TarMember*> FindMember(
+      absl::Span<const TarMember> members, absl::string_view key,
+      absl::Span<const absl::string_view> extensions) {
+    const TarMember* found = nullptr;
     for (const TarMember& member : members) {
       const std::string extension = absl::AsciiStrToLower(SplitName(member.name).extension);
-      const bool is_image = absl::c_linear_search(kImageExtensions, extension);
-      if (!is_image && extension != label_extension) continue;
-      const TarMember*& place = is_image ? image : labelled;
-      if (place != nullptr) return At(key, absl::StrCat("has two of a kind: ", member.name));
-      place = &member;
+      if (!absl::c_linear_search(extensions, extension)) continue;
+      if (found != nullptr) return At(key, absl::StrCat("has two of a kind: ", member.name));
+      found = &member;
     }
-    if (image == nullptr) return At(key, "has no .jpg, .jpeg, .png or .webp");
-    if (labelled == nullptr) return At(key, absl::StrCat("has no .", label_extension));
-    if (labelled->size > kMaxLabelBytes) return At(key, "has a label that is too large");
-    const absl::string_view text = bytes.substr(labelled->offset, labelled->size);
-    if (is_json) {
-      const auto value = JsonLabel(text, field);
-      if (!value.ok()) return Annotate(value.status(), labelled->name);
-      texts_.Add(*value);
-    } else {
-      texts_.Add(absl::StripAsciiWhitespace(text));
+    if (found != nullptr) return found;
+    return At(key, absl::StrCat("has no .", absl::StrJoin(extensions, ", .")));
+  }
+
+  // The text of a member, and what `read` makes of it.
+  template <typename Read>
+  static auto ReadField(absl::Span<const TarMember> members, absl::string_view key,
+                        const Field& field, absl::string_view bytes, const Read& read)
+      -> decltype(read(absl::string_view())) {
+    ASSIGN_OR_RETURN(const TarMember* member, FindMember(members, key, {field.extension}));
+    if (member->size > kMaxFieldBytes) {
+      return At(key, absl::StrCat("has a .", field.extension, " that is too large"));
+    }
+    auto value = read(bytes.substr(member->offset, member->size));
+    if (!value.ok()) return Annotate(value.status(), member->name);
+    return value;
+  }
+
+  absl::Status AddExample(absl::Span<const TarMember> members, absl::string_view key,
+                          const Fields& fields, absl::string_view bytes, uint32_t file) {
+    ASSIGN_OR_RETURN(const TarMember* image, FindMember(members, key, kImageExtensions));
+    const auto read_label = [&](absl::string_view text) -> absl::StatusOr<std::string> {
+      if (fields.label.is_json) return JsonLabel(text, fields.label.json_field);
+      return std::string(absl::StripAsciiWhitespace(text));
+    };
+    ASSIGN_OR_RETURN(const std::string label,
+                     ReadField(members, key, fields.label, bytes, read_label));
+    texts_.Add(label);
+    if (fields.weight.has_value()) {
+      const auto read_weight = [&](absl::string_view text) {
+        return fields.weight->is_json ? JsonWeight(text, fields.weight->json_field)
+                                      : ParseWeight(absl::StripAsciiWhitespace(text));
+      };
+      ASSIGN_OR_RETURN(const double weight,
+                       ReadField(members, key, *fields.weight, bytes, read_weight));
+      weights_.push_back(weight);
     }
     images_.push_back({file, *image});
     return absl::OkStatus();
@@ -129,6 +173,7 @@ class TarImageSource final : public ImageSource {
 
   const StampedFiles files_;
   std::vector<TarImage> images_;
+  std::vector<double> weights_;
   TextLabels texts_;
   RawLabels labels_;
 };
@@ -137,11 +182,12 @@ class TarImageSource final : public ImageSource {
 
 absl::StatusOr<std::shared_ptr<const ImageSource>> OpenTarImages(const DataSetSource& source,
                                                                  const DataSetLimits& limits) {
-  const std::string label = source.label_tensor.empty() ? "cls" : source.label_tensor;
+  Fields fields{FieldOf(source.label_tensor.empty() ? "cls" : source.label_tensor), std::nullopt};
+  if (!source.weight_tensor.empty()) fields.weight = FieldOf(source.weight_tensor);
   ASSIGN_OR_RETURN(StampedFiles files, StampedFiles::Create(source.files));
   auto images = std::make_shared<TarImageSource>(std::move(files));
   for (uint32_t file = 0; file < source.files.size(); ++file) {
-    const absl::Status added = images->AddFile(file, label, limits);
+    const absl::Status added = images->AddFile(file, fields, limits);
     if (!added.ok()) {
       return WithReason(Annotate(added, source.files[file].name), "DATA_SET_INVALID");
     }

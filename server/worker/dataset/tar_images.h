@@ -15,7 +15,7 @@
 
 namespace stockpot {
 
-// The files `source.files`. Labels: spec.proto's label_tensor.
+// The files `source.files`. Labels and weights: spec.proto's label_tensor and weight_tensor.
 // Errors: INVALID_ARGUMENT or DATA_LOSS, reason DATA_SET_INVALID, naming file and member; no
 // example: DATA_SET_EMPTY; DATA_SET_NOT_FOUND.
 absl::StatusOr<std::shared_ptr<const ImageSource>> OpenTarImages(const DataSetSource& source,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,7 @@
 #include "server/worker/dataset/example_selection.h"
 #include "server/worker/dataset/integer_column.h"
 #include "server/worker/dataset/label_resolution.h"
+#include "server/worker/dataset/labels.h"
 
 namespace stockpot {
 namespace {
@@ -46,10 +49,10 @@ class TensorCacheBuilder {
  private:
   // A tensor of the file.
   struct Column {
-    TensorInfo info;   // as the file has it
-    size_t index = 0;  // of rows_; unused where there are `integers`
-    const std::vector<int64_t>* integers = nullptr;
-    bool differs = false;  // in length: see tensor_cache.h
+    TensorInfo info;              // as the file has it
+    size_t index = 0;             // of rows_; unused where there is `made`
+    absl::string_view made = {};  // its bytes, where they are not those of rows_; never none
+    bool differs = false;         // in length: see tensor_cache.h
     uint64_t offset = 0;
   };
 
@@ -112,14 +115,14 @@ class TensorCacheBuilder {
     for (const size_t input : roles_.inputs) RETURN_IF_ERROR(AddColumn(input));
     if (roles_.weights.has_value()) RETURN_IF_ERROR(AddColumn(*roles_.weights));
     if (classes_resolved_) {
-      AddIntegers(label().name, {static_cast<int64_t>(chosen_.size())}, &classes_);
+      AddMade(label().name, {static_cast<int64_t>(chosen_.size())}, classes_);
     } else {
       RETURN_IF_ERROR(AddColumn(roles_.label));
     }
     if (lengths_.empty()) return absl::OkStatus();
     RETURN_IF_ERROR(CheckLabelsGoWithInputs());
     for (const size_t row : chosen_) chosen_lengths_.push_back(lengths_[row]);
-    AddIntegers(kLengthsTensor, {static_cast<int64_t>(chosen_.size())}, &chosen_lengths_);
+    AddMade(kLengthsTensor, {static_cast<int64_t>(chosen_.size())}, chosen_lengths_);
     const bool known =
         std::any_of(rows_.tensors().begin(), rows_.tensors().end(),
                     [](const TensorInfo& one) { return one.name == kLengthsTensor; });
@@ -130,6 +133,11 @@ class TensorCacheBuilder {
   // Tokens are as many as positions.
   absl::Status CheckLabelsGoWithInputs() const {
     const bool label_differs = !padded_labels_.empty();
+    if (!padded_weights_.empty() && !label_differs) {
+      return InvalidRows(absl::StrCat("the weights '", rows_.tensors()[*roles_.weights].name,
+                                      "' differ in length, and the labels '", label().name,
+                                      "' do not"));
+    }
     if (label_differs && lengths_from_ == label().name) {
       return InvalidRows(
           absl::StrCat("the labels '", label().name, "' differ in length, and no input does"));
@@ -140,9 +148,14 @@ class TensorCacheBuilder {
                                     "' are all of one length"));
   }
 
-  void AddIntegers(const std::string& name, std::vector<int64_t> shape,
-                   const std::vector<int64_t>* integers) {
-    columns_.push_back({.info = {name, DType::kInt64, std::move(shape)}, .integers = integers});
+  // `numbers` are as they will be written.
+  template <typename Number>
+  void AddMade(const std::string& name, std::vector<int64_t> shape,
+               const std::vector<Number>& numbers) {
+    constexpr DType kType = std::is_same_v<Number, double> ? DType::kFloat64 : DType::kInt64;
+    columns_.push_back(
+        {.info = {name, kType, std::move(shape)},
+         .made = {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(Number)}});
   }
 
   absl::Status AddColumn(size_t index) {
@@ -160,7 +173,12 @@ class TensorCacheBuilder {
     }
     if (column.differs && index == roles_.label) {
       RETURN_IF_ERROR(PadLabels());
-      AddIntegers(column.info.name, {shape[0], longest_}, &padded_labels_);
+      AddMade(column.info.name, {shape[0], longest_}, padded_labels_);
+      return absl::OkStatus();
+    }
+    if (column.differs && index == roles_.weights) {
+      RETURN_IF_ERROR(PadWeights(rows_.tensors()[index]));
+      AddMade(column.info.name, {shape[0], longest_}, padded_weights_);
       return absl::OkStatus();
     }
     if (column.differs) shape.erase(shape.begin());
@@ -194,26 +212,44 @@ class TensorCacheBuilder {
   }
 
   absl::Status PadLabels() {
-    if (chosen_.size() > limits_.max_examples / static_cast<uint64_t>(longest_)) {
-      return InvalidRows(absl::StrCat("tensor '", label().name, "': ", chosen_.size(),
-                                      " examples, padded to ", longest_,
-                                      " labels each: they are limited to ", limits_.max_examples));
-    }
     std::vector<int64_t> all;
     RETURN_IF_ERROR(rows_.Scan(roles_.label, [&](absl::string_view bytes) {
       if (AppendIntegers(label().dtype, bytes, &all)) return absl::OkStatus();
       return InvalidRows(absl::StrCat("labels are lists of ", DTypeName(label().dtype),
                                       ": tokens are whole numbers"));
     }));
+    return Pad(all, kIgnoredToken, label(), &padded_labels_);
+  }
+
+  absl::Status PadWeights(const TensorInfo& weights) {
+    std::string bytes;
+    RETURN_IF_ERROR(rows_.Scan(*roles_.weights, [&](absl::string_view part) {
+      absl::StrAppend(&bytes, part);
+      return absl::OkStatus();
+    }));
+    std::vector<double> all;
+    RETURN_IF_ERROR(ReadWeights(weights, bytes, &all));
+    return Pad(all, 0.0, weights, &padded_weights_);
+  }
+
+  // The chosen ones of `all` rows, as long as the longest of them.
+  template <typename Number>
+  absl::Status Pad(const std::vector<Number>& all, Number behind, const TensorInfo& info,
+                   std::vector<Number>* padded) const {
     const auto longest = static_cast<size_t>(longest_);
-    padded_labels_.assign(chosen_.size() * longest, kIgnoredToken);
+    if (chosen_.size() > limits_.max_examples / longest) {
+      return InvalidRows(absl::StrCat("tensor '", info.name, "': ", chosen_.size(),
+                                      " examples, padded to ", longest_,
+                                      " labels each: they are limited to ", limits_.max_examples));
+    }
+    padded->assign(chosen_.size() * longest, behind);
     size_t at = 0, next = 0;
     for (size_t row = 0; row < example_count_ && next < chosen_.size(); ++row) {
       const auto length = static_cast<size_t>(lengths_[row]);
-      if (length > all.size() - at) return WrongRowCount(label());
+      if (length > all.size() - at) return WrongRowCount(info);
       if (row == chosen_[next]) {
         std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), length,
-                    padded_labels_.begin() + static_cast<std::ptrdiff_t>(next++ * longest));
+                    padded->begin() + static_cast<std::ptrdiff_t>(next++ * longest));
       }
       at += length;
     }
@@ -244,15 +280,13 @@ class TensorCacheBuilder {
   }
 
   absl::Status Write(const Column& column, CacheFolder::PartialFile* file) const {
-    if (column.integers == nullptr) {
+    if (column.made.empty()) {
       const auto lengths = list_lengths_.find(column.index);
       return CopyRows(
           {rows_, column.index, lengths == list_lengths_.end() ? nullptr : &lengths->second},
           example_count_, chosen_, column.offset, file);
     }
-    return file->WriteAt({reinterpret_cast<const char*>(column.integers->data()),
-                          column.integers->size() * sizeof(int64_t)},
-                         column.offset);
+    return file->WriteAt(column.made, column.offset);
   }
 
   const TensorRows& rows_;
@@ -269,6 +303,7 @@ class TensorCacheBuilder {
   std::string lengths_from_;
   int64_t longest_ = 0;
   std::vector<int64_t> padded_labels_;
+  std::vector<double> padded_weights_;
   std::map<size_t, std::vector<int64_t>> list_lengths_;  // of every list, by its place in rows_
   std::vector<Column> columns_;
   uint64_t end_ = 0;

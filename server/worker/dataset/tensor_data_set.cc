@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -116,13 +117,25 @@ class TensorDataSet final : public DataSet {
  private:
   absl::Status AddWeights(size_t index) {
     const TensorInfo& info = tensors_->tensors()[index];
-    if (info.shape.size() != 1) {
-      return Invalid(absl::StrCat(DescribeShape(info), ": weights are one number an example, [N]"));
+    const bool of_tokens = labels_.kind == LabelKind::kTokens;
+    if (info.shape.size() != (of_tokens ? 2 : 1)) {
+      return Invalid(absl::StrCat(
+          DescribeShape(info), of_tokens ? ": weights of tokens are one number a label, [N, length]"
+                                         : ": weights are one number an example, [N]"));
     }
     RETURN_IF_ERROR(CheckInput(info, size()));
+    if (of_tokens && info.shape[1] != labels_.length) {
+      return Invalid(
+          absl::StrCat(DescribeShape(info), ": the labels of an example are ", labels_.length));
+    }
     std::vector<char> scratch;
     ASSIGN_OR_RETURN(const absl::Span<const char> bytes, ReadTensor(index, &scratch));
-    return ReadWeights(info, bytes, &weights_);
+    RETURN_IF_ERROR(ReadWeights(info, bytes, &weights_));
+    if (!of_tokens) return absl::OkStatus();
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (labels_.integers[i] == kIgnoredToken) weights_[i] = 0;
+    }
+    return CheckWeights(info.name, weights_, "token");
   }
 
   // Out of the cache, which holds them as they were checked.
@@ -208,6 +221,11 @@ std::string TensorsKey(const TensorRows& rows, const std::string& label_tensor,
     }
   }
   rows.AddToKey(&key);
+  const std::optional<size_t> label = FindTensor(rows.tensors(), label_tensor);
+  if (!source.weight_tensor.empty() && label.has_value() &&
+      rows.tensors()[*label].shape.size() > 1) {
+    key.UpdateField("of tokens");  // releases that knew none made files that are not good for it
+  }
   key.UpdateField(label_tensor).UpdateField(DescribeSelection(source.selection));
   for (const std::vector<std::string>& names : {source.inputs, source.class_names}) {
     key.UpdateFieldSize(names.size());

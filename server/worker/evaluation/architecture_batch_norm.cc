@@ -72,6 +72,7 @@ absl::StatusOr<std::vector<TensorValue>> ArchitectureRunner::GatherBatches(
   for (int64_t first = 0; first < examples; first += batch_size) {
     gatherer.BeginBatch();
     std::iota(batch.begin(), batch.end(), first);
+    RETURN_IF_ERROR(data_set.Bring(batch));
     Arguments arguments = inputs.Batch(batch, batch_size);
     RETURN_IF_ERROR(Annotate(Guard("forward()",
                                    [&] {
@@ -82,6 +83,8 @@ absl::StatusOr<std::vector<TensorValue>> ArchitectureRunner::GatherBatches(
     RETURN_IF_ERROR(gatherer.EndBatch());
     if (options.progress) RETURN_IF_ERROR(options.progress(first + batch_size));
   }
+
+  RETURN_IF_ERROR(data_set.CheckUnchanged());
 
   std::vector<TensorValue> values;
   for (const auto& found : gatherer.Finish()) {

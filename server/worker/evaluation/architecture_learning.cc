@@ -162,7 +162,7 @@ class LearningPass {
     double loss_sum = 0;
     int64_t steps = 0;
     for (size_t first = 0; first < order.size(); first += batch_size) {
-      batch.Pick(absl::MakeConstSpan(order).subspan(first, batch_size));
+      RETURN_IF_ERROR(batch.Pick(absl::MakeConstSpan(order).subspan(first, batch_size)));
       const auto loss = TakeStep(inputs, mapping, batch, parameters, learner);
       if (!loss.ok()) {
         return Annotate(loss.status(), absl::StrCat("model given ", inputs.Describe(batch.size())));
@@ -171,6 +171,7 @@ class LearningPass {
       const auto done = static_cast<int64_t>(first) + batch.size();
       if (options_.progress) RETURN_IF_ERROR(options_.progress(done));
     }
+    RETURN_IF_ERROR(data_set_.CheckUnchanged());
     return steps == 0 ? 0.0 : loss_sum / static_cast<double>(steps);
   }
 

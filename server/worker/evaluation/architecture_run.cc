@@ -46,6 +46,18 @@ absl::Status NextBatch(const at::Tensor& logits, int64_t first, int64_t count, O
   return absl::OkStatus();
 }
 
+// Tells the data set what will be read after the first `done` examples.
+std::shared_ptr<const void> WillBring(const DataSet& data_set, const BatchPlan& plan,
+                                      int64_t done) {
+  if (!data_set.is_streamed()) return nullptr;
+  std::vector<int64_t> order;
+  for (const BatchPlan::Batch& batch : plan.batches()) {
+    order.insert(order.end(), batch.examples.begin(), batch.examples.end());
+  }
+  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(done));
+  return data_set.WillBring(std::move(order));
+}
+
 }  // namespace
 
 // A batch that runs, or has run.
@@ -71,6 +83,8 @@ absl::Status ArchitectureRunner::Run(const DataSet& data_set, const MeasureOptio
   absl::Status status = run();
   // What the sink was given once it must not be given again.
   if (absl::IsResourceExhausted(status) && !state.handing_on && GiveUpResident()) status = run();
+  // Also where the sink has seen enough: what it saw must have been the data set's.
+  RETURN_IF_ERROR(data_set.CheckUnchanged());
   return status;
 }
 
@@ -81,11 +95,13 @@ absl::Status ArchitectureRunner::RunBatches(const DataSet& data_set, const Measu
       ModelInputs::Create(architecture_->schema(), data_set, options.inputs, device_, &resident_));
   ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
   const BatchPlan plan(data_set, options.order, options.batch_size, inputs.masks_padding());
+  const auto ahead = WillBring(data_set, plan, state->next);
   std::optional<Launched> running;
   int64_t planned = 0;
   for (const BatchPlan::Batch& batch : plan.batches()) {
     planned += static_cast<int64_t>(batch.examples.size());
     if (planned <= state->next) continue;  // before memory ran out
+    RETURN_IF_ERROR(data_set.Bring(batch.examples));
     auto launched = Launch(batch, inputs, mapping, options);
     if (!launched.ok()) {
       return Annotate(launched.status(),

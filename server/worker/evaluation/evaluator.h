@@ -71,7 +71,7 @@ struct Measurement {
   // Expected calibration errors: see calibration.h.
   double ece_equal_mass = 0, ece_equal_width = 0;
 
-  // Of classification and regression of a set whose examples have weights: their sum, and those of
+  // Of a set whose examples (of a language model: tokens) have weights: their sum, and those of
   // what is right. cross_entropy_sum and squared_error_sum are weighted then, all else is not.
   double weight_sum = 0, top1_weight = 0, top5_weight = 0;
 

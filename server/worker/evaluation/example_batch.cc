@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/base/status.h"
+
 namespace stockpot {
 
 namespace {
@@ -23,7 +25,8 @@ std::vector<Number> PickFrom(absl::Span<const Number> all, int64_t example_count
 
 }  // namespace
 
-void ExampleBatch::Pick(absl::Span<const int64_t> examples) {
+absl::Status ExampleBatch::Pick(absl::Span<const int64_t> examples) {
+  RETURN_IF_ERROR(data_set_.Bring(examples));
   size_ = static_cast<int64_t>(examples.size());
   lengths_.clear();
   begins_.clear();
@@ -51,7 +54,9 @@ void ExampleBatch::Pick(absl::Span<const int64_t> examples) {
   labels_ = PickFrom(data_set_.labels(), data_set_.size(), examples,
                      trims ? static_cast<size_t>(longest) : absl::Span<const int64_t>::npos);
   targets_ = PickFrom(data_set_.targets(), data_set_.size(), examples);
-  weights_ = PickFrom(data_set_.weights(), data_set_.size(), examples);
+  weights_ = PickFrom(data_set_.weights(), data_set_.size(), examples,
+                      trims ? static_cast<size_t>(longest) : absl::Span<const double>::npos);
+  return absl::OkStatus();
 }
 
 }  // namespace stockpot

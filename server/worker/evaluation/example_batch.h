@@ -16,8 +16,8 @@ class ExampleBatch final : public DataSet {
   explicit ExampleBatch(const DataSet& data_set)
       : data_set_(data_set), bytes_(data_set.inputs().size()) {}
 
-  // Holds these examples from now on, and no others.
-  void Pick(absl::Span<const int64_t> examples);
+  // Holds these examples from now on, and no others. Errors: of DataSet::Bring.
+  absl::Status Pick(absl::Span<const int64_t> examples);
 
   int64_t size() const override { return size_; }
   const std::vector<InputInfo>& inputs() const override { return data_set_.inputs(); }

@@ -52,14 +52,27 @@ absl::Status LanguageMetrics::Add(const OutputBatch& batch) {
     ++sums_.example_count;
     sums_.top1_correct += scores[i].rank == 0;
     sums_.top5_correct += scores[i].rank < 5;
-    sums_.cross_entropy_sum += scores[i].loss;
+    const double weight = WeightOf(data_set_, static_cast<int64_t>(places[i]));
+    sums_.cross_entropy_sum += weight * scores[i].loss;
+    top1_wrong_ += scores[i].rank == 0 ? 0 : weight;
+    top5_wrong_ += scores[i].rank < 5 ? 0 : weight;
+    const Counted token{places[i], scores[i]};
     if (data_set_.length(0) > 0) {
-      out_of_order_.push_back({places[i], scores[i]});
+      out_of_order_.push_back(token);
     } else {
-      AddScore(scores[i], &measurement_);
+      Count(token);
     }
   }
   return absl::OkStatus();
+}
+
+void LanguageMetrics::Count(const Counted& token) {
+  const double weight = WeightOf(data_set_, static_cast<int64_t>(token.place));
+  AddScore(token.score, &measurement_, weight);
+  if (data_set_.weights().empty()) return;
+  measurement_.weight_sum += weight;
+  measurement_.top1_weight += token.score.rank == 0 ? weight : 0;
+  measurement_.top5_weight += token.score.rank < 5 ? weight : 0;
 }
 
 Score LanguageMetrics::BestReachable() const {
@@ -69,13 +82,16 @@ Score LanguageMetrics::BestReachable() const {
   best.top1_correct = sums_.top1_correct + left;
   best.top5_correct = sums_.top5_correct + left;
   best.cross_entropy_sum = SmallestSum(sums_.cross_entropy_sum, total_);
+  best.weight_sum = weight_sum_;
+  best.top1_weight = LargestSum(weight_sum_, top1_wrong_, total_);
+  best.top5_weight = LargestSum(weight_sum_, top5_wrong_, total_);
   return best;
 }
 
 Measurement LanguageMetrics::Finish() {
   std::sort(out_of_order_.begin(), out_of_order_.end(),
             [](const Counted& a, const Counted& b) { return a.place < b.place; });
-  for (const Counted& token : out_of_order_) AddScore(token.score, &measurement_);
+  for (const Counted& token : out_of_order_) Count(token);
   return std::move(measurement_);
 }
 

@@ -64,12 +64,6 @@ absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Create(Problem problem, const 
       if (temperature == 1) return std::make_unique<RegressionMetrics>(data_set);
       return absl::InvalidArgumentError("a regression has no temperature");
     case Problem::kLanguageModel:
-      if (!data_set.weights().empty()) {
-        return WithReason(absl::InvalidArgumentError(
-                              "weight_tensor: a language model's scores count tokens, and examples "
-                              "have the weights"),
-                          "DATA_SET_INVALID");
-      }
       return std::make_unique<LanguageMetrics>(data_set, temperature);
     case Problem::kClassification:
       break;

@@ -29,8 +29,7 @@ class Metrics {
  public:
   // Logits are divided by `temperature`, in float64: that changes losses, confidences and margins,
   // never what is right. `data_set` must outlive this.
-  // Errors: INVALID_ARGUMENT (reason DATA_SET_INVALID) its labels are of another problem, or have
-  // weights where they are tokens; a
+  // Errors: INVALID_ARGUMENT (reason DATA_SET_INVALID) its labels are of another problem; a
   // temperature that is not positive and finite, or not 1 where there are no logits.
   static absl::StatusOr<std::unique_ptr<Metrics>> Create(Problem problem, const DataSet& data_set,
                                                          double temperature = 1);
@@ -68,9 +67,9 @@ inline double LargestSum(double all, double without, int64_t count) {
          4 * static_cast<double>(count) * std::numeric_limits<double>::epsilon() * all;
 }
 
-// The weight of an example; 1 where there are none.
-inline double WeightOf(const DataSet& data_set, int64_t example) {
-  return data_set.weights().empty() ? 1.0 : data_set.weights()[static_cast<size_t>(example)];
+// The weight of an example, of a language model that of a label; 1 where there are none.
+inline double WeightOf(const DataSet& data_set, int64_t place) {
+  return data_set.weights().empty() ? 1.0 : data_set.weights()[static_cast<size_t>(place)];
 }
 
 // Their sum, in order; 0 where there are none.

@@ -52,6 +52,7 @@ at::Tensor CopyAll(const DataSet& data_set, size_t input, c10::Device device) {
 }  // namespace
 
 void ModelInputs::KeepOnDevice(ResidentTensors* resident) {
+  if (data_set_->is_streamed()) return;  // what no disk may hold
   for (Bound& bound : bound_) {
     const InputInfo& info = data_set_->inputs()[bound.input];
     // Text is small, and is padded in memory.

@@ -241,7 +241,9 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureAgainstBar(const Opened& opened,
   }
   ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(problem, *opened.data_set));
   std::vector<int64_t> order;
-  if (problem != Problem::kLanguageModel) order = VisitingOrder(opened, task);
+  if (problem != Problem::kLanguageModel && opened.data_set->reads_well_in_any_order()) {
+    order = VisitingOrder(opened, task);
+  }
   int64_t examples = 0;
   bool beyond_reach = false;
   const auto sink = [&](const OutputBatch& batch) -> absl::Status {
@@ -252,6 +254,8 @@ absl::StatusOr<TaskOutcome> Measurer::MeasureAgainstBar(const Opened& opened,
   };
   const absl::Status ran = RunPass(opened, task.blend(), task.batch_size(), sink, progress, order);
   TaskOutcome outcome;
+  // Of images that are streamed the end may be that they changed.
+  if (beyond_reach && !absl::IsCancelled(ran)) return ran;
   if (!beyond_reach) {
     RETURN_IF_ERROR(ran);
     const Measurement measurement = metrics->Finish();

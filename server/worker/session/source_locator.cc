@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status.h"
+#include "server/storage/checkpoints_below.h"
 
 namespace stockpot {
 namespace {
@@ -98,25 +99,37 @@ absl::StatusOr<std::vector<std::string>> SourceLocator::Expand(const std::string
                                                                size_t most,
                                                                const Progress& progress) {
   ASSIGN_OR_RETURN(const UriPattern pattern, ParseUriPattern(uri_pattern));
-  const auto found =
+  auto found =
       IsRemoteUri(uri_pattern) ? ExpandRemotely(pattern, progress) : ExpandLocally(pattern);
   if (!found.ok()) {
     const absl::Status status =
         Annotate(found.status(), absl::StrCat("looking below ", pattern.folder));
     return absl::IsNotFound(status) ? WithReason(status, "CHECKPOINT_NOT_FOUND") : status;
   }
+  const bool is_folder = pattern.parts.empty();
+  if (is_folder) {
+    const CheckpointsBelow below = FindCheckpoints(found->paths);
+    if (below.is_one) return std::vector<std::string>{uri_pattern};
+    std::vector<std::string> uris;
+    for (const size_t file : below.files) uris.push_back(std::move(found->uris[file]));
+    found->uris = std::move(uris);
+  }
   if (found->uris.empty()) {
     const std::string looked_at =
         found->looked_at == 0 ? "" : absl::StrCat(" (looked at ", found->looked_at, " files)");
-    return WithReason(absl::NotFoundError(absl::StrCat("no file below ", pattern.folder,
-                                                       " matches ", uri_pattern, looked_at)),
-                      "CHECKPOINT_NOT_FOUND");
+    return WithReason(
+        absl::NotFoundError(is_folder ? absl::StrCat("no checkpoint below ", pattern.folder, ": ",
+                                                     kWhatCheckpointsAre, looked_at)
+                                      : absl::StrCat("no file below ", pattern.folder, " matches ",
+                                                     uri_pattern, looked_at)),
+        "CHECKPOINT_NOT_FOUND");
   }
   if (found->uris.size() > most) {
-    return WithReason(absl::FailedPreconditionError(
-                          absl::StrCat(found->uris.size(), " files match ", uri_pattern, ", and ",
-                                       most, " ingredients are the most that a job may have")),
-                      "SOURCE_TOO_LARGE");
+    return WithReason(
+        absl::FailedPreconditionError(absl::StrCat(
+            found->uris.size(), is_folder ? " checkpoints are below " : " files match ",
+            uri_pattern, ", and ", most, " ingredients are the most that a job may have")),
+        "SOURCE_TOO_LARGE");
   }
   return found->uris;
 }
@@ -129,9 +142,11 @@ absl::StatusOr<SourceLocator::Matching> SourceLocator::ExpandLocally(
     return allow_list_.ResolveData(entered).status();
   };
   Matching matching;
-  ASSIGN_OR_RETURN(matching.uris, ListLocalMatches(folder, pattern, kMostListed, may_enter));
+  ASSIGN_OR_RETURN(matching.paths, ListLocalMatches(folder, pattern, kMostListed, may_enter));
   // By the path that the client knows, not the real one.
-  for (std::string& uri : matching.uris) uri = absl::StrCat(path == "/" ? "" : path, "/", uri);
+  for (const std::string& below : matching.paths) {
+    matching.uris.push_back(absl::StrCat(path == "/" ? "" : path, "/", below));
+  }
   return matching;
 }
 
@@ -145,7 +160,9 @@ absl::StatusOr<SourceLocator::Matching> SourceLocator::ExpandRemotely(const UriP
   Matching matching;
   matching.looked_at = files.size();
   for (const ListedFile& file : files) {
-    if (Matches(pattern, file.path)) matching.uris.push_back(file.uri.ToString());
+    if (!Matches(pattern, file.path)) continue;
+    matching.paths.push_back(file.path);
+    matching.uris.push_back(file.uri.ToString());
   }
   return matching;
 }

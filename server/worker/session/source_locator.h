@@ -49,9 +49,10 @@ class SourceLocator {
   absl::StatusOr<Located> LocateFiles(const std::vector<NamedUri>& files, const Progress& progress);
 
   // The URIs that a pattern matches, in byte order of their paths: local paths, or remote ones
-  // pinned. Errors: as AllowList::CheckPattern, and those of listing; NOT_FOUND (reason
-  // CHECKPOINT_NOT_FOUND): nothing matches; FAILED_PRECONDITION (SOURCE_TOO_LARGE): more than
-  // `most` do.
+  // pinned. Of a folder, `uri_pattern` ending with "/": itself as it was given where it is one
+  // checkpoint, else those below it (storage/checkpoints_below.h). Errors: as
+  // AllowList::CheckPattern, and those of listing; NOT_FOUND (reason CHECKPOINT_NOT_FOUND): nothing
+  // matches; FAILED_PRECONDITION (SOURCE_TOO_LARGE): more than `most` do.
   absl::StatusOr<std::vector<std::string>> Expand(const std::string& uri_pattern, size_t most,
                                                   const Progress& progress);
 
@@ -63,8 +64,8 @@ class SourceLocator {
 
  private:
   struct Matching {
-    std::vector<std::string> uris;
-    size_t looked_at = 0;  // files; 0: not counted
+    std::vector<std::string> paths, uris;  // below the folder, and whole
+    size_t looked_at = 0;                  // files; 0: not counted
   };
   absl::StatusOr<Matching> ExpandLocally(const UriPattern& pattern) const;
   absl::StatusOr<Matching> ExpandRemotely(const UriPattern& pattern, const Progress& progress);

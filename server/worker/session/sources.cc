@@ -73,7 +73,10 @@ absl::StatusOr<Sources::Checkpoint> Sources::OpenLocated(
     // Under its own names: those that the adapter was made over.
     worker::v1::CheckpointReading plain;
     plain.set_state_dict_key(reading.state_dict_key());
-    ASSIGN_OR_RETURN(const Checkpoint base, OpenCheckpoint(reading.adapter_base(), plain, then));
+    worker::v1::CheckpointReference named = reading.adapter_base();
+    // Its digest is of other names then; what the merge gives is held to a digest of its own.
+    if (reading.renames_size() > 0) named.clear_digest();
+    ASSIGN_OR_RETURN(const Checkpoint base, OpenCheckpoint(named, plain, then));
     located.files.base = base.state_dict;
     key.reading += base.content.digest;
   }

@@ -93,6 +93,35 @@ TEST(IngredientPatterns, NamesOfTheSpecAreCheckedOnceTheyAreKnown) {
               ElementsAre(HasSubstr("'b.pt' is not the name of an ingredient")));
 }
 
+TEST(IngredientPatterns, AFolderStaysOrIsWhatLiesBelowIt) {
+  const Json spec = SpecOf({{{"uri", "/one/"}, {"display_name", "adapter"}},
+                            {{"uri", "hf://org/sweep/"}, {"group", "g"}},
+                            {{"uri", "/three/"}, {"display_name", "the only"}},
+                            {{"uri", "https://host/model/"}},
+                            {{"uri", "/run[1]/"}},
+                            {{"uri", "/five/"}}});
+  const auto parsed = ParseJobSpec(spec, "spec", {});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(PatternTasks(*parsed, "s", {}).size(), 4u) << "a web server's folder is not listed";
+  EXPECT_THAT(
+      Expanded(spec,
+               {Found({"/one/"}), Found({"hf://org/sweep@c/1/m.pt", "hf://org/sweep@c/2/m.pt"}),
+                Found({"/three/x.pt"}), Found({"/five/"})}),
+      ElementsAre("adapter=/one/", "1=hf://org/sweep@c/1/m.pt g", "2=hf://org/sweep@c/2/m.pt g",
+                  "the only=/three/x.pt", "https://host/model/=https://host/model/",
+                  "/run[1]/=/run[1]/", "/five/=/five/"));
+}
+
+TEST(IngredientPatterns, OneNameIsNotForSeveral) {
+  const Json spec = SpecOf({{{"uri", "/s/"}, {"display_name", "x"}}});
+  const Fact found = Found({"/s/a.pt", "/s/b.pt"});
+  const ErrorFacts facts = GetErrorFacts(ExpandPatterns(spec, {&found}, "spec", {}).status());
+  EXPECT_EQ(facts.reason, "INVALID_FIELD");
+  ASSERT_EQ(facts.violations.size(), 1u);
+  EXPECT_EQ(facts.violations[0].field, "spec.ingredients[0].display_name");
+  EXPECT_THAT(facts.violations[0].description, HasSubstr("2 checkpoints"));
+}
+
 TEST(IngredientPatterns, WhatFailsNamesTheField) {
   const Json spec = SpecOf({{{"uri", "/x"}}, {{"uri_pattern", "/none/*"}}});
   Fact fact;

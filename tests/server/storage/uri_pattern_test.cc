@@ -82,6 +82,11 @@ TEST(UriPattern, IsAFolderAndParts) {
       {"file:///data/a%20b/%5b*%5D", "file:///data/a%20b", {"[*]"}},
       {"s3://bucket/sweep/lr?/a%20*", "s3://bucket/sweep", {"lr?", "a *"}},
       {"s3://bucket/*", "s3://bucket", {"*"}},
+      {"s3://bucket/", "s3://bucket", {}},
+      {"s3://bucket/sweep/", "s3://bucket/sweep", {}},
+      {"hf://org/repo@main/", "hf://org/repo@main", {}},
+      {"/data/a b/", "/data/a b", {}},
+      {"/", "/", {}},
       {"hf://org/repo@main/*/model.safetensors", "hf://org/repo@main", {"*", "model.safetensors"}},
   };
   for (const Case& c : cases) {
@@ -90,20 +95,25 @@ TEST(UriPattern, IsAFolderAndParts) {
     EXPECT_EQ(pattern->folder, c.folder) << c.text;
     EXPECT_EQ(pattern->parts, c.parts) << c.text;
   }
-  for (const char* text : {"/data/a.pt", "s3://bucket/a", "s3://b*/a", "s3://bucket*", "hf://org/*",
-                           "hf://org/re*/a", "hf://org/repo@v*/a", "*", "*.pt", "/a/*/../b",
-                           "/a/*//b", "s3://bucket/../*/a", "s3://key:secret@bucket/*"}) {
+  for (const char* text :
+       {"/data/a.pt", "s3://bucket/a", "s3://b*/a", "s3://bucket*", "hf://org/*", "hf://org/re*/a",
+        "hf://org/repo@v*/a", "*", "*.pt", "/a/*/../b", "/a/*//b", "hf://org/", "s3:///",
+        "s3://bucket/../", "s3://bucket/../*/a", "s3://key:secret@bucket/*"}) {
     const absl::Status status = ParseUriPattern(text).status();
     EXPECT_EQ(GetErrorFacts(status).reason, "INVALID_FIELD") << text << status;
     EXPECT_EQ(status.message().find("secret"), std::string::npos);
   }
-  EXPECT_EQ(GetErrorFacts(ParseUriPattern("https://host/*?token=secret").status()).reason,
-            "SOURCE_UNSUPPORTED");
+  for (const char* text : {"https://host/*?token=secret", "https://host/sweep/"}) {
+    EXPECT_EQ(GetErrorFacts(ParseUriPattern(text).status()).reason, "SOURCE_UNSUPPORTED") << text;
+  }
   const auto pattern = *ParseUriPattern("/d/a*/*.pt");
   EXPECT_TRUE(Matches(pattern, "ab/c.pt"));
   for (const char* path : {"ab", "ab/c.pt/d", "b/c.pt", "ab/.c.pt", "c.pt"}) {
     EXPECT_FALSE(Matches(pattern, path)) << path;
   }
+  const auto all = *ParseUriPattern("/d/");
+  for (const char* path : {"a", "a/b/c.pt"}) EXPECT_TRUE(Matches(all, path)) << path;
+  for (const char* path : {".a", "a/.b/c.pt"}) EXPECT_FALSE(Matches(all, path)) << path;
 }
 
 TEST(UriPattern, LocalFilesAreFoundInByteOrder) {
@@ -128,6 +138,11 @@ TEST(UriPattern, LocalFilesAreFoundInByteOrder) {
                                               "\xc3\xa9\xe2\x82\xac/best.pt"));
   EXPECT_THAT(*list("[ab]/*"), ElementsAre("a/best.pt", "b/best.pt", "b/other.pt"));
   EXPECT_THAT(*list("none*"), ElementsAre());
+  EXPECT_THAT(*list(""),
+              ElementsAre("B/best.pt", "a/best.pt", "b/best.pt", "b/other.pt", "c/best.pt/x",
+                          "d/sub/best.pt", "\xc3\xa9\xe2\x82\xac/best.pt"))
+      << "however deep, not twice by the link";
+  EXPECT_EQ(GetErrorFacts(list("", 5).status()).reason, "SOURCE_TOO_LARGE");
   EXPECT_EQ(GetErrorFacts(list("*/best.pt", 5).status()).reason, "SOURCE_TOO_LARGE");
   EXPECT_TRUE(absl::IsNotFound(
       ListLocalMatches(folder / "none", *ParseUriPattern("/x/*"), 9, [](const std::string&) {

@@ -219,11 +219,12 @@ TEST_F(CacheTest, EvictsTheLeastRecentlyUsedAndNothingOfOthers) {
 
 TEST_F(CacheTest, StaysWithinItsBoundAndServesWhatIsMapped) {
   DataSetLimits limits;
-  limits.max_cache_bytes = 1;
-  const auto first = folder_.Open(folder_.Source(), limits);
+  const auto first = folder_.Open(folder_.Source());
+  ASSERT_TRUE(first.ok()) << first.status();
+  limits.max_cache_bytes = 4096 + 2 * (*first)->inputs()[0].byte_count;  // its file's, exactly
   DataSetSource source = folder_.Source();
-  source.geometry.resize_shorter_side = 20;
-  ASSERT_TRUE(first.ok() && folder_.Open(source, limits).ok());
+  source.geometry.resize_height = source.geometry.resize_width = 2;
+  ASSERT_TRUE(folder_.Open(source, limits).ok());
   CachedFile();
   const char byte = *(*first)->example(0, 0);
   EXPECT_EQ(FirstByte(), byte);

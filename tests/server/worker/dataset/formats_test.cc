@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -312,6 +313,87 @@ TEST_F(FormatsTest, ParquetOfTheSameExamplesIsTheSame) {
     MakeParquet(table);
     ExpectSameAsFolder();
   }
+}
+
+// ---- Weights ----
+
+TEST_F(FormatsTest, ImagesHaveTheSameWeightsInEveryFormat) {
+  const std::string unweighted = FolderDigest();
+  std::vector<std::string> digests;
+  const auto expect_weights = [&](const char* weights) {
+    source_.weight_tensor = weights;
+    source_.selection.limit = 0;
+    const auto data_set = folder_.Open(source_);
+    ASSERT_TRUE(data_set.ok()) << data_set.status();
+    EXPECT_THAT((*data_set)->weights(), ElementsAre(2, 0, 1, 3));
+    digests.push_back((*data_set)->digest());
+    source_.selection.limit = 3;
+    EXPECT_THAT((*folder_.Open(source_))->weights(), ElementsAre(2, 0, 1));
+  };
+  ParquetTable table = ImageTable();
+  table.numbers.push_back({"w", {2, 0, 1, 3}});
+  table.rows_per_group = 3;
+  MakeParquet(table);
+  expect_weights("w");
+  MakeManifest(Kind::kCsv,
+               "path,w,label\ncat/0.jpg,2.0,cat\ncat/1.jpg,0,cat\ndog/0.jpg,1e0,dog\n"
+               "dog/1.jpg,3,dog\n");
+  expect_weights("w");
+  MakeManifest(Kind::kJsonLines,
+               "{\"path\": \"cat/0.jpg\", \"label\": 0, \"w\": 2}\n"
+               "{\"path\": \"cat/1.jpg\", \"label\": 0, \"w\": 0.0}\n"
+               "{\"path\": \"dog/0.jpg\", \"label\": 1, \"w\": \"1\"}\n"
+               "{\"path\": \"dog/1.jpg\", \"label\": 1, \"w\": 3.0}\n");
+  expect_weights("w");
+  NamedBytes members, described;
+  const char* const weights[] = {"2", "0", " 1.0\n", "3"};
+  for (size_t i = 0; i < 4; ++i) {
+    const std::string key = std::to_string(i);
+    members.insert(members.end(), {{key + ".jpg", Contents()[i]},
+                                   {key + ".cls", std::to_string(kLabels[i])},
+                                   {key + ".Weight", weights[i]}});
+    described.insert(described.end(),
+                     {{key + ".jpg", Contents()[i]},
+                      {key + ".cls", std::to_string(kLabels[i])},
+                      {key + ".json", std::string("{\"w\": ") + weights[i] + "}"}});
+  }
+  MakeTar(members);
+  expect_weights("weight");
+  MakeTar(described);
+  expect_weights("json:w");
+  EXPECT_EQ(std::set<std::string>(digests.begin(), digests.end()).size(), 1u);
+  EXPECT_NE(digests[0], unweighted);
+}
+
+TEST_F(FormatsTest, BadWeightsOfImagesAreRefused) {
+  source_.weight_tensor = "w";
+  for (const auto& [weight, message] :
+       std::vector<std::pair<std::string, const char*>>{{"-1", "line 2: the weight '-1'"},
+                                                        {"x", "line 2: the weight 'x'"},
+                                                        {"", "line 2: the weight ''"},
+                                                        {"nan", "the weight 'nan'"},
+                                                        {"inf", "the weight 'inf'"},
+                                                        {"1e999", "the weight '1e999'"},
+                                                        {"0", "weights 'w' are all 0"}}) {
+    MakeManifest(Kind::kCsv, "path,label,w\ncat/0.jpg,0," + weight + "\n");
+    ExpectRefused("DATA_SET_INVALID", message);
+  }
+  MakeManifest(Kind::kCsv, "path,label\ncat/0.jpg,0\n");
+  ExpectRefused("DATA_SET_INVALID", "no column w");
+  for (const auto& [weight, message] : std::vector<std::pair<std::string, const char*>>{
+           {"-0.5", "the weight '-0.5'"}, {"true", "neither"}, {"[1]", "neither"}}) {
+    MakeManifest(Kind::kJsonLines,
+                 "{\"path\": \"cat/0.jpg\", \"label\": 0, \"w\": " + weight + "}\n");
+    ExpectRefused("DATA_SET_INVALID", message);
+  }
+  MakeTar({{"0.jpg", Contents()[0]}, {"0.cls", "0"}});
+  ExpectRefused("DATA_SET_INVALID", "has no .w");
+  ParquetTable table = ImageTable();
+  table.numbers.push_back({"w", {1, 1, -2, 1}});
+  MakeParquet(table);
+  ExpectRefused("DATA_SET_INVALID", "weight of example 2 is -2");
+  source_.weight_tensor = "image";
+  ExpectRefused("DATA_SET_INVALID", "holds no weights");
 }
 
 TEST_F(FormatsTest, ParquetColumnsAreMapped) {

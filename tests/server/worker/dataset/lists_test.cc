@@ -294,11 +294,64 @@ TEST_F(ListsTest, WeightsOfTensorsAreReadFromEveryType) {
   }
 }
 
-TEST_F(ListsTest, ImagesHaveNeither) {
+TEST_F(ListsTest, WeightsOfTokensAreAsManyAsLabels) {
+  const Rows weights = {{1, 2, 3}, {4}, {0, 5, 6, 7}, {8, 9}};
+  std::set<std::string> digests;
+  for (const Kind kind : {Kind::kParquet, Kind::kJsonLines}) {
+    DataSetSource source = Write(kind, {.tokens = {{"x", kIds}, {"labels", kIds}, {"w", weights}}});
+    source.weight_tensor = "w";
+    const auto data_set = Open(source);
+    ASSERT_NE(data_set, nullptr);
+    EXPECT_EQ(data_set->inputs().size(), 1u);
+    EXPECT_THAT(data_set->weights(), ElementsAre(1, 2, 3, 0, 4, 0, 0, 0, 0, 5, 6, 7, 8, 9, 0, 0));
+    digests.insert(data_set->digest());
+    source.selection.limit = 1;
+    EXPECT_THAT(Open(source)->weights(), ElementsAre(1, 2, 3));
+  }
+  EXPECT_EQ(digests.size(), 1u);
+}
+
+TEST_F(ListsTest, WeightsOfTokensThatDoNotCountAreNone) {
+  const auto open = [&](const TestTensor& weights) {
+    DataSetSource source = WriteTensors(
+        folder_.cache_path() + absl::StrCat("-", files_++),
+        {MakeTensor<int64_t>("labels", DType::kInt64, {2, 2}, {1, kIgnoredToken, 0, 2}),
+         MakeTensor<int64_t>("x", DType::kInt64, {2, 2}, {1, 2, 3, 4}), weights});
+    source.weight_tensor = "w";
+    return folder_.Open(source);
+  };
+  const auto given = open(MakeTensor<float>("w", DType::kFloat32, {2, 2}, {0.5f, 9, 0, 2}));
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_THAT((*given)->weights(), ElementsAre(0.5, 0, 0, 2));
+  const std::pair<TestTensor, std::string> cases[] = {
+      {MakeTensor<float>("w", DType::kFloat32, {2, 2}, {0, 9, 0, 0}), "are all 0"},
+      {MakeTensor<float>("w", DType::kFloat32, {2, 2}, {1, 1, -1, 1}), "weight of token 2 is -1"},
+      {MakeTensor<float>("w", DType::kFloat32, {2}, {1, 1}), "one number a label"},
+      {MakeTensor<float>("w", DType::kFloat32, {2, 3}, {1, 1, 1, 1, 1, 1}), "are 2"},
+  };
+  for (const auto& [weights, message] : cases) {
+    const absl::Status status = open(weights).status();
+    EXPECT_EQ(GetErrorFacts(status).reason, "DATA_SET_INVALID") << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+  DataSetSource source = Write(
+      Kind::kParquet, {.numbers = {{"label", {1, 0, 2, 1}}}, .tokens = {{"x", kIds}, {"w", kIds}}});
+  source.weight_tensor = "w";
+  ExpectRefused(source, "the weights 'w' differ in length");
+  source = Write(Kind::kParquet,
+                 {.tokens = {{"x", kIds}, {"labels", kIds}, {"w", {{1}, {2}, {3}, {4, 5}}}}});
+  source.weight_tensor = "w";
+  ExpectRefused(source, "'w' has 1 elements");
+}
+
+TEST_F(ListsTest, AFolderOfImagesHasNeither) {
   DataSetFolder images;
   images.WriteFixtures({{"cat/1.jpg", "444.jpg"}});
   DataSetSource source = images.Source();
   source.weight_tensor = "w";
+  EXPECT_EQ(GetErrorFacts(images.Open(source).status()).reason, "DATA_SET_INVALID");
+  source.weight_tensor = "";
+  source.pad_values = {{"images", 1}};
   EXPECT_EQ(GetErrorFacts(images.Open(source).status()).reason, "DATA_SET_INVALID");
 }
 

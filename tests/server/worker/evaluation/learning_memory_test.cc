@@ -1,60 +1,20 @@
 // That learning holds one model and its gradient, however many ingredients there are.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "server/worker/evaluation/evaluator.h"
 #include "server/worker/evaluation/learning.h"
 #include "tests/server/worker/evaluation/memory_data_set.h"
+#include "tests/server/worker/evaluation/peak_memory.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
 
 namespace stockpot {
 namespace {
-
-// Of this process, in KiB: without the mapped checkpoints.
-int64_t AnonymousMemory() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  int64_t kib = 0;
-  while (status >> word) {
-    if (word == "RssAnon:") status >> kib;
-  }
-  return kib;
-}
-
-// The most that was seen while it lives.
-class PeakMemory {
- public:
-  PeakMemory() : sampler_([this] { Sample(); }) {}
-  ~PeakMemory() { Stop(); }
-
-  int64_t Stop() {
-    stop_ = true;
-    if (sampler_.joinable()) sampler_.join();
-    return peak_;
-  }
-
- private:
-  void Sample() {
-    while (!stop_) {
-      peak_ = std::max(peak_, AnonymousMemory());
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-  }
-
-  std::atomic<bool> stop_ = false;
-  int64_t peak_ = 0;  // the sampler's until it has ended
-  std::thread sampler_;
-};
 
 void WriteWide(const std::string& path) {
   const auto some = [](size_t count) { return std::vector<float>(count, 0.01f); };

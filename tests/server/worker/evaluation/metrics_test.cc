@@ -218,6 +218,26 @@ TEST(Metrics, LanguageModelsCountTheTokensThatCount) {
   EXPECT_TRUE(found.label_counts.empty());
 }
 
+TEST(Metrics, TokensCountTheirWeights) {
+  const auto data_set =
+      MemoryDataSet::OfTokens(2, {1, kIgnoredToken, 1, 0}).WithWeights({0.1, 0, 0.7, 0.3});
+  const auto metrics = *Metrics::Create(Problem::kLanguageModel, data_set);
+  const std::vector<float> logits = {0, 2, kNan, kNan, 0, 2, 0, 5};
+  ASSERT_TRUE(
+      metrics
+          ->Add(
+              {.first = 0, .count = 2, .examples = {}, .length = 2, .classes = 2, .values = logits})
+          .ok());
+  const Measurement found = metrics->Finish();
+  EXPECT_EQ(found.example_count, 3);
+  EXPECT_EQ(found.top1_correct, 2);
+  EXPECT_EQ(found.weight_sum, 0.1 + 0.7 + 0.3) << "in the labels' order";
+  EXPECT_EQ(found.top1_weight, 0.1 + 0.7);
+  EXPECT_EQ(found.top5_weight, found.weight_sum);
+  EXPECT_NEAR(found.cross_entropy_sum,
+              0.8 * std::log1p(std::exp(-2.0)) + 0.3 * std::log1p(std::exp(5.0)), 1e-14);
+}
+
 TEST(Metrics, LanguageModelsWhoseLengthIsAnotherAreRefused) {
   const auto data_set = MemoryDataSet::OfTokens(1, {1, 0});
   const auto metrics = *Metrics::Create(Problem::kLanguageModel, data_set);

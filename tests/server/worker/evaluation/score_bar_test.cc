@@ -164,14 +164,19 @@ TEST(EarlyStopping, NeverDropsWhatClearsTheBar) {
 TEST(EarlyStopping, NeverDropsWhatClearsTheBarByItsWeights) {
   std::mt19937 random(13);
   Tally tally;
-  for (int round = 0; round < 600; ++round) {
-    ScoredOutputs outputs = DrawOutputs(static_cast<Problem>(round % 2), &random);
-    std::vector<double> weights(static_cast<size_t>(outputs.data_set.size()));
+  for (int round = 0; round < 900; ++round) {
+    ScoredOutputs outputs = DrawOutputs(static_cast<Problem>(round % 3), &random);
+    const bool of_tokens = outputs.problem == Problem::kLanguageModel;
+    std::vector<double> weights(of_tokens ? outputs.data_set.labels().size()
+                                          : static_cast<size_t>(outputs.data_set.size()));
     for (double& weight : weights) weight = static_cast<double>(random() % 7) / 10;
     weights[0] = 0.1;
+    for (size_t i = 0; of_tokens && i < weights.size(); ++i) {
+      if (outputs.data_set.labels()[i] == kIgnoredToken) weights[i] = 0;
+    }
     outputs.data_set = std::move(outputs.data_set).WithWeights(std::move(weights));
     std::vector<int64_t> order = InOrder(outputs);
-    std::shuffle(order.begin(), order.end(), random);
+    if (!of_tokens) std::shuffle(order.begin(), order.end(), random);
     const Score score = ScoreOf(MeasureAll(outputs, InOrder(outputs)));
     for (const Metric metric : AllMetrics()) {
       if (!IsOf(metric, outputs.problem) || !TakesWeights(metric)) continue;
