@@ -64,6 +64,7 @@ void Simulation::Disturb() {
                                               {4, &Simulation::Heartbeat},
                                               {5, &Simulation::ConnectWorker},
                                               {1, &Simulation::KillWorker},
+                                              {1, &Simulation::LetWorkerLeave},
                                               {1, &Simulation::HangWorker},
                                               {1, &Simulation::WakeWorker},
                                               {6, &Simulation::LetTimePass},
@@ -220,6 +221,22 @@ void Simulation::KillWorker() {
   const std::vector<Given> lost = pool_->Lose(worker);
   past_.insert(past_.end(), lost.begin(), lost.end());
   hung_.erase(worker);
+}
+
+// One that is asked to end may still finish what it has, or hands it back.
+void Simulation::LetWorkerLeave() {
+  const std::vector<std::string> workers = pool_->workers();
+  if (workers.empty()) return;
+  Count("a leaving worker");
+  const std::string& worker = workers[Draw(workers.size())];
+  engine_->WorkerLeaving(worker);
+  if (Draw(2) == 0) return;
+  for (size_t i = 0; i < pool_->open().size(); ++i) {
+    if (pool_->open()[i].worker != worker) continue;
+    past_.push_back(pool_->open()[i]);
+    return pool_->Answer(
+        i, Failure(WithReason(absl::CancelledError("its worker is stopped"), "HANDED_BACK")));
+  }
 }
 
 void Simulation::HangWorker() {

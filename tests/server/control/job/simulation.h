@@ -73,6 +73,7 @@ class Simulation {
   void Heartbeat();
   void ConnectWorker();
   void KillWorker();
+  void LetWorkerLeave();
   void HangWorker();
   void WakeWorker();
   void LetTimePass();
