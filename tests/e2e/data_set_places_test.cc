@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -39,17 +40,25 @@ class DataSetPlacesTest : public testing::Test {
     EXPECT_TRUE(WriteFileDurably(keys_ / "credentials",
                                  "[default]\naws_access_key_id=key\naws_secret_access_key=secret\n")
                     .ok());
-    server_ = std::make_unique<ServerProcess>(ServerProcess::Options{
-        .workers = 1,
-        .allowed_roots = {sets_.folder()},
-        .allowed_architecture_prefixes =
-            {std::filesystem::absolute("tests/support/models").string()},
-        .flags = {"--allowed_uri_prefix=" + web_.Url("/sets/"),
-                  "--allowed_uri_prefix=s3://digits/sets/",
-                  "--allowed_uri_prefix=hf://datasets/org/", "--allowed_private_host=127.0.0.1",
-                  "--hf_endpoint=" + hub_.endpoint(), "--s3_endpoint=" + store_.endpoint(),
-                  "--s3_credentials_file=" + keys_ / "credentials"}});
+    Start({});
   }
+
+  void Start(std::vector<std::string> flags) {
+    flags.insert(
+        flags.end(),
+        {"--allowed_uri_prefix=" + web_.Url("/sets/"), "--allowed_uri_prefix=s3://digits/sets/",
+         "--allowed_uri_prefix=hf://datasets/org/", "--allowed_private_host=127.0.0.1",
+         "--hf_endpoint=" + hub_.endpoint(), "--s3_endpoint=" + store_.endpoint(),
+         "--s3_credentials_file=" + keys_ / "credentials"});
+    server_ = std::make_unique<ServerProcess>(
+        ServerProcess::Options{.workers = 1,
+                               .allowed_roots = {sets_.folder()},
+                               .allowed_architecture_prefixes =
+                                   {std::filesystem::absolute("tests/support/models").string()},
+                               .flags = std::move(flags)});
+  }
+
+  void ExpectTheSameEverywhere();
 
   v1::DataSetDescription Inspect(const v1::DataSet& set) {
     v1::InspectSourceRequest request;
@@ -69,7 +78,7 @@ class DataSetPlacesTest : public testing::Test {
   std::unique_ptr<ServerProcess> server_;
 };
 
-TEST_F(DataSetPlacesTest, EveryPlaceGivesTheReportOfLocalFilesInEveryFormat) {
+void DataSetPlacesTest::ExpectTheSameEverywhere() {
   const std::string places[] = {sets_.folder() + "/", web_.Url("/sets/"), "s3://digits/sets/",
                                 "hf://datasets/org/digits/sets/"};
   std::string digest, report;
@@ -91,6 +100,15 @@ TEST_F(DataSetPlacesTest, EveryPlaceGivesTheReportOfLocalFilesInEveryFormat) {
     }
   }
   EXPECT_EQ(runs, 8 + 5 + 8 + 8);
+}
+
+TEST_F(DataSetPlacesTest, EveryPlaceGivesTheReportOfLocalFilesInEveryFormat) {
+  ExpectTheSameEverywhere();
+}
+
+TEST_F(DataSetPlacesTest, AlsoWhereNoSetFitsTheCache) {
+  Start({"--max_data_cache_bytes=1000"});
+  ExpectTheSameEverywhere();
 }
 
 TEST_F(DataSetPlacesTest, AManifestMayNameFilesOfOtherPlaces) {

@@ -102,6 +102,9 @@ struct DataSetSource {
   std::vector<std::string> inputs;
   // What fills inputs of differing length behind their end, by name. None: 0.
   std::map<std::string, double> pad_values;
+  // Whether the files stay where they are for as long as the data set is used, so that images may
+  // be read again in every pass.
+  bool files_stay = true;
   // What holds the weights, as spec.proto says; no input. "": none. A folder of images has none.
   std::string weight_tensor;
 };
@@ -117,7 +120,7 @@ struct DataSetLimits {
   // Of a Parquet row group, decompressed: of what is read of it at once.
   uint64_t max_row_group_bytes = 4ull << 30;
   // Of all cached data sets together; the least recently used go first. 0: no bound. Images that
-  // are more are streamed; tensors that are more are kept as long as they are used.
+  // are more are streamed if their files stay; other sets that are more are kept until the next.
   uint64_t max_cache_bytes = 50'000'000'000;
   // What a pass over streamed images decodes ahead, at most what the cache may take; but always two
   // images for each core.
@@ -174,7 +177,7 @@ class DataSet {
   }
   // What will be brought, in this order: it is made ahead while the result lives, not beyond the
   // set. Null: there is nothing to do.
-  virtual std::shared_ptr<const void> WillBring(std::vector<int64_t> /*order*/) const {
+  virtual std::shared_ptr<const void> WillBring(absl::Span<const int64_t> /*order*/) const {
     return nullptr;
   }
   // To be asked after a pass, before its result is used: whether what was brought is what the

@@ -67,7 +67,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageDataSet(ListedImages lis
   const auto build = [&] {
     return BuildCachedImages(listed, source, limits, key, cache, name, progress);
   };
-  if (limits.max_cache_bytes > 0 && !open().ok()) {
+  if (limits.max_cache_bytes > 0 && source.files_stay && !open().ok()) {
     ASSIGN_OR_RETURN(const PixelSize size, ImageLoader(listed, source.geometry, limits).FindSize());
     if (CachedImageBytes(listed.examples.size(), size) > limits.max_cache_bytes) {
       return OpenStreamedImages(std::move(listed), source, size, key, cache, limits, progress);

@@ -69,13 +69,13 @@ class StreamedImages final : public DataSet {
     return found == row_of_.end() ? nullptr : RowAt(found->second);
   }
 
-  std::shared_ptr<const void> WillBring(std::vector<int64_t> order) const override {
+  std::shared_ptr<const void> WillBring(absl::Span<const int64_t> order) const override {
     // Two for each core, so that none waits while the pass takes a batch.
     const size_t least = 2 * static_cast<size_t>(CoreCount());
     const size_t most = std::max(least, static_cast<size_t>(max_ahead_bytes_ / size_.byte_count()));
     const size_t slots = std::max<size_t>(1, std::min(most, order.size()));
     auto ahead = std::make_shared<ReadAhead>(
-        std::move(order), size_.byte_count(), slots, CoreCount(),
+        std::vector<int64_t>(order.begin(), order.end()), size_.byte_count(), slots, CoreCount(),
         [this](int64_t i, char* to) { return loader_.Load(static_cast<size_t>(i), size_, to); });
     ahead_ = ahead;
     return ahead;

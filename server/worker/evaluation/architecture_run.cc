@@ -55,7 +55,7 @@ std::shared_ptr<const void> WillBring(const DataSet& data_set, const BatchPlan& 
     order.insert(order.end(), batch.examples.begin(), batch.examples.end());
   }
   order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(done));
-  return data_set.WillBring(std::move(order));
+  return data_set.WillBring(order);
 }
 
 }  // namespace

@@ -152,11 +152,13 @@ absl::StatusOr<LocatedDataSet> LocateDataSet(const v1::DataSet& data_set,
     ASSIGN_OR_RETURN(set.preset, BringPreset(config, &bringer));
   }
   if (set.preset.has_value()) set.source.geometry = set.preset->geometry;
+  const bool is_remote_folder = IsRemoteUri(uri) && NeedsFolder(kind, uri);
+  // A copy of one file may be evicted at any time; of a folder there is a hold.
+  set.source.files_stay = !IsRemoteUri(uri) || is_remote_folder;
   if (kind == Kind::kWebDataset) {
     RETURN_IF_ERROR(BringShards(uri, &bringer, &set));
     return set;
   }
-  const bool is_remote_folder = IsRemoteUri(uri) && NeedsFolder(kind, uri);
   ASSIGN_OR_RETURN(set.located, is_remote_folder ? bringer.BringFolder(uri) : bringer.Bring(uri));
   set.source.path = set.located.file.path;
   if (kind == Kind::kCsv || kind == Kind::kJsonLines) {

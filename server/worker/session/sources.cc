@@ -29,6 +29,15 @@ absl::Status UnlessEvicted(const std::string& uri, const absl::Status& opened) {
   return IsRemoteUri(uri) && absl::IsNotFound(opened) ? LeftTheCache() : opened;
 }
 
+// A data set that is read in every pass, and the folder that it reads.
+std::shared_ptr<const DataSet> Holding(std::shared_ptr<const void> hold,
+                                       std::shared_ptr<const DataSet> data_set) {
+  if (hold == nullptr || !data_set->is_streamed()) return data_set;
+  using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const DataSet>>;
+  const auto both = std::make_shared<const Both>(std::move(hold), std::move(data_set));
+  return {both, both->second.get()};
+}
+
 }  // namespace
 
 absl::Status CheckDigest(const std::string& expected, const std::string& found) {
@@ -154,7 +163,7 @@ absl::StatusOr<Sources::OpenedDataSet> Sources::OpenDataSet(const v1::DataSet& d
                                        After(set->located.mebibytes_told, progress), fail_points_,
                                        options_.counters);
     RETURN_IF_ERROR(UnlessEvicted(data_set.uri(), found.status()));
-    opened.data_set = *std::move(found);
+    opened.data_set = Holding(set->located.hold, *std::move(found));
     data_sets_.Put({set->located.file, data_set.SerializeAsString()}, opened.data_set);
     locator_.Remember(data_set.uri(), opened.data_set->digest(), set->located);
     return opened;
