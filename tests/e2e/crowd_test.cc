@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/sanitized.h"
 #include "tests/support/tiny_sweep/tiny_sweep.h"
 
 namespace stockpot {
@@ -15,6 +16,7 @@ TEST(Crowd, LosesNoJobAndNoEventAndKeepsItsMemory) {
   EXPECT_EQ(figures.succeeded, 50);
   EXPECT_EQ(figures.gaps, 0);
   EXPECT_FALSE(figures.get_job_milliseconds.empty());
+  if (kSanitized) return;  // what was freed stays for a while
   // Connections, streams and caches: some, but nothing that grows with what was told.
   EXPECT_LT(figures.memory_kib_peak - figures.memory_kib_before, 100 * 1024);
 }
