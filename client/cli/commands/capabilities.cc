@@ -11,6 +11,13 @@
 namespace stockpot::cli {
 namespace {
 
+std::string DescribeWorker(const v1::Capabilities::WorkerDescription& worker) {
+  const char* const busy = worker.busy() ? "busy" : "idle";
+  if (worker.numerics().empty()) return absl::StrCat("reads and writes files, ", busy);
+  return absl::StrCat(worker.device_kind(), " (", worker.device_name(), "), ", busy, ", ",
+                      worker.numerics());
+}
+
 std::string Describe(const v1::Capabilities& capabilities) {
   std::string text =
       absl::StrCat("server:       ", capabilities.server_version(),
@@ -19,8 +26,7 @@ std::string Describe(const v1::Capabilities& capabilities) {
                    "\ndata sets:    ", absl::StrJoin(capabilities.data_set_formats(), ", "),
                    "\nmetrics:      ", absl::StrJoin(capabilities.metrics(), ", "), "\n");
   for (const auto& worker : capabilities.workers()) {
-    absl::StrAppend(&text, "worker:       ", worker.device_kind(), " (", worker.device_name(),
-                    "), ", worker.busy() ? "busy" : "idle", ", ", worker.numerics(), "\n");
+    absl::StrAppend(&text, "worker:       ", DescribeWorker(worker), "\n");
   }
   const auto& limits = capabilities.limits();
   absl::StrAppend(&text, "limits:       ", FormatCount(limits.max_ingredients()), " ingredients, ",
