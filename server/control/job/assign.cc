@@ -42,18 +42,18 @@ bool NeedsNoDevice(const Task& task) {
 
 }  // namespace
 
-bool EngineImpl::MayRun(const Worker& worker, const Task& task) const {
-  if (NeedsNoDevice(task)) return !worker.info.has_device() || WorkersWithoutDevice() == 0;
+bool EngineImpl::MayRun(const Worker& worker, const Task& task, bool has_readers) {
+  if (NeedsNoDevice(task)) return !worker.info.has_device() || !has_readers;
   return worker.info.has_device() &&
          (task.numerics.empty() || task.numerics == worker.info.numerics);
 }
 
-EngineImpl::Worker* EngineImpl::FirstThatMayRun(const Task& task,
-                                                const std::vector<Worker*>& idle) const {
-  for (Worker* worker : idle) {
-    if (MayRun(*worker, task)) return worker;
-  }
-  return nullptr;
+EngineImpl::Worker* EngineImpl::FirstThatMayRun(const Task& task, const std::vector<Worker*>& idle,
+                                                bool has_readers) {
+  const auto found = std::find_if(idle.begin(), idle.end(), [&](const Worker* worker) {
+    return MayRun(*worker, task, has_readers);
+  });
+  return found == idle.end() ? nullptr : *found;
 }
 
 void EngineImpl::AssignTasks() {
@@ -85,8 +85,9 @@ bool EngineImpl::AssignOne(const std::vector<Worker*>& idle) {
 }
 
 bool EngineImpl::AssignLoose(const std::vector<Worker*>& idle) {
+  const bool has_readers = HasReaders();
   for (auto loose = loose_tasks_.begin(); loose != loose_tasks_.end(); ++loose) {
-    Worker* const worker = FirstThatMayRun(loose->task, idle);
+    Worker* const worker = FirstThatMayRun(loose->task, idle, has_readers);
     if (worker == nullptr) continue;
     Attempt attempt;
     attempt.task = std::move(loose->task);
@@ -154,21 +155,20 @@ EngineImpl::Placement EngineImpl::NextTask(const Job& job, const std::vector<Wor
   const size_t end = required ? decision.required : decision.wanted.size();
   // Speculation keeps its order: the nearer a candidate, the likelier it matters.
   const size_t most = required ? std::clamp<size_t>(kMostPairs / idle.size(), 1, kMostCompared) : 1;
+  const bool has_readers = HasReaders();
   Placement best;
   size_t compared = 0;
   for (size_t i = begin; i < end && compared < most; ++i) {
     const Task& task = decision.wanted[i];
-    if (!IsOpen(task)) continue;
+    if (!IsOpen(task) || FirstThatMayRun(task, idle, has_readers) == nullptr) continue;
     const std::vector<std::string> content = ContentOf(task);
-    bool fits = false;
     for (Worker* worker : idle) {
-      if (!MayRun(*worker, task)) continue;
-      fits = true;
+      if (!MayRun(*worker, task, has_readers)) continue;
       const size_t missing = MissingContent(content, worker->held);
       if (best.task == nullptr || missing < best.missing) best = {&task, worker, missing};
     }
     if (best.task != nullptr && best.missing == 0) break;
-    if (fits) ++compared;
+    ++compared;
   }
   return best;
 }

@@ -194,10 +194,11 @@ class EngineImpl final : public Engine {
   bool AssignOne(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignFromJobs(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AssignLoose(const std::vector<Worker*>& idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool MayRun(const Worker& worker, const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `has_readers`: HasReaders(), which is asked once for many.
+  static bool MayRun(const Worker& worker, const Task& task, bool has_readers);
   // Null: none of them.
-  Worker* FirstThatMayRun(const Task& task, const std::vector<Worker*>& idle) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static Worker* FirstThatMayRun(const Task& task, const std::vector<Worker*>& idle,
+                                 bool has_readers);
   std::vector<std::string> JobsInClaimOrder() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Which task of the job is next, and who of `idle` does it; nulls: none.
   struct Placement {
@@ -247,7 +248,8 @@ class EngineImpl final : public Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // That run models.
   int WorkerCount() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int WorkersWithoutDevice() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // There are workers without a device that take tasks.
+  bool HasReaders() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MarkAllStale() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.

@@ -270,11 +270,11 @@ int EngineImpl::WorkerCount() const {
   }));
 }
 
-int EngineImpl::WorkersWithoutDevice() const {
-  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+bool EngineImpl::HasReaders() const {
+  return std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) {
     const Worker& worker = entry.second;
     return !worker.info.has_device() && !worker.hung && !worker.leaving;
-  }));
+  });
 }
 
 void EngineImpl::MarkAllStale() {

@@ -75,6 +75,14 @@ absl::Status PortTaken(absl::string_view flag, const std::string& listen) {
                    flag, " (port 0 takes a free one)"));
 }
 
+// `port` is known once the server is started.
+void Listen(const std::string& address, const std::shared_ptr<grpc::ServerCredentials>& credentials,
+            grpc::ServerBuilder* builder, int* port) {
+  builder->AddListeningPort(address, credentials, port);
+  // Otherwise a second server would share the port in silence.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
 void Intercept(grpc::ServerBuilder* builder, std::unique_ptr<CallInterceptorFactory> factory) {
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
   factories.push_back(std::move(factory));
@@ -109,14 +117,11 @@ absl::StatusOr<std::unique_ptr<PublicServer>> PublicServer::Start(const Options&
   EnablePlugins();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.listen, CredentialsOf(options.tls, options.look_at_certificates),
-                           &port);
+  Listen(options.listen, CredentialsOf(options.tls, options.look_at_certificates), &builder, &port);
   builder.RegisterService(service);
   // What is a little too large is refused by the service, with details.
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(std::min<int64_t>(int64_t{2} * options.max_message_bytes, INT32_MAX)));
-  // Otherwise a second server would share the port in silence.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
@@ -159,8 +164,7 @@ absl::StatusOr<std::unique_ptr<HealthServer>> HealthServer::Start(const std::str
   EnablePlugins();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  Listen(listen, grpc::InsecureServerCredentials(), &builder, &port);
   std::unique_ptr<HealthServer> server(new HealthServer);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || port == 0) {
@@ -198,14 +202,12 @@ absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::StartRemote(
   EnablePlugins();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.listen, CredentialsOf(options.tls, options.look_at_certificates),
-                           &port);
+  Listen(options.listen, CredentialsOf(options.tls, options.look_at_certificates), &builder, &port);
   builder.RegisterService(service);
   builder.SetOption(std::make_unique<grpc::HealthCheckServiceServerBuilderOption>(nullptr));
   builder.SetMaxReceiveMessageSize(kMaxWorkerMessageBytes);
   builder.SetMaxSendMessageSize(kMaxWorkerMessageBytes);
   const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxWorkerStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinWorkerPingIntervalMs);
