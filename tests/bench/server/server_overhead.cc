@@ -6,8 +6,11 @@
 //   empty_job_ms        CreateJob of one tiny ingredient to the final event at a watcher
 //   get_job_ms          GetJob, one after the other, of a server that is idle
 //   event_latency_ms    from an event's own time to its arrival at a watcher
-//   between_tasks_ms    from one tiny measure's end to the next one's: handing out, loading the
+//   measure_ms          from one tiny measure's end to the next one's: handing out, loading the
 //                       weights, six examples, the result's way back, the ledger's transaction
+//   between_tasks_ms    of the same job: the time from its creation to its end in which its one
+//                       worker had no task, over the number of its tasks (those that events tell
+//                       of), so the mean of what lies between two tasks on the worker, or more
 //   download_mib_per_s  an artifact over loopback, its checksums verified by nobody
 #include <unistd.h>
 
@@ -97,25 +100,49 @@ Json EmptyJobs(ServerProcess& server, int rounds, Json* latency) {
   return Quantiles(turnarounds);
 }
 
-Json GetJobs(ServerProcess& server, const std::string& name, int calls) {
-  std::vector<double> times;
+v1::Job GetJob(ServerProcess& server, const std::string& name) {
   v1::GetJobRequest request;
   request.set_name(name);
+  grpc::ClientContext context;
+  v1::Job job;
+  if (!server.stub().GetJob(&context, request, &job).ok()) Fail("GetJob");
+  return job;
+}
+
+Json GetJobs(ServerProcess& server, const std::string& name, int calls) {
+  std::vector<double> times;
   for (int call = 0; call < calls; ++call) {
-    grpc::ClientContext context;
-    v1::Job job;
     const auto begin = Clock::now();
-    if (!server.stub().GetJob(&context, request, &job).ok()) Fail("GetJob");
+    GetJob(server, name);
     times.push_back(MillisecondsSince(begin));
   }
   return Quantiles(times);
 }
 
-Json BetweenTasks(ServerProcess& server, int ingredients) {
+// Every such event is one task's; tasks that no event tells of are not counted.
+bool TellsOfTask(const v1::JobEvent& event) {
+  return event.has_ingredient_inspected() || event.has_data_set_inspected() ||
+         event.has_blend_measured() || event.has_soup_written();
+}
+
+Json BetweenTasks(const v1::Job& job, const std::vector<Arrival>& arrivals) {
+  const auto tasks = std::count_if(arrivals.begin(), arrivals.end(), [](const Arrival& arrival) {
+    return TellsOfTask(arrival.event);
+  });
+  const v1::ReportCost& cost = job.report().cost();
+  const double idle_ms = (cost.wall_seconds() - cost.worker_seconds()) * 1000;
+  return {{"mean", std::round(idle_ms / static_cast<double>(tasks) * 1000) / 1000},
+          {"count", tasks}};
+}
+
+Json Measures(ServerProcess& server, int ingredients, Json* between_tasks) {
   const TinySweep sweep(1, ingredients);
+  const std::string name = Submit(server, sweep.Spec()).name();
+  const std::vector<Arrival> arrivals = Watch(server, name);
+  *between_tasks = BetweenTasks(GetJob(server, name), arrivals);
   std::vector<double> gaps;
   double before = 0;
-  for (const Arrival& arrival : Watch(server, Submit(server, sweep.Spec()).name())) {
+  for (const Arrival& arrival : arrivals) {
     if (!arrival.event.has_blend_measured()) continue;
     const double now = ToMilliseconds(arrival.event.time());
     if (before > 0) gaps.push_back(now - before);
@@ -173,7 +200,9 @@ int Run(const Flags& flags) {
   const Json turnaround = EmptyJobs(server, flags.rounds, &latency);
   Json figures = {{"empty_job_ms", turnaround}, {"event_latency_ms", latency}};
   figures["get_job_ms"] = GetJobs(server, job.name(), flags.calls);
-  figures["between_tasks_ms"] = BetweenTasks(server, flags.ingredients);
+  Json between_tasks;
+  figures["measure_ms"] = Measures(server, flags.ingredients, &between_tasks);
+  figures["between_tasks_ms"] = between_tasks;
   figures["download_mib_per_s"] = Download(server, flags.ballast_mib, 5);
   figures["cores"] = sysconf(_SC_NPROCESSORS_ONLN);
   std::cout << figures.dump() << "\n";
