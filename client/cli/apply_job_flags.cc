@@ -272,6 +272,7 @@ absl::Status ApplyChoices(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.precision.empty()) {
     spec.mutable_compute()->set_precision(EnumValue(flags.precision, v1::Compute::Precision_Parse));
   }
+  if (flags.channels_last) spec.mutable_compute()->set_channels_last(true);
   if (flags.speculation) spec.mutable_compute()->set_speculation(*flags.speculation);
   if (flags.measure_again) spec.mutable_compute()->set_measure_again(true);
   return absl::OkStatus();

@@ -57,7 +57,7 @@ recipe:
 #batch_norm: {data_set: {uri: trainENDREADING}}
 
 #output: {dtype: STORED, format: SAFETENSORS}
-#compute: {batch_size: 250, precision: FLOAT32}
+#compute: {batch_size: 250, precision: FLOAT32, channels_last: false}
 #limits: {timeout: 86400s}
 
 # FAIL (the default), or SKIP: go on without an ingredient that cannot be used.

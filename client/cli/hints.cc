@@ -37,6 +37,7 @@ constexpr Hint kHints[] = {
     {"MODEL_INPUT_MISMATCH", "mend the model's inputs or the image transform"},
     {"MODEL_OUTPUT_MISMATCH", "take an architecture that gives logits [N, classes]"},
     {"PRECISION_UNSUPPORTED", "take another --precision"},
+    {"CHANNELS_LAST_UNSUPPORTED", "leave --channels-last out"},
     {"NON_FINITE_OUTPUT", "leave out the ingredient: the model gives NaN with it"},
     {"MODEL_FAILED", "mend the model's code: the message is its own"},
     {"WORKER_CRASHED", "mend the cause, then: stockpot retry JOB"},

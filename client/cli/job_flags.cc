@@ -96,6 +96,10 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   add("--precision", flags.precision,
       "What models compute in when they are measured (default: float32)")
       ->check(CLI::IsMember({"float32", "tf32", "bfloat16", "float16"}));
+  command
+      .add_flag("--channels-last", flags.channels_last,
+                "Lay images with their channels last: faster convolutions, other last digits")
+      ->group(job);
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");
   command
       .add_flag("--measure-again", flags.measure_again,

@@ -55,6 +55,7 @@ struct JobFlags {
   bool report_every_ingredient = false;
   std::optional<int32_t> batch_size;
   std::string precision;
+  bool channels_last = false;
   std::optional<int32_t> speculation;
   bool measure_again = false;
 

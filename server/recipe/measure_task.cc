@@ -33,9 +33,11 @@ void AddClasses(const MeasureInputs& inputs, Json* determining) {
 }
 
 // Keys from before there was a choice stay what they are.
-void AddPrecision(const MeasureInputs& inputs, Json* json) {
-  if (inputs.precision == Precision::kFloat32) return;
-  (*json)["precision"] = std::string(PrecisionName(inputs.precision));
+void AddComputation(const MeasureInputs& inputs, Json* json) {
+  if (inputs.precision != Precision::kFloat32) {
+    (*json)["precision"] = std::string(PrecisionName(inputs.precision));
+  }
+  if (inputs.channels_last) (*json)["channels_last"] = true;
 }
 
 // Without the weights.
@@ -49,7 +51,7 @@ Json DeterminingContext(const MeasureInputs& inputs) {
   if (inputs.problem != Problem::kClassification) {
     determining["problem"] = std::string(ProblemName(inputs.problem));
   }
-  AddPrecision(inputs, &determining);
+  AddComputation(inputs, &determining);
   if (inputs.batch_norm.has_value()) determining["batch_norm"] = inputs.batch_norm_digest;
   if (inputs.keep_logits) determining["keep_logits"] = true;
   if (!inputs.scope.empty()) determining["scope"] = inputs.scope;
@@ -67,7 +69,7 @@ Json ContextJson(const MeasureInputs& inputs) {
   if (inputs.problem != Problem::kClassification) {
     json["problem"] = std::string(ProblemName(inputs.problem));
   }
-  AddPrecision(inputs, &json);
+  AddComputation(inputs, &json);
   if (inputs.data_set.classifier.has_value()) json["classifier_digest"] = inputs.classifier_digest;
   if (inputs.batch_norm.has_value()) {
     json["batch_norm"] = {{"data_set", ToJson(*inputs.batch_norm)},

@@ -60,8 +60,12 @@ Blend PlanState::SoupOf(const Run& run, bool mixed) const {
 }
 
 std::string PlanState::Numerics() const {
-  if (spec_.precision == Precision::kFloat32) return architecture_.numerics;
-  return absl::StrCat(architecture_.numerics, ", measured in ", PrecisionName(spec_.precision));
+  std::string numerics = architecture_.numerics;
+  if (spec_.precision != Precision::kFloat32) {
+    absl::StrAppend(&numerics, ", measured in ", PrecisionName(spec_.precision));
+  }
+  if (spec_.channels_last) absl::StrAppend(&numerics, ", channels last");
+  return numerics;
 }
 
 std::optional<Blend> PlanState::UniformSoup() const {

@@ -78,6 +78,7 @@ MeasureInputs PlanState::ContextOf(int data_set) const {
   }
   inputs.batch_size = spec_.batch_size;
   inputs.precision = spec_.precision;
+  inputs.channels_last = spec_.channels_last;
   inputs.numerics = architecture_.numerics;
   if (spec_.measure_again) inputs.scope = options_.scope;
   return inputs;
@@ -95,7 +96,10 @@ MeasureInputs PlanState::InputsFor(int data_set, const Blend& blend, int batch_s
   MeasureInputs inputs = ContextOf(data_set);
   inputs.weights = WeightsOf(blend);
   inputs.batch_size = batch_size;
-  if (blend.in_float32) inputs.precision = Precision::kFloat32;
+  if (blend.in_float32) {
+    inputs.precision = Precision::kFloat32;
+    inputs.channels_last = false;
+  }
   inputs.keep_logits = KeepsLogits(blend);
   if (blend.reestimated) {
     inputs.batch_norm = spec_.batch_norm->data_set;
@@ -238,6 +242,7 @@ LearnInputs PlanState::LearnInputsFor(const LearnSpec& learn, const LearnEpoch& 
   inputs.measure.weights = WeightsOf(Blend{epoch.ingredients, {}});
   inputs.measure.batch_size = learn.batch_size;
   inputs.measure.precision = Precision::kFloat32;
+  inputs.measure.channels_last = false;
   inputs.learn = learn;
   inputs.epoch = epoch.epoch;
   if (epoch.epoch > 0) {

@@ -33,7 +33,7 @@ struct Blend {
   bool ensemble = false;
   // Its BatchNorm statistics are gathered anew.
   bool reestimated = false;
-  // Measured in FLOAT32, whatever the job's precision.
+  // Measured in FLOAT32 and with images as they come, whatever the job asks for.
   bool in_float32 = false;
 
   friend bool operator==(const Blend& a, const Blend& b) { return a.Members() == b.Members(); }

@@ -231,6 +231,7 @@ void ReadCompute(JsonReader compute, const SpecLimits& limits, JobSpec* spec) {
   compute.Read("disable_early_stopping", &spec->disable_early_stopping);
   spec->precision = static_cast<Precision>(
       ReadChoice(compute, "precision", {"FLOAT32", "TF32", "BFLOAT16", "FLOAT16"}));
+  compute.Read("channels_last", &spec->channels_last);
 }
 
 void ReadRecipes(JsonReader& reader, JobSpec* spec) {

@@ -184,6 +184,7 @@ struct JobSpec {
   std::string output_uri;  // "": the server's data folder
   int batch_size = 250;
   Precision precision = Precision::kFloat32;
+  bool channels_last = false;
   int speculation = 0;
   bool measure_again = false;
   bool disable_early_stopping = false;

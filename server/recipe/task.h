@@ -110,6 +110,7 @@ struct MeasureInputs {
   std::string classifier_digest;  // of data_set.classifier
   int batch_size = 0;
   Precision precision = Precision::kFloat32;
+  bool channels_last = false;
   // The data set that BatchNorm statistics are gathered from anew; none: they are averaged.
   std::optional<DataSetSpec> batch_norm;
   std::string batch_norm_digest;

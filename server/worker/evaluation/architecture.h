@@ -31,8 +31,9 @@ class Architecture {
   virtual const c10::FunctionSchema& schema() const = 0;
   // Throws what LibTorch throws.
   virtual c10::IValue Forward(Arguments arguments) = 0;
-  // FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED).
-  virtual absl::Status CheckPrecision(Precision precision) const = 0;
+  // Whether it can compute so. FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED or
+  // CHANNELS_LAST_UNSUPPORTED).
+  virtual absl::Status CheckComputation(Precision precision, bool channels_last) const = 0;
   // What layers and gradients can be asked of; null where all that is left is machine code.
   virtual torch::jit::Module* module() = 0;
 };

@@ -35,7 +35,13 @@ class CompiledArchitecture final : public Architecture {
   const c10::FunctionSchema& schema() const override { return schema_; }
   torch::jit::Module* module() override { return nullptr; }
 
-  absl::Status CheckPrecision(Precision precision) const override {
+  absl::Status CheckComputation(Precision precision, bool channels_last) const override {
+    if (channels_last) {
+      return WithReason(absl::FailedPreconditionError(
+                            "a compiled architecture lays its images as it was compiled: leave "
+                            "compute.channels_last out"),
+                        "CHANNELS_LAST_UNSUPPORTED");
+    }
     if (precision == Precision::kFloat32) return absl::OkStatus();
     return WithReason(
         absl::FailedPreconditionError(

@@ -48,6 +48,7 @@ struct MeasureOptions {
   OutputOptions outputs;
   int batch_size = 250;
   Precision precision = Precision::kFloat32;
+  bool channels_last = false;  // float inputs of four dimensions are laid so in memory
   // Which examples are run, in this order; lives until the run ends. Empty: all, in their order.
   // Those that differ in length are run as batch_plan.h says, which keeps to it within a group.
   absl::Span<const int64_t> order;
@@ -152,9 +153,10 @@ class Runner {
   // Errors: INVALID_ARGUMENT inputs, outputs or class subset do not fit (reason
   // MODEL_INPUT_MISMATCH, MODEL_OUTPUT_MISMATCH, DATA_SET_INVALID); INTERNAL the model threw
   // (MODEL_FAILED) or broke the card's context (DEVICE_LOST: this process must end);
-  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED)
-  // the device has no such precision; what `sink` and options.progress gave. On a card one batch
-  // more than what `sink` was given has begun when it ends a run.
+  // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED,
+  // CHANNELS_LAST_UNSUPPORTED) the device or the architecture cannot compute so; what `sink` and
+  // options.progress gave. On a card one batch more than what `sink` was given has begun when it
+  // ends a run.
   virtual absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
                            const OutputSink& sink) = 0;
 

@@ -31,8 +31,8 @@ class TorchScriptArchitecture final : public Architecture {
   c10::IValue Forward(Arguments arguments) override {
     return module_.get_method("forward")(std::move(arguments.positional), arguments.named);
   }
-  absl::Status CheckPrecision(Precision precision) const override {
-    return stockpot::CheckPrecision(device_, precision);
+  absl::Status CheckComputation(Precision precision, bool /*channels_last*/) const override {
+    return CheckPrecision(device_, precision);
   }
   torch::jit::Module* module() override { return &module_; }
 

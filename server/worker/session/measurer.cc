@@ -137,6 +137,7 @@ absl::Status Measurer::RunPass(const Opened& opened, const worker::v1::Blend& bl
   options.outputs = opened.outputs;
   options.batch_size = batch_size;
   options.precision = opened.precision;
+  options.channels_last = opened.measure->channels_last();
   options.order = order;
   options.progress = [&](int64_t done) { return progress(opened.gathered() + done, 0); };
   RETURN_IF_ERROR(progress(opened.gathered(), 0));

@@ -2,7 +2,7 @@
 // run.
 //
 //   forward_loop ARCHITECTURE CHECKPOINT DATA_SET [--threads N] [--batch_size N] [--rounds N]
-//       [--device cuda] [--precision BFLOAT16]
+//       [--device cuda] [--precision BFLOAT16] [--channels_last]
 //
 // DATA_SET is a safetensors file with images [N, C, H, W] of uint8 and labels. "bare" only runs
 // forward() on float batches that are on the device before the clock starts: no reading, no
@@ -30,6 +30,7 @@ using Json = nlohmann::ordered_json;
 struct Flags {
   std::string architecture, checkpoint, data_set, compiled;
   int threads = 0, batch_size = 250, rounds = 5;
+  bool channels_last = false;
   std::string device = "cpu", precision = "FLOAT32";
   std::string cache = "/tmp/stockpot-forward-loop";
 };
@@ -95,6 +96,7 @@ int Run(const Flags& flags) {
 
   const Precision bare_precision = ParsePrecision(flags.precision);
   options.precision = flags.compiled.empty() ? bare_precision : Precision::kFloat32;
+  options.channels_last = flags.channels_last;
   const c10::Device device = OrDie(OpenTorchDevice(flags.device));
   const auto runner =
       OrDie(Runner::Load(flags.compiled.empty() ? flags.architecture : flags.compiled, flags.device,
@@ -131,6 +133,7 @@ int Run(const Flags& flags) {
                        {"device", runner->device().name},
                        {"precision", flags.precision},
                        {"compiled", !flags.compiled.empty()},
+                       {"channels_last", flags.channels_last},
                        {"threads", at::get_num_threads()},
                        {"batch_size", flags.batch_size}})
                      .dump()
@@ -155,6 +158,8 @@ int main(int argc, char** argv) {
   app.add_option("--compiled", flags.compiled,
                  "evaluate this AOTInductor package of the architecture, in its own precision");
   app.add_option("--precision", flags.precision, "FLOAT32, TF32, BFLOAT16, FLOAT16");
+  app.add_flag("--channels_last", flags.channels_last,
+               "evaluate images laid so; the bare loop's lie as they come");
   CLI11_PARSE(app, argc, argv);
   return stockpot::Run(flags);
 }

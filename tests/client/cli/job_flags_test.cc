@@ -72,6 +72,7 @@ TEST(Submit, MakesTheSpecOfItsFlags) {
                                                           "64",
                                                           "--precision",
                                                           "bfloat16",
+                                                          "--channels-last",
                                                           "--on-bad-ingredient",
                                                           "skip",
                                                           "--name",
@@ -87,6 +88,7 @@ TEST(Submit, MakesTheSpecOfItsFlags) {
   const v1::JobSpec& spec = request.job().spec();
   EXPECT_EQ(spec.model().architecture_uri(), "/arch.pt");
   EXPECT_EQ(spec.compute().precision(), v1::Compute::BFLOAT16);
+  EXPECT_TRUE(spec.compute().channels_last());
   ASSERT_EQ(spec.ingredients_size(), 4);
   EXPECT_EQ(spec.ingredients(0).uri(), client.folder / "B.safetensors") << "byte order";
   EXPECT_EQ(spec.ingredients(1).uri(), client.folder / "a.safetensors");

@@ -118,6 +118,7 @@ def test_what_does_not_fit_is_refused(client: stockpot.Client, running: Server, 
     said = refusal(client, architecture=compiled, **{**sweep, "held_out": running.folder / "longer.safetensors"})
     assert "input_ids I64 [" in said and "9" in said
     assert "precision" in refusal(client, architecture=compiled, **sweep, compute={"precision": "BFLOAT16"})
+    assert "channels_last" in refusal(client, architecture=compiled, **sweep, compute={"channels_last": True})
     assert "gradients" in refusal(client, architecture=compiled, **sweep, recipe={"learned": {}})
 
 

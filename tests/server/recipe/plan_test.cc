@@ -152,6 +152,7 @@ const Case kCases[] = {
     {"BatchNormWithoutLayers",
      {{"batch_norm", {{"data_set", {{"uri", "/data/train.safetensors"}}}}}}},
     {"InBFloat16", {{"compute", {{"precision", "BFLOAT16"}}}}},
+    {"ChannelsLast", {{"compute", {{"channels_last", true}}}}},
     {"HeldOutAlsoReported",
      {{"evaluation",
        {{"report_sets",
@@ -235,6 +236,9 @@ TEST(Plan, TheReportTellsWhatWasAskedFor) {
   EXPECT_EQ(report["precision"]["float32_scores"].size(), 2u);
   EXPECT_NE(report["numerics"].get<std::string>().find("BFLOAT16"), std::string::npos);
   EXPECT_FALSE(report_of(extras["Top5"]).contains("precision")) << "FLOAT32 against itself";
+  report = report_of(extras["ChannelsLast"]);
+  EXPECT_NE(report["numerics"].get<std::string>().find(", channels last, batch"),
+            std::string::npos);
 
   report = report_of(extras["BatchNormOfTheSoup"]);
   EXPECT_EQ(report["batch_norm"]["scope"], "FINAL_SOUP");
@@ -242,8 +246,8 @@ TEST(Plan, TheReportTellsWhatWasAskedFor) {
   EXPECT_FALSE(report["batch_norm"]["note"].get<std::string>().empty());
 }
 
-// Facts of FLOAT32 are those from before there was a choice.
-TEST(Plan, ScoresInAnotherPrecisionAreOtherFacts) {
+// Facts of FLOAT32, and of images as they come, are those from before there was a choice.
+TEST(Plan, ScoresThatAreComputedOtherwiseAreOtherFacts) {
   MeasureInputs inputs;
   inputs.data_set.uri = "/data";
   const std::string exact = MeasureKey(inputs);
@@ -254,7 +258,12 @@ TEST(Plan, ScoresInAnotherPrecisionAreOtherFacts) {
     keys.insert(MeasureKey(inputs));
     EXPECT_EQ(MeasureTask(inputs).body["measure"]["precision"], PrecisionName(precision).data());
   }
-  EXPECT_EQ(keys.size(), 4u);
+  inputs.precision = Precision::kFloat32;
+  EXPECT_FALSE(MeasureTask(inputs).body["measure"].contains("channels_last"));
+  inputs.channels_last = true;
+  keys.insert(MeasureKey(inputs));
+  EXPECT_EQ(MeasureTask(inputs).body["measure"]["channels_last"], true);
+  EXPECT_EQ(keys.size(), 5u);
 }
 
 TEST(Plan, AtMostOneOfAGroupIsInASoup) {

@@ -275,6 +275,16 @@ class UnmaskedText(nn.Module):
         return self.embedding(input_ids).mean(1)
 
 
+class Strides(Linear):
+    """x float32 [N, C, H, W] to how far apart its channels and its columns lie in memory, in numbers, and a bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.bias.repeat(x.size(0), 1)
+        logits[:, 0] += x.stride(1)
+        logits[:, 1] += x.stride(3)
+        return logits
+
+
 class Tied(nn.Module):
     """One matrix [3, 4] under two names, used twice: embed.weight and head.weight."""
 
@@ -299,7 +309,7 @@ if __name__ == "__main__":
         "image": Image(), "digits": Digits(), "writes_to_input": WritesToInput(), "slow": Slow(),
         "out_of_memory": OutOfMemory(), "scalar": Scalar(), "bigram": Bigram(),
         "batch_norms": Norms(False), "batch_norm_twice": Norms(True), "layer_norm": Normalises(), "wide": Wide(),
-        "tied": Tied(), "text": Text(), "unmasked_text": UnmaskedText(),
+        "tied": Tied(), "text": Text(), "unmasked_text": UnmaskedText(), "strides": Strides(),
     }.items():
         torch.jit.script(model).save(os.path.join(folder, name + ".pt"))
     # Zeros deflate to next to nothing, and LibTorch reads deflated entries.

@@ -145,6 +145,28 @@ TEST_P(RunnerDeviceTest, SixteenBitsRoundInsideForwardAndNowhereElse) {
   EXPECT_EQ(margin(Precision::kFloat32), 1.0f + 1.0f / 4096) << "the weights are as they were";
 }
 
+TEST_P(RunnerDeviceTest, ImagesLieWithTheirChannelsLastWhereThatIsAskedFor) {
+  const auto strides = Load("strides.pt", GetParam());
+  ASSERT_TRUE(strides->SetWeights(Ingredients{WholeModel(0)}, {}, std::nullopt).ok());
+  const MemoryDataSet images(
+      {MakeTensor("x", DType::kFloat32, {2, 3, 4, 5}, std::vector<float>(120))},
+      std::vector<int64_t>{0, 0});
+  const auto between = [&](bool channels_last) {
+    MeasureOptions options;
+    options.channels_last = channels_last;
+    std::vector<float> found;
+    const absl::Status status = strides->Run(images, options, [&](const OutputBatch& batch) {
+      found.assign(batch.values.begin(), batch.values.begin() + 2);
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return found;
+  };
+  // WholeModel(0) has the bias 0, 1, 2.
+  EXPECT_THAT(between(false), ElementsAre(4 * 5, 1 + 1));
+  EXPECT_THAT(between(true), ElementsAre(1, 3 + 1));
+}
+
 TEST_P(RunnerDeviceTest, Tf32IsForCardsAlone) {
   ASSERT_TRUE(runner_->SetWeights(Ingredients{WholeModel(0)}, {}, std::nullopt).ok());
   MeasureOptions options;
