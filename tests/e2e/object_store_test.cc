@@ -208,16 +208,16 @@ TEST_P(ObjectStoreTest, PrefixesAndPatternsAreTheCheckpointsThatTheyMean) {
     store_->Put("sweep/" + key, ingredient < 0 ? "no checkpoint" : ReadWhole(sweep_ / name));
   };
   const std::pair<const char*, int> keys[] = {
-      {"flat/good_0.safetensors", 0},      {"flat/good_1.safetensors", 1},
-      {"flat/good_2.safetensors", 2},      {"flat/notes.txt", -1},
-      {"flat2/of another.safetensors", 0}, {"flat.safetensors", 0},
-      {"deep/lr1/model.safetensors", 0},   {"deep/lr1/optimizer.pt", -1},
-      {"deep/lr1/old/model.pt", -1},       {"deep/lr10/x/best.safetensors", 1},
-      {"deep/lr2/best.safetensors", 2},    {"deep/.hidden/best.safetensors", 2},
-      {"deep/lr2/.part.safetensors", -1},  {"runs/B/best.safetensors", 0},
-      {"runs/a/best.safetensors", 1},      {"runs/a/last.safetensors", -1},
-      {"runs/c d/best.safetensors", 2},    {"runs/c d/x/best.safetensors", 2},
-      {"odd/100% [1].safetensors", 0},     {"odd/a+b&c=d.safetensors", 1},
+      {"flat/good_0.safetensors", 0},          {"flat/good_1.safetensors", 1},
+      {"flat/good_2.safetensors", 2},          {"flat/notes.txt", -1},
+      {"flat2/of another.safetensors", 0},     {"flat.safetensors", 0},
+      {"deep/lr1/model.safetensors", 0},       {"deep/lr1/optimizer.pt", -1},
+      {"deep/lr1/old/model.pt", -1},           {"deep/lr10/x/best.safetensors", 1},
+      {"deep/lr2/best.safetensors", 2},        {"deep/.hidden/best.safetensors", 2},
+      {"deep/lr2/.part.safetensors", -1},      {"runs/B/best.safetensors", 0},
+      {"runs/a/best.safetensors", 1},          {"runs/a/last.safetensors", -1},
+      {"runs/c d/best.safetensors", 2},        {"runs/c d/x/best.safetensors", 2},
+      {"odd/100% [1].safetensors", 0},         {"odd/a+b&c=d.safetensors", 1},
       {"odd/\xc3\xa9t\xc3\xa9.safetensors", 2}};
   for (const auto& [key, ingredient] : keys) put(key, ingredient);
   for (const char* folder : {"flat", "deep/lr1", "deep/empty", "empty"}) {
@@ -230,8 +230,7 @@ TEST_P(ObjectStoreTest, PrefixesAndPatternsAreTheCheckpointsThatTheyMean) {
     std::vector<std::string> expected;  // none: CHECKPOINT_NOT_FOUND
   };
   const Case cases[] = {
-      {"flat/",
-       {"flat/good_0.safetensors", "flat/good_1.safetensors", "flat/good_2.safetensors"}},
+      {"flat/", {"flat/good_0.safetensors", "flat/good_1.safetensors", "flat/good_2.safetensors"}},
       {"deep/",
        {"deep/lr1/model.safetensors", "deep/lr10/x/best.safetensors", "deep/lr2/best.safetensors"}},
       {"odd/", odd},
