@@ -21,8 +21,7 @@ absl::StatusOr<FileIdentity> IdentifyFile(const std::string& path) {
   if (stat(path.c_str(), &file) != 0) return ErrnoStatus(errno, "looking at the file");
   // Opening a pipe waits for a writer, and there may be none.
   if (!S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)) {
-    return WithReason(absl::FailedPreconditionError("neither a file nor a folder"),
-                      "SOURCE_UNSUPPORTED");
+    return WithReason(absl::InvalidArgumentError("neither a file nor a folder"), "INVALID_FIELD");
   }
   return FileIdentity{.path = path,
                       .device = file.st_dev,
