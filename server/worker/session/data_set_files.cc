@@ -129,6 +129,7 @@ absl::Status BringManifest(const std::string& uri, const DataSetLimits& limits, 
                                                                     limits, &set->source));
   set->located.mebibytes_told = files.mebibytes_told;
   set->located.hold = files.hold;
+  set->located.held = files.held;
   return absl::OkStatus();
 }
 
