@@ -68,7 +68,7 @@ bool IsImageFolder(const v1::DataSet& set) {
 
 absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.architecture.empty()) {
-    spec.mutable_model()->set_architecture_uri(AbsolutePath(flags.architecture));
+    spec.mutable_model()->set_architecture_uri(InMessage(AbsolutePath(flags.architecture)));
   }
   if (flags.ingredients.empty()) return absl::OkStatus();
   absl::StatusOr<std::vector<std::string>> paths = ExpandGlobs(flags.ingredients);
@@ -76,10 +76,9 @@ absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("--ingredients: ", paths.status().message()));
   }
   spec.clear_ingredients();
-  for (std::string& path : *paths) {
+  for (const std::string& path : *paths) {
     v1::Ingredient* const ingredient = spec.add_ingredients();
-    IsUriPattern(path) ? ingredient->set_uri_pattern(std::move(path))
-                       : ingredient->set_uri(std::move(path));
+    IsUriPattern(path) ? ingredient->set_uri_pattern(path) : ingredient->set_uri(InMessage(path));
   }
   return absl::OkStatus();
 }
@@ -91,7 +90,7 @@ absl::Status AddReportSets(const std::string& flag, const std::vector<std::strin
     if (!pair.ok()) return pair.status();
     v1::DataSet* set = spec.mutable_evaluation()->add_report_sets();
     set->set_name(pair->first);
-    set->set_uri(AbsolutePath(pair->second));
+    set->set_uri(InMessage(AbsolutePath(pair->second)));
     set->set_role(role);
   }
   return absl::OkStatus();
@@ -99,7 +98,7 @@ absl::Status AddReportSets(const std::string& flag, const std::vector<std::strin
 
 absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.held_out.empty()) {
-    spec.mutable_evaluation()->mutable_held_out()->set_uri(AbsolutePath(flags.held_out));
+    spec.mutable_evaluation()->mutable_held_out()->set_uri(InMessage(AbsolutePath(flags.held_out)));
   }
   std::vector<std::string> final_sets;
   if (!flags.final_set.empty()) final_sets.push_back(flags.final_set);
@@ -120,7 +119,8 @@ absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform
   if (!flags.preset.empty()) {
     transform.set_preset(EnumValue(flags.preset, v1::ImageTransform::Preset_Parse));
   }
-  if (!flags.preprocessor.empty()) transform.set_config_uri(AbsolutePath(flags.preprocessor));
+  if (!flags.preprocessor.empty())
+    transform.set_config_uri(InMessage(AbsolutePath(flags.preprocessor)));
   if (!flags.resize.empty()) {
     const absl::StatusOr<Size> size = ParseSize("--resize", flags.resize);
     if (!size.ok()) return size.status();
@@ -236,7 +236,7 @@ absl::Status ApplyRecipe(const JobFlags& flags, v1::JobSpec& spec) {
   }
   if (!flags.comparisons.empty()) spec.clear_comparisons();
   for (const std::string& word : flags.comparisons) ChooseRecipe(word, *spec.add_comparisons());
-  if (!flags.base.empty()) spec.mutable_model()->set_base_uri(AbsolutePath(flags.base));
+  if (!flags.base.empty()) spec.mutable_model()->set_base_uri(InMessage(AbsolutePath(flags.base)));
   if (!flags.state_dict_key.empty()) {
     spec.mutable_model()->set_state_dict_key(flags.state_dict_key);
   }
@@ -284,7 +284,7 @@ absl::Status ApplyOutput(const JobFlags& flags, v1::JobSpec& spec) {
   }
   if (flags.max_shard_bytes) spec.mutable_output()->set_max_shard_bytes(*flags.max_shard_bytes);
   if (!flags.output_uri.empty()) {
-    spec.mutable_output()->set_output_uri(AbsolutePath(flags.output_uri));
+    spec.mutable_output()->set_output_uri(InMessage(AbsolutePath(flags.output_uri)));
   }
   return absl::OkStatus();
 }

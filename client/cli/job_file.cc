@@ -73,7 +73,7 @@ absl::StatusOr<v1::Job> ReadJobDocument(Document document, const std::string& fo
   absl::StatusOr<v1::Job> job = ToJob(std::move(document));
   if (job.ok()) {
     ForEachPlace(*job->mutable_spec(),
-                 [&](const std::string& place) { return AbsolutePath(place, folder); });
+                 [&](const std::string& place) { return InMessage(AbsolutePath(place, folder)); });
   }
   return job;
 }

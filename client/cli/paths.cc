@@ -1,13 +1,16 @@
 #include "client/cli/paths.h"
 
 #include <glob.h>
+#include <google/protobuf/stubs/common.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <set>
 #include <system_error>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace stockpot::cli {
 namespace {
@@ -41,6 +44,21 @@ std::string AbsolutePath(const std::string& path, const std::string& folder) {
 std::string AbsolutePath(const std::string& path) {
   std::error_code ignored;
   return AbsolutePath(path, std::filesystem::current_path(ignored).string());
+}
+
+std::string InMessage(const std::string& path) {
+  if (google::protobuf::internal::IsStructurallyValidUTF8(path.data(),
+                                                          static_cast<int>(path.size()))) {
+    return path;
+  }
+  std::string uri = "file://";
+  for (const char c : path) {
+    const bool stays = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' ||
+                       c == '-' || c == '_';
+    absl::StrAppend(
+        &uri, stays ? std::string(1, c) : absl::StrFormat("%%%02X", static_cast<unsigned char>(c)));
+  }
+  return uri;
 }
 
 absl::StatusOr<std::vector<std::string>> ExpandGlobs(const std::vector<std::string>& patterns) {

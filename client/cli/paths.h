@@ -15,6 +15,10 @@ std::string AbsolutePath(const std::string& path, const std::string& folder);
 // The same from the current folder.
 std::string AbsolutePath(const std::string& path);
 
+// An absolute path as a message says it: these hold UTF-8 alone, so that a path of other bytes
+// becomes a file:// URI, percent-encoded.
+std::string InMessage(const std::string& path);
+
 // The files that match each pattern, absolute and in byte order within a pattern; each file once.
 // A URI, and a path without wildcards, stands for itself and need not exist here: the server may be
 // on another machine. Errors: INVALID_ARGUMENT when a pattern matches nothing.

@@ -53,6 +53,8 @@ SourceKind GuessSourceKind(const std::string& path_or_uri) {
   for (const char* end : {".parquet", ".tar", ".csv", ".jsonl", ".npz"}) {
     if (absl::EndsWith(path, end)) return SourceKind::kDataSet;
   }
+  // Elsewhere, or a pipe, which nothing may ever come out of.
+  if (!std::filesystem::is_regular_file(path, ignored)) return SourceKind::kCheckpoint;
   if (absl::EndsWith(path, ".safetensors")) {
     return absl::StrContains(Head(path), "\"labels\"") ? SourceKind::kDataSet
                                                        : SourceKind::kCheckpoint;

@@ -111,8 +111,8 @@ void AddRemoteFlags(CLI::App* app, RemoteFlags* flags) {
     app->add_flag(flag.name, flags->access.*flag.value, flag.help);
   }
   app->add_option("--max_download_bytes", flags->max_download_bytes,
-                  "The most that downloaded files take in the data folder's cache, and the largest "
-                  "one; the least recently used go first")
+                  "The most that downloaded files take in the data folder's cache, that folders of "
+                  "files take, and the largest one; the least recently used go first")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/name_pattern.h"
@@ -22,6 +23,20 @@ std::string VocabularyHint(const TensorSignature& a, const TensorSignature& b) {
       MatchesAny({"*embed*", "*wte*", "*lm_head*", "*vocab*", "*decoder.weight"}, a.name);
   if (!rows_differ || !is_embedding) return "";
   return "; vocabularies of different size cannot be averaged: their rows stand for other tokens";
+}
+
+// Said where the checkpoint has it below a prefix, or without one.
+std::string RenameHint(const std::map<std::string, const TensorSignature*>& present,
+                       const TensorSignature& expected) {
+  for (const auto& [name, tensor] : present) {
+    if (tensor->shape != expected.shape) continue;
+    if (absl::EndsWith(name, absl::StrCat(".", expected.name)) ||
+        absl::EndsWith(expected.name, absl::StrCat(".", name))) {
+      return absl::StrCat("; the checkpoint has a '", name,
+                          "', which a rule of model.tensor_renames may rename");
+    }
+  }
+  return "";
 }
 
 absl::Status Mismatch(const std::string& tensor, const std::string& message) {
@@ -58,9 +73,10 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
     auto found = present.find(expected.name);
     if (found == present.end()) {
       if (buffers.count(expected.name) > 0 || other_name(expected.name)) continue;
-      return Mismatch(expected.name, absl::StrCat("tensor '", expected.name,
-                                                  "' is missing; the architecture has it as ",
-                                                  ShapeText(expected)));
+      return Mismatch(
+          expected.name,
+          absl::StrCat("tensor '", expected.name, "' is missing; the architecture has it as ",
+                       ShapeText(expected), RenameHint(present, expected)));
     }
     if (found->second->shape != expected.shape) {
       return Mismatch(expected.name,
@@ -71,7 +87,9 @@ absl::Status CheckFits(const CheckpointFound& checkpoint, const ArchitectureFoun
   }
   for (const auto& [name, tensor] : present) {
     if (known.count(name) > 0) continue;
-    return Mismatch(name, absl::StrCat("tensor '", name, "' is not in the architecture"));
+    return Mismatch(name, absl::StrCat("tensor '", name,
+                                       "' is not in the architecture; one that soups need not "
+                                       "have is named in model.excluded_tensors"));
   }
   if (first != nullptr && !(checkpoint.tensors == first->tensors)) {
     // Names and shapes agree with the architecture, so a dtype or an optional buffer is at fault.

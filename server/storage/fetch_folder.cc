@@ -227,6 +227,12 @@ absl::StatusOr<RemoteFiles::LocalFolder> RemoteFiles::FetchFolder(const std::str
   return FolderChanged();
 }
 
+std::shared_ptr<const FolderCache::Hold> RemoteFiles::HoldAgain(const std::string& path) const {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  const auto use = folders_.TryUse(name.substr(0, name.find('.')));
+  return use.ok() && use->path == path ? use->hold : nullptr;
+}
+
 absl::StatusOr<RemoteFiles::LocalFolder> RemoteFiles::FetchFiles(std::vector<NamedFile> files,
                                                                  const Progress& progress) {
   if (files.size() > kMostFolderFiles) return TooManyFiles(kMostFolderFiles);

@@ -84,6 +84,10 @@ class RemoteFiles {
   // is not there; FAILED_PRECONDITION: SOURCE_UNSUPPORTED, nothing tells its versions apart.
   absl::StatusOr<LocalFolder> FetchFiles(std::vector<NamedFile> files, const Progress& progress);
 
+  // The hold on a folder that FetchFolder or FetchFiles gave and that was let go since. Null: it
+  // left the cache.
+  std::shared_ptr<const FolderCache::Hold> HoldAgain(const std::string& path) const;
+
   // RemoteStore::List, tried again where that helps. Errors: as there, and UNIMPLEMENTED (reason
   // NOT_IMPLEMENTED) a scheme without a store.
   absl::StatusOr<std::vector<ListedFile>> List(const RemoteUri& folder, size_t most,

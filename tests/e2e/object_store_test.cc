@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,7 +17,9 @@
 #include "server/base/digest.h"
 #include "server/base/json_reader.h"
 #include "server/storage/object_store/object_stores.h"
+#include "tests/e2e/digit_sets.h"
 #include "tests/e2e/sweep_elsewhere.h"
+#include "tests/support/folder_contents.h"
 #include "tests/support/object_emulator/object_emulator.h"
 
 namespace stockpot {
@@ -41,8 +45,11 @@ class ObjectStoreTest : public SweepElsewhereTest,
   }
 
   std::unique_ptr<ServerProcess> Start(const std::string& data_folder = "") {
+    return Start(place_, data_folder);
+  }
+  std::unique_ptr<ServerProcess> Start(const std::string& allowed, const std::string& data_folder) {
     std::vector<std::string> flags = store_->Flags();
-    flags.push_back("--allowed_uri_prefix=" + place_);
+    flags.push_back("--allowed_uri_prefix=" + allowed);
     flags.push_back("--allowed_output_uri_prefix=" + store_->Root() + "soups/");
     return std::make_unique<ServerProcess>(
         ServerProcess::Options{.workers = 2,
@@ -195,33 +202,115 @@ TEST_P(ObjectStoreTest, AJobGivesTheReportOfLocalFiles) {
   EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
 }
 
-TEST_P(ObjectStoreTest, APatternIsTheFilesThatMatchIt) {
+TEST_P(ObjectStoreTest, PrefixesAndPatternsAreTheCheckpointsThatTheyMean) {
+  const auto put = [this](const std::string& key, int ingredient) {
+    const std::string name = absl::StrCat("good_", ingredient, ".safetensors");
+    store_->Put("sweep/" + key, ingredient < 0 ? "no checkpoint" : ReadWhole(sweep_ / name));
+  };
+  const std::pair<const char*, int> keys[] = {
+      {"flat/good_0.safetensors", 0},          {"flat/good_1.safetensors", 1},
+      {"flat/good_2.safetensors", 2},          {"flat/notes.txt", -1},
+      {"flat2/of another.safetensors", 0},     {"flat.safetensors", 0},
+      {"deep/lr1/model.safetensors", 0},       {"deep/lr1/optimizer.pt", -1},
+      {"deep/lr1/old/model.pt", -1},           {"deep/lr10/x/best.safetensors", 1},
+      {"deep/lr2/best.safetensors", 2},        {"deep/.hidden/best.safetensors", 2},
+      {"deep/lr2/.part.safetensors", -1},      {"runs/B/best.safetensors", 0},
+      {"runs/a/best.safetensors", 1},          {"runs/a/last.safetensors", -1},
+      {"runs/c d/best.safetensors", 2},        {"runs/c d/x/best.safetensors", 2},
+      {"odd/100% [1].safetensors", 0},         {"odd/a+b&c=d.safetensors", 1},
+      {"odd/\xc3\xa9t\xc3\xa9.safetensors", 2}};
+  for (const auto& [key, ingredient] : keys) put(key, ingredient);
+  for (const char* folder : {"flat", "deep/lr1", "deep/empty", "empty"}) {
+    store_->MakeFolder(absl::StrCat("sweep/", folder));
+  }
+  const std::vector<std::string> odd = {"odd/100%25%20%5B1%5D.safetensors",
+                                        "odd/a+b&c=d.safetensors", "odd/%C3%A9t%C3%A9.safetensors"};
+  struct Case {
+    const char* what;
+    std::vector<std::string> expected;  // none: CHECKPOINT_NOT_FOUND
+  };
+  const Case cases[] = {
+      {"flat/", {"flat/good_0.safetensors", "flat/good_1.safetensors", "flat/good_2.safetensors"}},
+      {"deep/",
+       {"deep/lr1/model.safetensors", "deep/lr10/x/best.safetensors", "deep/lr2/best.safetensors"}},
+      {"odd/", odd},
+      {"good_?.safetensors", {"good_0.safetensors", "good_1.safetensors", "good_2.safetensors"}},
+      {"fl*t/good_[0-2]*",
+       {"flat/good_0.safetensors", "flat/good_1.safetensors", "flat/good_2.safetensors"}},
+      {"runs/*/best.safetensors",
+       {"runs/B/best.safetensors", "runs/a/best.safetensors", "runs/c%20d/best.safetensors"}},
+      {"odd/*.safetensors", odd},
+      {"none/", {}},
+      {"none/*.safetensors", {}},
+      {"fla/", {}},
+      {"empty/", {}},
+      {"deep/empty/", {}},
+      {"runs/*/none.safetensors", {}},
+      {"*/none/*", {}},
+  };
   const auto server = Start();
-  v1::JobSpec spec = SpecAt(place_);
-  spec.clear_ingredients();
-  spec.add_ingredients()->set_uri_pattern(place_ + "good_?.safetensors");
-  const v1::Job job = server->Run(spec);
-  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
-  EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
+  for (const Case& of : cases) {
+    SCOPED_TRACE(of.what);
+    v1::JobSpec spec = SpecAt(place_);
+    spec.clear_ingredients();
+    const bool is_prefix = absl::EndsWith(of.what, "/");
+    const std::string uri = place_ + of.what;
+    is_prefix ? spec.add_ingredients()->set_uri(uri) : spec.add_ingredients()->set_uri_pattern(uri);
+    const v1::Job job = server->Run(spec);
+    if (of.expected.empty()) {
+      EXPECT_EQ(DetailsOf(job.error()).reason, "CHECKPOINT_NOT_FOUND") << job.error().message();
+      continue;
+    }
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+    std::vector<std::string> found;
+    for (const auto& ingredient : job.report().result().ingredients()) {
+      found.push_back(ingredient.uri().substr(place_.size()));
+    }
+    EXPECT_EQ(found, of.expected);
+  }
 }
 
-TEST_P(ObjectStoreTest, AFolderIsTheCheckpointsBelowIt) {
-  store_->Put("sweep/runs/notes.txt", "no checkpoint");
-  for (int i = 0; i < kIngredients; ++i) {
-    const std::string name = absl::StrCat("good_", i, ".safetensors");
-    store_->Put("sweep/runs/" + name, ReadWhole(sweep_ / name));
+TEST_P(ObjectStoreTest, AWholeBucketIsAFolderAsWell) {
+  const auto server = Start(store_->Root(), "");
+  const std::string az = store_->scheme() == "abfs" ? "az://stockpot-test/" : store_->Root();
+  for (const std::string& root : {store_->Root(), az}) {
+    v1::JobSpec spec = SpecAt(place_);
+    spec.clear_ingredients();
+    spec.add_ingredients()->set_uri_pattern(root + "s*p/good_?.safetensors");
+    const v1::Job job = server->Run(spec);
+    ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
+    EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
+    EXPECT_EQ(job.report().result().ingredients(1).uri(), place_ + "good_1.safetensors");
+    // models/linear.pt and data.safetensors are named as checkpoints are.
+    spec.clear_ingredients();
+    spec.add_ingredients()->set_uri(root);
+    spec.set_on_bad_ingredient(v1::JobSpec::SKIP);
+    EXPECT_EQ(server->Run(spec).report().result().ingredients_size(), kIngredients + 2);
   }
-  const auto server = Start();
-  v1::JobSpec spec = SpecAt(place_);
-  spec.clear_ingredients();
-  spec.add_ingredients()->set_uri(place_ + "runs/");
-  const v1::Job job = server->Run(spec);
-  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
-  EXPECT_EQ(WithoutUris(job.report().result()), LocalResult());
-  EXPECT_EQ(job.report().result().ingredients(1).uri(), place_ + "runs/good_1.safetensors");
+}
 
-  spec.mutable_ingredients(0)->set_uri(place_ + "none/");
-  EXPECT_EQ(DetailsOf(server->Run(spec).error()).reason, "CHECKPOINT_NOT_FOUND");
+TEST_P(ObjectStoreTest, DataSetsOfEveryFormatAreThoseOfLocalFiles) {
+  const DigitSets sets;
+  for (const auto& [name, content] : FolderContents(sets.folder())) {
+    store_->Put("sweep/sets/" + name, content);
+  }
+  store_->MakeFolder("sweep/sets/folder");
+  store_->MakeFolder("sweep/sets/folder/3");
+  const auto digest_of = [](ServerProcess* server, const v1::DataSet& set) {
+    v1::InspectSourceRequest request;
+    *request.mutable_data_set() = set;
+    v1::InspectSourceResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = server->stub().InspectSource(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << set.uri() << ": " << status.error_message();
+    return response.data_set().digest();
+  };
+  ServerProcess local({.workers = 1, .allowed_roots = {sets.folder()}});
+  const auto server = Start();
+  for (const DigitSets::Source& source : DigitSets::Sources()) {
+    EXPECT_EQ(digest_of(server.get(), DigitSets::DataSetOf(source, place_ + "sets/")),
+              digest_of(&local, DigitSets::DataSetOf(source, sets.folder() + "/")));
+  }
 }
 
 TEST_P(ObjectStoreTest, WhatChangedSinceTheLastJobIsReadAgain) {

@@ -54,7 +54,7 @@ v1::DataSet DataSetOf(const InspectFlags& flags, const std::string& path) {
     set.mutable_image_transform()->set_preset(preset);
   }
   if (!flags.preprocessor.empty()) {
-    set.mutable_image_transform()->set_config_uri(AbsolutePath(flags.preprocessor));
+    set.mutable_image_transform()->set_config_uri(InMessage(AbsolutePath(flags.preprocessor)));
   }
   return set;
 }
@@ -110,15 +110,15 @@ std::string Describe(const v1::DataSetDescription& set, const Style& style) {
 }
 
 absl::StatusOr<v1::InspectSourceRequest> MakeRequest(const InspectFlags& flags) {
-  const std::string path = AbsolutePath(flags.path);
+  const std::string local = AbsolutePath(flags.path), path = InMessage(local);
   const bool is_data_set = !flags.pictures.empty() || !flags.format.empty() ||
                            !flags.split.empty() || !flags.preset.empty() ||
                            !flags.preprocessor.empty();
-  const SourceKind guessed = is_data_set ? SourceKind::kDataSet : GuessSourceKind(path);
+  const SourceKind guessed = is_data_set ? SourceKind::kDataSet : GuessSourceKind(local);
   v1::InspectSourceRequest request;
   if (flags.as == "checkpoint" || (flags.as.empty() && guessed == SourceKind::kCheckpoint)) {
     request.set_checkpoint_uri(path);
-    if (!flags.base.empty()) request.set_base_uri(AbsolutePath(flags.base));
+    if (!flags.base.empty()) request.set_base_uri(InMessage(AbsolutePath(flags.base)));
     request.set_state_dict_key(flags.state_dict_key);
     absl::Status renames = AddRenames(flags.renames, request.mutable_tensor_renames());
     if (!renames.ok()) return renames;

@@ -40,6 +40,12 @@ bool IsMatrixOfIntegers(const TensorInfo& tensor) {
          (tensor.name == "weight" || absl::EndsWith(tensor.name, ".weight"));
 }
 
+// Two numbers of four bits a byte, as gpt-oss has them.
+bool IsBlocksOfMxfp4(const TensorInfo& tensor) {
+  return tensor.dtype == DType::kUint8 && tensor.shape.size() >= 2 &&
+         absl::EndsWith(tensor.name, "_blocks");
+}
+
 }  // namespace
 
 absl::Status CheckAverageable(const std::vector<TensorInfo>& tensors) {
@@ -47,6 +53,7 @@ absl::Status CheckAverageable(const std::vector<TensorInfo>& tensors) {
     for (const Mark& mark : kMarks) {
       if (absl::EndsWith(tensor.name, mark.suffix)) return Quantized(tensor, mark.made_by);
     }
+    if (IsBlocksOfMxfp4(tensor)) return Quantized(tensor, "MXFP4");
     if (IsAdapterFactor(tensor.name)) {
       return AtTensor(tensor.name,
                       UnsupportedCheckpoint(

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/known_content.h"
 #include "server/base/mapped_file.h"
 #include "server/base/status.h"
 #include "server/worker/checkpoint/checkpoint_errors.h"
@@ -70,7 +71,8 @@ absl::StatusOr<TorchSaveFile> OpenMapped(std::shared_ptr<const MappedFile> file,
   }
   if (LooksLikeTorchSave(bytes)) return OpenTorchSave(std::move(file), limits, state_dict_key);
   RETURN_IF_ERROR(CheckFormatIsRead(bytes));
-  return InvalidCheckpoint("not a checkpoint: neither safetensors nor torch.save");
+  return InvalidCheckpoint(
+      absl::StrCat("not a checkpoint: neither safetensors nor torch.save", ButKnownContent(bytes)));
 }
 
 }  // namespace

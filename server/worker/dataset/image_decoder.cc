@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/known_content.h"
 #include "server/base/status.h"
 
 namespace stockpot {
@@ -14,7 +15,8 @@ absl::StatusOr<Image> Decode(absl::string_view encoded, uint64_t max_pixels) {
     return DecodeWebp(encoded, max_pixels);
   }
   if (encoded.empty()) return absl::InvalidArgumentError("the file is empty");
-  return absl::InvalidArgumentError("not a JPEG, PNG or WebP image");
+  return absl::InvalidArgumentError(
+      absl::StrCat("not a JPEG, PNG or WebP image", ButKnownContent(encoded)));
 }
 
 }  // namespace

@@ -11,8 +11,11 @@
 #include <set>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/base/files.h"
 #include "server/base/status.h"
 
@@ -169,6 +172,20 @@ absl::StatusOr<std::vector<std::string>> ClassesInLabelOrder(
   return names;
 }
 
+// Their classes are one folder further down, and all would be taken for two or three.
+absl::Status CheckIsNoFolderOfSplits(const std::vector<std::string>& folders) {
+  constexpr absl::string_view kSplits[] = {"train", "training",   "val",
+                                           "valid", "validation", "test"};
+  const auto is_split = [&](const std::string& name) {
+    return absl::c_linear_search(kSplits, absl::AsciiStrToLower(name));
+  };
+  if (folders.empty() || !absl::c_all_of(folders, is_split)) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        "its folders are splits, not classes: ", absl::StrJoin(folders, ", "),
+                        "; name one of them (if they are classes, name them in class_names)")),
+                    "DATA_SET_INVALID");
+}
+
 // torchvision sorts by folder, then by name within it.
 std::pair<absl::string_view, absl::string_view> SortKey(const ImageFile& file) {
   const absl::string_view name = file.name;
@@ -188,11 +205,15 @@ absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
   }
   struct stat info;
   if (stat(folder.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    return WithReason(absl::InvalidArgumentError("an image folder is expected, this is a file"),
+    return WithReason(absl::InvalidArgumentError(
+                          "an image folder is expected, this is a file: files of other formats "
+                          "end in .parquet, .tar, .csv, .jsonl, .npz or .safetensors, or the data "
+                          "set says its format"),
                       "DATA_SET_INVALID");
   }
   Walker walker(folder.path, limits);
   ASSIGN_OR_RETURN(const std::vector<std::string> folders, ListClassFolders(folder.path, walker));
+  if (class_names.empty()) RETURN_IF_ERROR(CheckIsNoFolderOfSplits(folders));
   ASSIGN_OR_RETURN(folder.class_names, ClassesInLabelOrder(class_names, folders));
   for (size_t label = 0; label < folder.class_names.size(); ++label) {
     const std::string& name = folder.class_names[label];
@@ -200,8 +221,10 @@ absl::StatusOr<ImageFolder> ListImageFolder(const std::string& path,
     const size_t before = walker.files().size();
     RETURN_IF_ERROR(walker.Walk(name, static_cast<int64_t>(label), 1));
     if (walker.files().size() == before) {
-      return WithMetadata(Empty(absl::StrCat("class folder ", name, " holds no image")), "file",
-                          name);
+      return WithMetadata(Empty(absl::StrCat("class folder ", name,
+                                             " holds no image (.jpg, .jpeg, .png, .webp); if this "
+                                             "is no folder of images, say the format")),
+                          "file", name);
     }
   }
   folder.files = std::move(walker.files());

@@ -27,6 +27,12 @@ bool IsDecimal(absl::string_view text) {
          absl::SimpleAtoi(text, &ignored);
 }
 
+// Also "1.0" and "1e3", which are no classes.
+bool IsNumber(absl::string_view text) {
+  double ignored;
+  return absl::SimpleAtod(text, &ignored) && text.find_first_of("0123456789") != text.npos;
+}
+
 int64_t ToNumber(absl::string_view text) {
   int64_t number = -1;
   return absl::SimpleAtoi(text, &number) ? number : -1;
@@ -42,8 +48,9 @@ struct Label {
 
 class Resolver {
  public:
-  Resolver(const RawLabels& raw, const std::vector<std::string>& class_names)
-      : raw_(raw), class_names_(class_names) {
+  Resolver(const RawLabels& raw, const std::vector<std::string>& class_names,
+           const std::function<std::string(size_t)>& name_of)
+      : raw_(raw), class_names_(class_names), name_of_(name_of) {
     for (const int64_t number : raw.numbers) {
       if (labels_.count(number) != 0) continue;
       const bool named = static_cast<uint64_t>(number) < raw.names.size();
@@ -67,6 +74,7 @@ class Resolver {
       for (auto& [number, label] : labels_) label.resolved = number;
       return raw_.names;
     }
+    RETURN_IF_ERROR(CheckTexts());
     return NumberTexts();
   }
 
@@ -111,6 +119,33 @@ class Resolver {
     return absl::OkStatus();
   }
 
+  std::string FirstExampleOf(int64_t number) const {
+    return name_of_(static_cast<size_t>(absl::c_find(raw_.numbers, number) - raw_.numbers.begin()));
+  }
+
+  absl::Status CheckTexts() const {
+    const auto kept = [&](const auto& is) {
+      return absl::c_find_if(labels_, [&](const auto& entry) {
+        return !entry.second.left_out && is(entry.second.text);
+      });
+    };
+    const auto empty = kept([](const std::string& text) { return text.empty(); });
+    if (empty != labels_.end()) {
+      return Invalid(absl::StrCat("the label of ", FirstExampleOf(empty->first),
+                                  " is empty; label_map may leave its like out: {\"\": \"\"}"));
+    }
+    const auto name = kept([](const std::string& text) { return !IsDecimal(text); });
+    const auto number = kept([](const std::string& text) { return IsNumber(text); });
+    if (name == labels_.end() || number == labels_.end()) return absl::OkStatus();
+    const auto quoted = [&](const auto& entry) {
+      return absl::StrCat("'", entry->second.text, "' of ", FirstExampleOf(entry->first));
+    };
+    const std::string which =
+        name == number ? quoted(name) : absl::StrCat(quoted(number), " and ", quoted(name));
+    return Invalid(absl::StrCat("labels are whole numbers, or names, and not both: ", which,
+                                "; class_names say the order of all, label_map what each means"));
+  }
+
   // Texts without an order: numbers when all are, else names in byte order.
   std::vector<std::string> NumberTexts() {
     std::set<std::string> texts;
@@ -129,6 +164,7 @@ class Resolver {
 
   const RawLabels& raw_;
   const std::vector<std::string>& class_names_;
+  const std::function<std::string(size_t)>& name_of_;
   std::map<int64_t, Label> labels_;
 };
 
@@ -156,7 +192,7 @@ absl::StatusOr<ResolvedLabels> ResolveLabels(const RawLabels& raw,
                                              const std::map<std::string, std::string>& label_map,
                                              const std::function<std::string(size_t)>& name_of) {
   ResolvedLabels resolved;
-  Resolver resolver(raw, class_names);
+  Resolver resolver(raw, class_names, name_of);
   ASSIGN_OR_RETURN(resolved.class_names, resolver.Resolve(label_map));
   const size_t names = resolved.class_names.size();
   const int64_t end = names == 0 ? kLargestClass + 1 : static_cast<int64_t>(names);

@@ -2,7 +2,8 @@
 //
 // spec.proto says what label_map and class_names mean. In short: a label_map says the set's label
 // for each of the source's; class names, where given, are the classes in order; names without such
-// an order get the byte order; numbers stay what they are.
+// an order get the byte order; numbers stay what they are. What is mixed is refused: among numbers
+// a single "1.0", or an empty field, would make names of all, in another order ("10" before "2").
 // Thread safety: plain data; the functions are thread-safe.
 #ifndef STOCKPOT_SERVER_WORKER_DATASET_LABEL_RESOLUTION_H_
 #define STOCKPOT_SERVER_WORKER_DATASET_LABEL_RESOLUTION_H_
@@ -46,7 +47,7 @@ struct ResolvedLabels {
 // `name_of` says which example is at fault.
 // Errors: INVALID_ARGUMENT, reason LABEL_OUT_OF_RANGE for a number that is no class (negative, or
 // beyond the names), else DATA_SET_INVALID: a label that is not in the map or not among the names,
-// names given twice.
+// names given twice, an empty label, numbers among names that have no order.
 absl::StatusOr<ResolvedLabels> ResolveLabels(const RawLabels& raw,
                                              const std::vector<std::string>& class_names,
                                              const std::map<std::string, std::string>& label_map,

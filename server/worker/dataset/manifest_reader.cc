@@ -102,16 +102,17 @@ class CsvManifest {
     for (const std::string& name : paths) {
       if (!path_.has_value()) path_ = Find(name);
     }
-    if (!path_.has_value()) return NoColumn(absl::StrJoin(paths, ", "));
+    if (!path_.has_value()) return NoColumn(absl::StrJoin(paths, ", "), "image_column");
     label_ = Find(LabelColumn(source_));
-    if (!label_.has_value()) return NoColumn(LabelColumn(source_));
+    if (!label_.has_value()) return NoColumn(LabelColumn(source_), "label_tensor");
     if (!source_.weight_tensor.empty()) {
       weight_ = Find(source_.weight_tensor);
-      if (!weight_.has_value()) return NoColumn(source_.weight_tensor);
+      if (!weight_.has_value()) return NoColumn(source_.weight_tensor, "weight_tensor");
     }
+    if (source_.split.empty()) return CheckUnique();
     split_ = Find(kSplitColumn);
-    if (!source_.split.empty() && !split_.has_value()) return NoColumn(kSplitColumn);
-    return absl::OkStatus();
+    if (!split_.has_value()) return NoColumn(kSplitColumn, "");
+    return CheckUnique();
   }
 
   // False at the end. An entry of another split has no path.
@@ -144,9 +145,21 @@ class CsvManifest {
     return static_cast<size_t>(found - columns_.begin());
   }
 
-  absl::Status NoColumn(const std::string& names) const {
-    return InvalidManifest(absl::StrCat("there is no column ", names,
-                                        "; the header line has: ", absl::StrJoin(columns_, ", ")));
+  // Of columns that are read: which of two is meant nobody knows.
+  absl::Status CheckUnique() const {
+    for (const std::optional<size_t>& read : {path_, label_, weight_, split_}) {
+      if (!read.has_value() || absl::c_count(columns_, columns_[*read]) == 1) continue;
+      return InvalidManifest(
+          absl::StrCat("the header line has the column ", columns_[*read], " more than once"));
+    }
+    return absl::OkStatus();
+  }
+
+  // `named_by`: the field of the spec that names such a column, or "".
+  absl::Status NoColumn(const std::string& names, absl::string_view named_by) const {
+    return InvalidManifest(absl::StrCat(
+        "there is no column ", names, "; the header line has: ", absl::StrJoin(columns_, ", "),
+        named_by.empty() ? "" : ", and ", named_by, named_by.empty() ? "" : " names another"));
   }
 
   const DataSetSource& source_;

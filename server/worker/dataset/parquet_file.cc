@@ -15,6 +15,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/known_content.h"
 #include "server/base/status.h"
 #include "server/worker/dataset/parquet_arrays.h"
 
@@ -75,7 +76,8 @@ class ArrowParquetFile final : public ParquetFile {
     properties.set_thrift_string_size_limit(kMaxFooterText);
     properties.set_thrift_container_size_limit(kMaxFooterList);
     parquet::arrow::FileReaderBuilder builder;
-    RETURN_IF_ERROR(FromArrow(builder.Open(*std::move(file), properties)));
+    const absl::Status opened = FromArrow(builder.Open(*file, properties));
+    if (!opened.ok()) return OrKnownContent(opened, file->get());
     builder.memory_pool(pool_.get());
     // Arrow's threads that read ahead would give memory back to the pool when it is gone.
     parquet::ArrowReaderProperties arrow_properties;
@@ -111,6 +113,14 @@ class ArrowParquetFile final : public ParquetFile {
   }
 
  private:
+  // What Arrow says of a file that is none is of little use.
+  static absl::Status OrKnownContent(const absl::Status& status, arrow::io::ReadableFile* file) {
+    constexpr int64_t kLookBytes = 100;
+    const auto begin = file->ReadAt(0, kLookBytes);
+    const std::string known = begin.ok() ? ButKnownContent((*begin)->ToString()) : "";
+    return known.empty() ? status : InvalidParquet(absl::StrCat("not a Parquet file", known));
+  }
+
   static absl::Status WrongCount() {
     return InvalidParquet("a row group has not the number of rows that the file says");
   }

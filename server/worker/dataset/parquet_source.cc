@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <list>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
@@ -26,9 +30,12 @@ using Group = ParquetSet::Group;
 constexpr size_t kKeptGroups = 4;
 constexpr const char* kImageColumns[] = {"image", "img"};
 
+absl::Status InvalidSource(absl::string_view message) {
+  return WithReason(absl::InvalidArgumentError(message), "DATA_SET_INVALID");
+}
+
 absl::Status InvalidColumn(const std::string& column, absl::string_view message) {
-  return WithReason(absl::InvalidArgumentError(absl::StrCat("column '", column, "' ", message)),
-                    "DATA_SET_INVALID");
+  return InvalidSource(absl::StrCat("column '", column, "' ", message));
 }
 
 absl::StatusOr<RawLabels> ReadClassColumn(const ParquetSet& set, const std::string& name) {
@@ -213,6 +220,30 @@ class ParquetTensors final : public TensorRows {
   std::vector<size_t> columns_;
 };
 
+// NAME-00001-of-00003[-HASH].parquet: of folders that were copied in part nobody is told a number.
+absl::Status CheckNoneIsMissing(const std::vector<SourceFile>& files) {
+  std::map<std::pair<std::string, size_t>, std::set<size_t>> parts;
+  for (const SourceFile& file : files) {
+    const size_t of = file.name.rfind("-of-"), begin = file.name.rfind('-', of - 1);
+    size_t part = 0, count = 0;
+    if (of == file.name.npos || begin == file.name.npos) continue;
+    const absl::string_view rest = absl::string_view(file.name).substr(of + 4);
+    if (!absl::SimpleAtoi(file.name.substr(begin + 1, of - begin - 1), &part) ||
+        !absl::SimpleAtoi(rest.substr(0, rest.find_first_of("-.")), &count)) {
+      continue;
+    }
+    parts[{file.name.substr(0, begin), count}].insert(part);
+  }
+  for (const auto& [whole, found] : parts) {
+    for (size_t part = 0; part < whole.second; ++part) {
+      if (found.contains(part)) continue;
+      return InvalidSource(absl::StrCat("part ", part, " of ", whole.first, " is missing (",
+                                        found.size(), " of ", whole.second, " files are there)"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // "" when there is none.
 absl::StatusOr<std::string> ImageColumn(const ParquetSet& set, const std::string& asked) {
   if (!asked.empty()) {
@@ -234,18 +265,22 @@ absl::StatusOr<std::string> ImageColumn(const ParquetSet& set, const std::string
 absl::StatusOr<std::vector<SourceFile>> FilesOf(const DataSetSource& source,
                                                 const DataSetLimits& limits) {
   std::vector<SourceFile> files = source.files;
-  if (files.empty() && IsFolder(source.path)) {
+  const bool is_folder = files.empty() && IsFolder(source.path);
+  if (is_folder) {
     ASSIGN_OR_RETURN(files, FindSourceFiles(source.path, ".parquet", limits,
                                             [](const std::string&) { return true; }));
   } else if (files.empty()) {
     files = {{source.path.substr(source.path.rfind('/') + 1), source.path}};
   }
+  const std::string first = files.empty() ? "" : files.front().name;
   std::erase_if(files, [&](const SourceFile& file) { return !IsOfSplit(file.name, source.split); });
+  if (is_folder) RETURN_IF_ERROR(CheckNoneIsMissing(files));
   if (!files.empty()) return files;
   return WithReason(
       absl::InvalidArgumentError(
           source.split.empty() ? "the folder has no .parquet file"
-                               : absl::StrCat("there is no .parquet file of split ", source.split)),
+                               : absl::StrCat("there is no .parquet file of split ", source.split,
+                                              first.empty() ? "" : "; there is ", first)),
       "DATA_SET_EMPTY");
 }
 
@@ -283,6 +318,13 @@ absl::StatusOr<ParquetSource> OpenParquet(const DataSetSource& source,
     for (const ParquetColumn& column : set->columns()) {
       if (column.kind == ParquetColumn::Kind::kNumbers) columns.push_back(column.name);
     }
+  }
+  if (absl::c_all_of(columns, [&](const std::string& column) {
+        return column == label || column == source.weight_tensor;
+      })) {
+    return InvalidSource(
+        "besides the labels no column holds numbers or lists of them, nor images "
+        "(image_column names one of bytes); text is tokenised before it is written");
   }
   columns.push_back(label);
   if (!source.weight_tensor.empty()) columns.push_back(source.weight_tensor);

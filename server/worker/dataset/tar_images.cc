@@ -131,7 +131,12 @@ class TarImageSource final : public ImageSource {
       found = &member;
     }
     if (found != nullptr) return found;
-    return At(key, absl::StrCat("has no .", absl::StrJoin(extensions, ", .")));
+    std::vector<std::string> others;
+    for (const TarMember& member : members) {
+      others.push_back(absl::StrCat(".", SplitName(member.name).extension));
+    }
+    return At(key, absl::StrCat("has no .", absl::StrJoin(extensions, ", ."), "; it has ",
+                                absl::StrJoin(others, ", ")));
   }
 
   // The text of a member, and what `read` makes of it.

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/known_content.h"
 #include "server/base/status.h"
 
 namespace stockpot {
@@ -64,6 +65,10 @@ class Lister {
   Lister(absl::string_view bytes, const TarLimits& limits) : bytes_(bytes), limits_(limits) {}
 
   absl::StatusOr<std::vector<TarMember>> List() {
+    // Before its length is looked at: they may be shorter than a header.
+    const std::string known = ButKnownContent(bytes_.substr(0, kBlock));
+    const bool is_tar = bytes_.size() >= kBlock && bytes_.substr(257, 5) == "ustar";
+    if (!is_tar && !known.empty()) return Bad(absl::StrCat("not a tar file", known));
     while (true) {
       if (bytes_.size() - at_ < kBlock) {
         return absl::DataLossError(
@@ -89,7 +94,7 @@ class Lister {
 
   absl::Status ReadMember(absl::string_view block) {
     if (block.substr(257, 5) != "ustar") {
-      return Bad(at_ == 0 ? "not a tar file (compressed ones are not read)" : "no tar header");
+      return Bad(at_ == 0 ? "not a tar file" : "no tar header");
     }
     if (!SumIsRight(block)) return Bad("wrong checksum");
     uint64_t size = 0;

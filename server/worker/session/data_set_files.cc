@@ -85,7 +85,9 @@ absl::Status BringShards(const std::string& pattern, Bringer* bringer, LocatedDa
   ASSIGN_OR_RETURN(const std::vector<std::string> uris, ExpandShards(pattern));
   std::vector<std::string> pinned;
   for (const std::string& uri : uris) {
-    ASSIGN_OR_RETURN(Located located, bringer->Bring(uri));
+    absl::StatusOr<Located> brought = bringer->Bring(uri);
+    if (!brought.ok()) return Annotate(brought.status(), NameIn(uri));
+    const Located& located = *brought;
     set->source.files.push_back({NameIn(uri), located.file.path});
     pinned.push_back(located.pinned_uri);
     if (uri == uris[0]) set->located = located;
@@ -127,6 +129,7 @@ absl::Status BringManifest(const std::string& uri, const DataSetLimits& limits, 
                                                                     limits, &set->source));
   set->located.mebibytes_told = files.mebibytes_told;
   set->located.hold = files.hold;
+  set->located.held = files.held;
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "server/base/files.h"
+#include "server/base/status.h"
 
 namespace stockpot {
 namespace {
@@ -18,6 +19,10 @@ int64_t Nanoseconds(const timespec& time) {
 absl::StatusOr<FileIdentity> IdentifyFile(const std::string& path) {
   struct stat file;
   if (stat(path.c_str(), &file) != 0) return ErrnoStatus(errno, "looking at the file");
+  // Opening a pipe waits for a writer, and there may be none.
+  if (!S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)) {
+    return WithReason(absl::InvalidArgumentError("neither a file nor a folder"), "INVALID_FIELD");
+  }
   return FileIdentity{.path = path,
                       .device = file.st_dev,
                       .inode = file.st_ino,

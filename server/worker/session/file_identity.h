@@ -18,7 +18,8 @@ struct FileIdentity {
   friend bool operator==(const FileIdentity& a, const FileIdentity& b) = default;
 };
 
-// Errors: as ErrnoStatus.
+// Of a file or folder. Errors: as ErrnoStatus; FAILED_PRECONDITION (SOURCE_UNSUPPORTED) another
+// kind.
 absl::StatusOr<FileIdentity> IdentifyFile(const std::string& path);
 
 }  // namespace stockpot

@@ -72,6 +72,7 @@ absl::StatusOr<SourceLocator::Located> SourceLocator::LocateFolder(const std::st
       remote_files_->FetchFolder(spelled, InMebibytes(progress, &located.mebibytes_told)));
   ASSIGN_OR_RETURN(located.file, IdentifyFile(folder.path));
   if (folder.pinned_uri != spelled) located.pinned_uri = folder.pinned_uri;
+  located.held = located.file;
   located.hold = std::move(folder.hold);
   return located;
 }
@@ -91,8 +92,16 @@ absl::StatusOr<SourceLocator::Located> SourceLocator::LocateFiles(
                    remote_files_->FetchFiles(std::move(allowed),
                                              InMebibytes(progress, &located.mebibytes_told)));
   ASSIGN_OR_RETURN(located.file, IdentifyFile(folder.path));
+  located.held = located.file;
   located.hold = std::move(folder.hold);
   return located;
+}
+
+std::shared_ptr<const void> SourceLocator::HoldAgain(const FileIdentity& held) const {
+  if (remote_files_ == nullptr) return nullptr;
+  std::shared_ptr<const void> hold = remote_files_->HoldAgain(held.path);
+  const absl::StatusOr<FileIdentity> now = IdentifyFile(held.path);
+  return now.ok() && *now == held ? hold : nullptr;
 }
 
 absl::StatusOr<std::vector<std::string>> SourceLocator::Expand(const std::string& uri_pattern,

@@ -25,8 +25,10 @@ class SourceLocator {
     FileIdentity file;           // or folder
     std::string pinned_uri;      // as in worker.v1.CheckpointFound
     int64_t mebibytes_told = 0;  // what `progress` was told of the download
-    // Of a remote folder: it may leave the cache once this is gone. Not remembered.
+    // Of a copy of a remote folder, or of a list's files: it may leave the cache once this is gone.
+    // Not remembered.
     std::shared_ptr<const void> hold = nullptr;
+    FileIdentity held = {};  // that folder
   };
 
   // `remote_files` may be null: no URI leads elsewhere then. It must outlive this.
@@ -47,6 +49,9 @@ class SourceLocator {
   };
   // Errors: as above; those of one file with its name, also as metadata "file".
   absl::StatusOr<Located> LocateFiles(const std::vector<NamedUri>& files, const Progress& progress);
+
+  // What Located::hold was, for the same folder. Null: it left the cache, or was brought anew.
+  std::shared_ptr<const void> HoldAgain(const FileIdentity& held) const;
 
   // The URIs that a pattern matches, in byte order of their paths: local paths, or remote ones
   // pinned. Of a folder, `uri_pattern` ending with "/": itself as it was given where it is one

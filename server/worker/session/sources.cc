@@ -29,10 +29,9 @@ absl::Status UnlessEvicted(const std::string& uri, const absl::Status& opened) {
   return IsRemoteUri(uri) && absl::IsNotFound(opened) ? LeftTheCache() : opened;
 }
 
-// A data set that is read in every pass, and the folder that it reads.
+// A data set, and what it reads in every pass.
 std::shared_ptr<const DataSet> Holding(std::shared_ptr<const void> hold,
                                        std::shared_ptr<const DataSet> data_set) {
-  if (hold == nullptr || !data_set->is_streamed()) return data_set;
   using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const DataSet>>;
   const auto both = std::make_shared<const Both>(std::move(hold), std::move(data_set));
   return {both, both->second.get()};
@@ -163,15 +162,20 @@ absl::StatusOr<Sources::OpenedDataSet> Sources::OpenDataSet(const v1::DataSet& d
                                        After(set->located.mebibytes_told, progress), fail_points_,
                                        options_.counters);
     RETURN_IF_ERROR(UnlessEvicted(data_set.uri(), found.status()));
-    opened.data_set = Holding(set->located.hold, *std::move(found));
-    data_sets_.Put({set->located.file, data_set.SerializeAsString()}, opened.data_set);
+    opened.data_set = *std::move(found);
+    KeptDataSet kept{opened.data_set, {}};
+    if (set->located.hold != nullptr && opened.data_set->is_streamed()) {
+      kept.folder = set->located.held;
+      opened.data_set = Holding(set->located.hold, opened.data_set);
+    }
+    data_sets_.Put({set->located.file, data_set.SerializeAsString()}, std::move(kept));
     locator_.Remember(data_set.uri(), opened.data_set->digest(), set->located);
     return opened;
   }());
 }
 
-const std::shared_ptr<const DataSet>* Sources::FindKnown(const v1::DataSet& data_set,
-                                                         const std::string& digest) {
+std::shared_ptr<const DataSet> Sources::FindKnown(const v1::DataSet& data_set,
+                                                  const std::string& digest) {
   FileIdentity file;
   if (const auto* remembered = locator_.Find(data_set.uri(), digest)) {
     file = remembered->file;
@@ -183,13 +187,16 @@ const std::shared_ptr<const DataSet>* Sources::FindKnown(const v1::DataSet& data
   }
   // The file may be a manifest, beside which other files changed.
   const auto* known = data_sets_.Find({file, data_set.SerializeAsString()});
-  return known != nullptr && (*known)->digest() == digest ? known : nullptr;
+  if (known == nullptr || known->data_set->digest() != digest) return nullptr;
+  if (known->folder.path.empty()) return known->data_set;
+  auto hold = locator_.HoldAgain(known->folder);
+  return hold == nullptr ? nullptr : Holding(std::move(hold), known->data_set);
 }
 
 absl::StatusOr<std::shared_ptr<const DataSet>> Sources::OpenDataSet(const v1::DataSet& data_set,
                                                                     const std::string& digest,
                                                                     const Progress& progress) {
-  if (const auto* known = FindKnown(data_set, digest)) return *known;
+  if (auto known = FindKnown(data_set, digest)) return known;
   ASSIGN_OR_RETURN(const OpenedDataSet opened, OpenDataSet(data_set, progress));
   RETURN_IF_ERROR(Annotate(CheckDigest(digest, opened.data_set->digest()),
                            absl::StrCat("data set ", data_set.uri())));

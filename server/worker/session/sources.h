@@ -128,6 +128,12 @@ class Sources {
       return files == other.files && reading == other.reading;
     }
   };
+  struct KeptDataSet {
+    std::shared_ptr<const DataSet> data_set;
+    // The copy of a remote folder that every pass reads; without a path: none. It is held while a
+    // task uses the set, and else may leave the cache, whose bound would not hold otherwise.
+    FileIdentity folder;
+  };
   using DataSetKey = std::pair<FileIdentity, std::string>;  // and the serialized message
 
   // The kept one of this digest, where nothing has to be asked for it; null.
@@ -135,8 +141,7 @@ class Sources {
   absl::StatusOr<Checkpoint> OpenLocated(const std::string& uri, LocatedCheckpoint located,
                                          const worker::v1::CheckpointReading& reading,
                                          const Progress& progress);
-  const std::shared_ptr<const DataSet>* FindKnown(const v1::DataSet& data_set,
-                                                  const std::string& digest);
+  std::shared_ptr<const DataSet> FindKnown(const v1::DataSet& data_set, const std::string& digest);
   void CountCheckpoint(bool hit) const;
 
   const Options options_;
@@ -147,7 +152,7 @@ class Sources {
   // Of remote ones, by URI and digest: SourceLocator::Find for several files.
   std::map<std::pair<std::string, std::string>, CheckpointKey> remote_checkpoints_;
   LeastRecentlyUsed<ViewKey, std::shared_ptr<const StateDict>> views_;
-  LeastRecentlyUsed<DataSetKey, std::shared_ptr<const DataSet>> data_sets_;
+  LeastRecentlyUsed<DataSetKey, KeptDataSet> data_sets_;
   LeastRecentlyUsed<FileIdentity, std::string> architecture_digests_;
 };
 

@@ -130,6 +130,11 @@ TEST(Submit, LeavesToTheServerWhatNobodyGave) {
   EXPECT_EQ(spec.model().architecture_uri(), AbsolutePath("a.pt"));
 }
 
+TEST(Submit, FileNamesMayBeAnyBytes) {
+  EXPECT_EQ(InMessage("/a/\xc3\xa9 b"), "/a/\xc3\xa9 b");
+  EXPECT_EQ(InMessage("/a/\xff %*.pt"), "file:///a/%FF%20%25%2A.pt");
+}
+
 TEST(Submit, FlagsOverrideTheFile) {
   ClientHarness client;
   std::ofstream(client.folder / "job.yaml") << R"(

@@ -177,6 +177,10 @@ void ObjectEmulator::Put(const std::string& key, const std::string& content) {
   Expect((*stream)->Close());
 }
 
+void ObjectEmulator::MakeFolder(const std::string& key) {
+  Expect(file_system_->CreateDir(absl::StrCat(kBucket, "/", key), /*recursive=*/true));
+}
+
 std::string ObjectEmulator::Get(const std::string& key) {
   const auto file = file_system_->OpenInputFile(absl::StrCat(kBucket, "/", key));
   if (!file.ok()) return "ERROR: " + file.status().ToString();

@@ -55,6 +55,8 @@ class ObjectEmulator {
 
   // An object of the bucket, in place of one of the same key.
   void Put(const std::string& key, const std::string& content);
+  // What consoles and other tools leave where somebody makes a folder: an object without content.
+  void MakeFolder(const std::string& key);
   // What an object holds, or "ERROR: …".
   std::string Get(const std::string& key);
   // Keys, in order.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/worker/checkpoint/averageable.h"
 #include "tests/server/worker/checkpoint/checkpoint_files.h"
 #include "tests/server/worker/checkpoint/write_tensors.h"
 
@@ -129,6 +130,13 @@ TEST_F(CheckpointFilesTest, WhatCannotBeAveragedIsRefusedByName) {
                 StartsWith("UNIMPLEMENTED CHECKPOINT_UNSUPPORTED tensor '" + std::string(name)));
   }
   EXPECT_THAT(Says(OpenFolder(Fixture("weights.safetensors")).status()), StartsWith("OK"));
+  EXPECT_THAT(Says(CheckAverageable({{"mlp.experts.down_proj_blocks", DType::kUint8, {4, 8, 16}}})),
+              HasSubstr("MXFP4"));
+  for (const TensorInfo& buffer : {TensorInfo{"h.0.attn.bias", DType::kUint8, {1, 1, 8, 8}},
+                                   TensorInfo{"relative_position_index", DType::kInt64, {49, 49}},
+                                   TensorInfo{"num_blocks", DType::kUint8, {}}}) {
+    EXPECT_TRUE(CheckAverageable({buffer}).ok()) << buffer.name;
+  }
 }
 
 TEST_F(CheckpointFilesTest, TensorsGetTheNamesOfTheRules) {

@@ -139,6 +139,18 @@ TEST(ImageFolder, RefusesWhatIsMissingEmptyOrNoFolder) {
               "");
 }
 
+TEST(ImageFolder, FoldersOfSplitsAreNoClasses) {
+  DataSetFolder folder;
+  folder.Write("train/cat/0.jpg", ReadFixture("444.jpg"));
+  folder.Write("val/cat/0.jpg", ReadFixture("444.jpg"));
+  const absl::Status status = folder.Open(folder.Source()).status();
+  EXPECT_EQ(GetErrorFacts(status).reason, "DATA_SET_INVALID") << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("splits, not classes: train, val"));
+  DataSetSource source = folder.Source();
+  source.class_names = {"train", "val"};
+  EXPECT_TRUE(folder.Open(source).ok());
+}
+
 TEST(ImageFolder, KeepsTheLimits) {
   DataSetFolder folder;
   folder.WriteFixtures({{"cat/1.jpg", "444.jpg"}, {"cat/2.jpg", "420.jpg"}});

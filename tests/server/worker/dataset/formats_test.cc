@@ -161,7 +161,8 @@ TEST_F(FormatsTest, TarAttacksAreRefused) {
   };
   const std::pair<std::string, const char*> attacks[] = {
       {"", "ends at 0"},
-      {"GIF89a", "ends at 6"},
+      {"GIF89a", "not a tar file but a GIF image"},
+      {"\x1f\x8b\x08 and so on", "not a tar file but compressed by gzip"},
       {std::string(2048, 'x'), "not a tar file"},
       {bad_sum, "wrong checksum"},
       {image + label, "without a mark of its end"},
@@ -186,7 +187,7 @@ TEST_F(FormatsTest, TarAttacksAreRefused) {
       {image + label + TarEntry("x", "7 a=bc\n", 'x') + TarEnd(), "describes no member"},
       {image + label + TarEntry("x", "name", 'L') + TarEnd(), "describes no member"},
       {image + TarEntry("0.png", Contents()[0]) + label + TarEnd(), "two of a kind"},
-      {image + TarEnd(), "has no .cls"},
+      {image + TarEnd(), "has no .cls; it has .jpg"},
       {label + TarEnd(), "has no .jpg"},
       {image + label + TarEntry("1.jpg", "x") + TarEntry("1.cls", "0") + image + label + TarEnd(),
        "comes again"},
@@ -268,7 +269,12 @@ TEST_F(FormatsTest, BadManifestsAreRefused) {
   const std::string line = "cat/0.jpg,0\n";
   for (const auto& [text, message] : std::vector<std::pair<std::string, const char*>>{
            {"", "no header line"},
-           {"path\n", "no column label"},
+           {"path\n", "no column label; the header line has: path, and label_tensor names another"},
+           {"path,label,label\n", "column label more than once"},
+           {"path,path,label\n", "column path more than once"},
+           {"path,label\n" + line + "cat/1.jpg,\n", "label of cat/1.jpg is empty"},
+           {"path,label\n" + line + "cat/1.jpg,cat\n", "'0' of cat/0.jpg and 'cat' of cat/1.jpg"},
+           {"path,label\ncat/0.jpg,0.0\n", "'0.0' of cat/0.jpg"},
            {"label\n", "no column path, file_name, image, file"},
            {"path,label\ncat/0.jpg\n", "line 2: 1 fields"},
            {"path,label\n" + line + "cat/0.jpg,0,1\n", "line 3: 3 fields"},
@@ -429,6 +435,12 @@ TEST_F(FormatsTest, ParquetFolderIsReadByItsSplit) {
   ExpectRefused("DATA_SET_EMPTY", "split validation");
   source_.split = "";
   EXPECT_EQ(folder_.Open(source_).value()->size(), 8);
+  std::filesystem::rename(Path("hub/data/test-00000-of-00002.parquet"), Path("first"));
+  ExpectRefused("DATA_SET_INVALID", "part 0 of data/test is missing (1 of 2 files are there)");
+  source_.split = "train";
+  ExpectSameAsFolder();
+  source_.split = "";
+  std::filesystem::rename(Path("first"), Path("hub/data/test-00000-of-00002.parquet"));
   second.numbers[0].name = "other";
   WriteParquet(Path("hub/data/test-00001-of-00002.parquet"), second);
   ExpectRefused("DATA_SET_INVALID", "its columns are others");
@@ -481,6 +493,10 @@ TEST_F(FormatsTest, BadParquetIsRefused) {
   table.huggingface = "";
   MakeParquet(table);
   ExpectRefused("DATA_SET_INVALID", "no column label or labels");
+  MakeParquet({.numbers = {{"label", kLabels}}, .texts = {{"text", {"a", "b", "c", "d"}}}});
+  ExpectRefused("DATA_SET_INVALID", "besides the labels no column holds numbers");
+  WriteBytes(Path("set.parquet"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  ExpectRefused("DATA_SET_INVALID", "not a Parquet file but a Git LFS pointer");
   MakeParquet({.images = {{"image", {}}}, .numbers = {{"label", {}}}});
   ExpectRefused("DATA_SET_EMPTY", "no rows");
   MakeParquet(ImageTable());

@@ -1,14 +1,18 @@
 #include "server/worker/dataset/image_decoder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "server/base/status.h"
 #include "tests/server/worker/dataset/fixtures.h"
 
 namespace stockpot {
 namespace {
+
+using testing::HasSubstr;
 
 constexpr uint64_t kMaxPixels = 1'000'000;
 
@@ -57,6 +61,15 @@ TEST(ImageDecoder, SaysWhatIsNoImage) {
     const absl::Status status = DecodeImage(text, kMaxPixels).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_EQ(GetErrorFacts(status).reason, "IMAGE_UNREADABLE") << text;
+  }
+  const std::pair<std::string, const char*> known[] = {
+      {"GIF89a", "but a GIF image"},
+      {std::string("MM\0*", 4), "but a TIFF image"},
+      {std::string("\0\0\0\x1c", 4) + "ftypheic", "but a HEIC image"},
+      {"\n<!DOCTYPE HTML>", "but a web page"},
+      {"version https://git-lfs.github.com/spec/v1\n", "but a Git LFS pointer"}};
+  for (const auto& [bytes, what] : known) {
+    EXPECT_THAT(std::string(DecodeImage(bytes, kMaxPixels).status().message()), HasSubstr(what));
   }
 }
 

@@ -85,6 +85,7 @@ TEST(ResolveLabels, GivesClassesAndNames) {
   const RawLabels texts{{0, 1, 0}, {"dog", "cat"}, false};
   const RawLabels digits{{0, 1, 0}, {"10", "2"}, false};
   const RawLabels features{{1, 0, 1}, {"dog", "cat"}, true};
+  const RawLabels mixed{{0, 1, 2}, {"1", "b", ""}, false};
   const Resolution cases[] = {
       {numbers, {}, {}, {3, 0, 3}, {}},
       {numbers, {"a", "b", "c", "d"}, {}, {3, 0, 3}, {"a", "b", "c", "d"}},
@@ -99,6 +100,9 @@ TEST(ResolveLabels, GivesClassesAndNames) {
       {features, {"cat", "dog"}, {}, {0, 1, 0}, {"cat", "dog"}},
       {features, {}, {{"cat", "7"}, {"dog", "2"}}, {7, 2, 7}, {}},
       {features, {}, {{"1", "7"}, {"0", "2"}}, {7, 2, 7}, {}},
+      {mixed, {"b", "1", ""}, {}, {1, 0, 2}, {"b", "1", ""}},
+      {mixed, {}, {{"1", "0"}, {"b", "1"}, {"", ""}}, {0, 1, -1}, {}},
+      {{{0, 1, 0}, {"n01", "7x"}, false}, {}, {}, {1, 0, 1}, {"7x", "n01"}},
   };
   for (const Resolution& c : cases) {
     const auto resolved = ResolveLabels(c.raw, c.class_names, c.label_map, Name);
@@ -125,6 +129,13 @@ TEST(ResolveLabels, RefusesWhatIsNoClass) {
       {texts, {"cat", "cat"}, {}, "DATA_SET_INVALID"},
       {texts, {}, {{"dog", "x"}}, "DATA_SET_INVALID"},
       {texts, {"dog"}, {{"cat", "x"}}, "DATA_SET_INVALID"},
+      {{{0, 1}, {"cat", ""}, false}, {}, {}, "DATA_SET_INVALID"},
+      {{{0, 1}, {"3", ""}, false}, {}, {}, "DATA_SET_INVALID"},
+      {{{0, 1}, {"10", "cat"}, false}, {}, {}, "DATA_SET_INVALID"},
+      {{{0, 1}, {"10.0", "2.0"}, false}, {}, {}, "DATA_SET_INVALID"},
+      {{{0, 1}, {"10", "nan"}, false}, {}, {}, "DATA_SET_INVALID"},
+      {{{0}, {"1e3"}, false}, {}, {}, "DATA_SET_INVALID"},
+      {texts, {}, {{"cat", "2.5"}}, "DATA_SET_INVALID"},
   };
   for (const auto& c : cases) {
     const absl::Status status = ResolveLabels(c.raw, c.class_names, c.label_map, Name).status();

@@ -50,11 +50,13 @@ class RemoteSourcesTest : public testing::Test {
     RemoteFiles::Options options;
     options.cache_folder = sweep_ / "cache/downloads";
     options.download.part_bytes = 64 << 10;
+    options.max_bytes = max_download_bytes_;
     runner_.reset();
     remote_files_ = *OpenRemoteFiles(access, options, &clock_, nullptr);
     TaskRunner::Options runner;
     runner.device = "cpu";
     runner.sources.cache_folder = sweep_ / "cache";
+    runner.sources.data_set_limits.max_cache_bytes = max_cache_bytes_;
     if (with_remote_files) runner.remote_files = remote_files_.get();
     auto allowed = AllowList::Create({sweep_.folder().path()},
                                      {sweep_ / "models", server_.Url("/models"), "hf://org/"}, {},
@@ -88,6 +90,7 @@ class RemoteSourcesTest : public testing::Test {
   HubServer hub_;
   SystemClock clock_;
   const std::string commit_ = std::string(40, 'c');
+  uint64_t max_download_bytes_ = 1'000'000'000, max_cache_bytes_ = 1'000'000'000;
   std::unique_ptr<RemoteFiles> remote_files_;
   std::unique_ptr<TaskRunner> runner_;
 };
@@ -243,6 +246,31 @@ TEST_F(RemoteManifestTest, IsTheDataSetOfLocalFiles) {
   const auto found = Run(Inspect("hf://datasets/org/set/v1/list.csv")).result.data_set();
   EXPECT_EQ(found.digest(), expected);
   EXPECT_EQ(found.pinned_uri(), "hf://datasets/org/set@" + commit_ + "/v1/list.csv");
+}
+
+TEST_F(RemoteManifestTest, FoldersThatNoTaskReadsLeaveTheCache) {
+  const std::string image = Slurp(kImages + "rgb.png");
+  for (const char* name : {"a", "b"}) {
+    hub_.Commit(
+        absl::StrCat("datasets/org/", name), "main", commit_,
+        {{"x/0.png", image}, {"x/1.png", image}, {absl::StrCat("y/", name, ".png"), image}});
+  }
+  max_cache_bytes_ = 100;  // of 3 × 48: streamed
+  max_download_bytes_ = 4 * image.size();
+  Restart();
+  const auto folders = [&] {
+    int count = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(sweep_ / "cache/downloads/folders")) {
+      count += entry.path().extension() == ".folder" ? 1 : 0;
+    }
+    return count;
+  };
+  const std::string digest = DigestOf(Inspect("hf://datasets/org/a"));
+  EXPECT_EQ(folders(), 1);
+  EXPECT_EQ(DigestOf(Inspect("hf://datasets/org/b")), digest);
+  EXPECT_EQ(folders(), 1) << "there is no room for both, and no task reads the first";
+  EXPECT_EQ(DigestOf(Inspect("hf://datasets/org/a")), digest) << "it is brought again";
 }
 
 TEST_F(RemoteManifestTest, LinesOfNumbersNeedNoOtherFiles) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <filesystem>
@@ -165,6 +166,10 @@ TEST_F(TaskRunnerTest, SourcesThatChangedAreNoticed) {
 
 TEST_F(TaskRunnerTest, BadSourcesHaveTheirReason) {
   std::ofstream(sweep_ / "models/text.pt") << "no architecture";
+  ASSERT_EQ(mkfifo((sweep_ / "models/pipe.pt").c_str(), 0600), 0);  // nothing ever comes out of it
+  auto of_pipe = InspectDataSetTaskOf(sweep_ / "none");
+  of_pipe.mutable_inspect_data_set()->mutable_data_set()->mutable_image_transform()->set_config_uri(
+      sweep_ / "models/pipe.pt");
   const struct {
     worker::v1::Task task;
     absl::StatusCode code;
@@ -181,6 +186,11 @@ TEST_F(TaskRunnerTest, BadSourcesHaveTheirReason) {
       {InspectArchitectureTaskOf(sweep_ / "good_0.safetensors"),
        absl::StatusCode::kPermissionDenied, "ARCHITECTURE_NOT_ALLOWED"},
       {InspectDataSetTaskOf(sweep_ / "none"), absl::StatusCode::kNotFound, "DATA_SET_NOT_FOUND"},
+      {InspectCheckpointTaskOf(sweep_ / "models/pipe.pt"), absl::StatusCode::kInvalidArgument,
+       "INVALID_FIELD"},
+      {InspectArchitectureTaskOf(sweep_ / "models/pipe.pt"), absl::StatusCode::kInvalidArgument,
+       "INVALID_FIELD"},
+      {of_pipe, absl::StatusCode::kInvalidArgument, "INVALID_FIELD"},
       {MeasureTaskOf(sweep_, runner_.get(), {0}, "throws.pt"), absl::StatusCode::kInternal,
        "MODEL_FAILED"},
       {worker::v1::Task(), absl::StatusCode::kInvalidArgument, ""},
