@@ -99,10 +99,11 @@ function(stockpot_use_torch name)
     target_link_libraries(stockpot_torch_headers PUBLIC stockpot_torch)
     target_precompile_headers(stockpot_torch_headers PRIVATE <torch/torch.h> <torch/script.h>)
     # GCC 12 reports false positives inside libstdc++ once torch's inline code is expanded.
-    target_compile_options(stockpot_torch_headers PRIVATE -Wno-shadow)
+    target_compile_options(stockpot_torch_headers PRIVATE -Wno-shadow -fopenmp)
   endif()
   target_link_libraries(${name} PUBLIC stockpot_torch)
-  target_compile_options(${name} PRIVATE -Wno-shadow)
+  # Without OpenMP at::parallel_for, which is inline, is a loop on the calling thread.
+  target_compile_options(${name} PRIVATE -Wno-shadow -fopenmp)
   stockpot_fit_precompiled(${name})
   target_precompile_headers(${name} REUSE_FROM stockpot_torch_headers)
 endfunction()
