@@ -66,5 +66,18 @@ if(STOCKPOT_WITH_TORCH)
   target_link_options(stockpot_torch INTERFACE
     -Wl,--no-as-needed "-Wl,-rpath,${torch_lib}" "-Wl,-rpath-link,${torch_lib}"
     "-Wl,-rpath-link,${STOCKPOT_DEPENDENCIES}/nvidia/cu13/lib")
+  # The OpenMP runtime of what stockpot_use_torch compiles.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    # LLVM's runtime, found before LibTorch's GNU one, which it stands in for by the same entry points. With ThreadSanitizer
+    # it loads Archer, which tells of every fork, join and barrier.
+    set(openmp_lib /usr/lib/llvm-14/lib)
+    if(NOT EXISTS ${openmp_lib}/libarcher.so)
+      message(FATAL_ERROR "no libarcher.so in ${openmp_lib}: run deploy/install-dependencies --sanitize")
+    endif()
+    target_link_options(stockpot_torch INTERFACE "-Wl,-rpath,${openmp_lib}") # where it looks for Archer, too
+    target_link_libraries(stockpot_torch INTERFACE ${openmp_lib}/libomp.so)
+  else()
+    target_link_libraries(stockpot_torch INTERFACE ${torch_lib}/libgomp.so.1)
+  endif()
   target_link_libraries(stockpot_torch INTERFACE torch_cpu c10)
 endif()

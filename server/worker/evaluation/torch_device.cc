@@ -21,6 +21,10 @@
 #include "server/worker/evaluation/cuda_driver.h"
 #include "server/worker/evaluation/guard.h"
 
+#ifndef _OPENMP
+#error "at::parallel_for would be a loop on one thread: compile with -fopenmp"
+#endif
+
 namespace stockpot {
 namespace {
 

@@ -57,6 +57,11 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
+// ThreadSanitizer keeps one as a child, which says where in the code a report comes from.
+bool IsSymbolizer(pid_t process) {
+  return FirstLine("/proc/" + std::to_string(process) + "/comm").starts_with("llvm-symbolizer");
+}
+
 }  // namespace
 
 BackgroundProgram::BackgroundProgram(const std::vector<std::string>& arguments,
@@ -165,7 +170,9 @@ std::vector<pid_t> ServerProcess::WorkerProcessIds() const {
        std::filesystem::directory_iterator("/proc/" + std::to_string(process_id_) + "/task")) {
     std::ifstream list(task.path() / "children");
     pid_t child;
-    while (list >> child) children.push_back(child);
+    while (list >> child) {
+      if (!IsSymbolizer(child)) children.push_back(child);
+    }
   }
   return children;
 }

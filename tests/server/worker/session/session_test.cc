@@ -277,6 +277,7 @@ class RemoteSessionTest : public SessionTest {
     }
     return false;
   }
+  // Made before a session has the runner, which is confined to one thread at a time.
   worker::v1::Task LongTask() {
     auto measure = MeasureTaskOf(sweep_, runner_.get(), {0});
     measure.mutable_measure()->set_batch_size(1);
@@ -309,10 +310,11 @@ TEST_F(RemoteSessionTest, ShowsWhoItIsAndIsConnectedOnceWelcome) {
 TEST_F(RemoteSessionTest, BeatsAsOftenAsTheServerSays) {
   options_.progress_interval = absl::Hours(1);
   options_.heartbeat_interval = absl::Hours(1);
+  const worker::v1::Task task = LongTask();
   const absl::Status ended = Serve([&](Stream* stream) {
     ReadHello(stream);
     Welcome(stream, 0.05);
-    Assign(stream, "1", LongTask());
+    Assign(stream, "1", task);
     int progress = 0;
     EXPECT_EQ(NextResult(stream, &progress).code(), 0);
     return grpc::Status::OK;
@@ -339,10 +341,11 @@ TEST_F(RemoteSessionTest, OneThatIsIdleLeavesWhenItIsAsked) {
 }
 
 TEST_F(RemoteSessionTest, ARunningTaskMayFinishFirst) {
+  const worker::v1::Task task = LongTask();
   const absl::Status ended = Serve([&](Stream* stream) {
     ReadHello(stream);
     Welcome(stream);
-    Assign(stream, "1", LongTask());
+    Assign(stream, "1", task);
     WorkerMessage message;
     EXPECT_TRUE(stream->Read(&message));  // it runs
     stop_.Set();
@@ -357,10 +360,11 @@ TEST_F(RemoteSessionTest, ARunningTaskMayFinishFirst) {
 TEST_F(RemoteSessionTest, ATaskThatIsNotDoneInTimeIsHandedBack) {
   options_.remote.drain_timeout = absl::ZeroDuration();
   options_.progress_interval = absl::ZeroDuration();
+  const worker::v1::Task task = LongTask();
   const absl::Status ended = Serve([&](Stream* stream) {
     ReadHello(stream);
     Welcome(stream);
-    Assign(stream, "1", LongTask());
+    Assign(stream, "1", task);
     WorkerMessage message;
     EXPECT_TRUE(stream->Read(&message));
     stop_.Set();
