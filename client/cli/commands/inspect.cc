@@ -137,7 +137,8 @@ absl::StatusOr<std::string> WritePictures(const v1::DataSetDescription& set,
                                           const std::string& path) {
   if (set.pictures().empty()) {
     return absl::FailedPreconditionError(
-        "the data set holds no images (8-bit, of one channel or three): there are no pictures");
+        "the data set holds no images to show (8-bit, of one channel or three, at most 8192 "
+        "pixels a side): there are no pictures");
   }
   std::vector<std::string> pngs;
   for (const v1::ExamplePicture& picture : set.pictures()) pngs.push_back(picture.png());

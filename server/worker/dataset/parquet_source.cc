@@ -238,7 +238,9 @@ absl::Status CheckNoneIsMissing(const std::vector<SourceFile>& files) {
     for (size_t part = 0; part < whole.second; ++part) {
       if (found.contains(part)) continue;
       return InvalidSource(absl::StrCat("part ", part, " of ", whole.first, " is missing (",
-                                        found.size(), " of ", whole.second, " files are there)"));
+                                        found.size(), " of ", whole.second,
+                                        " files are there); files that are no part of a set are "
+                                        "called otherwise"));
     }
   }
   return absl::OkStatus();

@@ -18,8 +18,7 @@ struct FileIdentity {
   friend bool operator==(const FileIdentity& a, const FileIdentity& b) = default;
 };
 
-// Of a file or folder. Errors: as ErrnoStatus; FAILED_PRECONDITION (SOURCE_UNSUPPORTED) another
-// kind.
+// Of a file or folder. Errors: as ErrnoStatus; INVALID_ARGUMENT (INVALID_FIELD) another kind.
 absl::StatusOr<FileIdentity> IdentifyFile(const std::string& path);
 
 }  // namespace stockpot

@@ -3,14 +3,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "client/cli/source_kind.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/cli/fake_soup_service.h"
+#include "tests/support/temporary_folder.h"
 
 namespace stockpot::cli {
 namespace {
@@ -33,6 +36,15 @@ v1::JobEvent ProgressEvent() {
   v1::JobEvent event;
   event.mutable_progress()->set_tasks_total(3);
   return event;
+}
+
+// Nothing ever comes out of it: looking for what kind of a source it is must not wait.
+TEST(Inspect, APipeIsNotWaitedFor) {
+  const TemporaryFolder folder;
+  for (const char* name : {"pipe.pt", "pipe.safetensors"}) {
+    ASSERT_EQ(mkfifo((folder / name).c_str(), 0600), 0);
+    EXPECT_EQ(GuessSourceKind(folder / name), SourceKind::kCheckpoint);
+  }
 }
 
 TEST(Watch, GoesOnAfterTheLastSequenceWhenTheConnectionIsLost) {

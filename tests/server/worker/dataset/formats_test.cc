@@ -436,7 +436,7 @@ TEST_F(FormatsTest, ParquetFolderIsReadByItsSplit) {
   source_.split = "";
   EXPECT_EQ(folder_.Open(source_).value()->size(), 8);
   std::filesystem::rename(Path("hub/data/test-00000-of-00002.parquet"), Path("first"));
-  ExpectRefused("DATA_SET_INVALID", "part 0 of data/test is missing (1 of 2 files are there)");
+  ExpectRefused("DATA_SET_INVALID", "part 0 of data/test is missing (1 of 2 files");
   source_.split = "train";
   ExpectSameAsFolder();
   source_.split = "";
