@@ -341,6 +341,7 @@ TEST_F(RemoteSessionTest, OneThatIsIdleLeavesWhenItIsAsked) {
 }
 
 TEST_F(RemoteSessionTest, ARunningTaskMayFinishFirst) {
+  options_.progress_interval = absl::ZeroDuration();
   const worker::v1::Task task = LongTask();
   const absl::Status ended = Serve([&](Stream* stream) {
     ReadHello(stream);
