@@ -133,10 +133,12 @@ const std::string& FactKey(const Task& task, const Json& result) {
   return result.is_object() && result.contains("not_better") ? task.not_better_key : task.key;
 }
 
-Task MeasureTask(const MeasureInputs& inputs) {
+Task MeasureTask(const MeasureInputs& inputs) { return MeasureTask(inputs, MeasureKey(inputs)); }
+
+Task MeasureTask(const MeasureInputs& inputs, const std::string& measure_key) {
   Json body = MeasureJson(inputs);
   AddBar(inputs, &body);
-  Task task = ModelTask(inputs, MeasureKey(inputs), "measure", std::move(body));
+  Task task = ModelTask(inputs, measure_key, "measure", std::move(body));
   if (inputs.bar.has_value()) task.not_better_key = NotBetterKey(task.key, *inputs.bar);
   task.description = absl::StrCat(NameOf(inputs.weights), " on ", inputs.data_set.name);
   return task;

@@ -62,7 +62,9 @@ class DecisionBuilder {
   template <typename MakeTask>
   void Want(const std::string& key, MakeTask make_task) {
     if (wanted_.contains(key)) return;
-    if (result_.wanted.size() >= options_.max_wanted) {
+    const size_t most = state_.inspected() ? std::min(options_.max_wanted, options_.max_measures)
+                                           : options_.max_wanted;
+    if (result_.wanted.size() >= most) {
       result_.truncated = true;
       return;
     }

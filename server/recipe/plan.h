@@ -30,7 +30,7 @@ struct PlanDecision {
   // matter, or can wait.
   std::vector<Task> wanted;
   size_t required = 0;
-  bool truncated = false;  // more than NextOptions::max_wanted are wanted
+  bool truncated = false;  // more than NextOptions lets be wanted
 
   std::vector<Milestone> milestones;  // in an order fit for telling
 
@@ -64,6 +64,9 @@ struct NextOptions {
   // Keys of milestones that need not be told again; null: none.
   const absl::flat_hash_set<std::string>* told = nullptr;
   size_t max_wanted = 256;
+  // The same once all is inspected: these tasks are made anew for each decision. At least as many
+  // as workers.
+  size_t max_measures = 64;
 };
 
 class Plan {

@@ -221,13 +221,14 @@ std::optional<Trial> PlanState::FindTrial(const Blend& blend, const Bar& bar) co
 Task PlanState::MeasureTaskFor(int data_set, const Blend& blend, const Bar* bar) const {
   const std::string& set = spec_.data_sets[size_t(data_set)].name;
   if (blend.ensemble) return EnsembleTask(EnsembleFor(data_set, blend));
-  MeasureInputs inputs = InputsFor(data_set, blend, Cached(data_set, blend).measure->batch_size);
+  const PlanCache::Measure& cached = *Cached(data_set, blend).measure;
+  MeasureInputs inputs = InputsFor(data_set, blend, cached.batch_size);
   inputs.keep_margins = data_set == 0 && KeepsMargins();
   if (bar != nullptr && !spec_.disable_early_stopping) {
     inputs.bar = BarFor(*bar);
     inputs.bar->visiting_order_keys = VisitingOrderKeys(*bar);
   }
-  Task task = MeasureTask(inputs);
+  Task task = MeasureTask(inputs, cached.key);
   const std::string names = blend.ingredients.size() == 1
                                 ? NameOf(blend.ingredients[0])
                                 : absl::StrCat("soup of ", blend.ingredients.size(), " with ",

@@ -125,6 +125,8 @@ std::string MeasureKey(const MeasureInputs& inputs);
 // Of the fact that the measure of this key does not clear the bar.
 std::string NotBetterKey(const std::string& measure_key, const BarInputs& bar);
 Task MeasureTask(const MeasureInputs& inputs);
+// The same, of a key that is known already.
+Task MeasureTask(const MeasureInputs& inputs, const std::string& measure_key);
 
 // Logits of a measure with keep_logits.
 struct KeptLogitsReference {

@@ -123,7 +123,9 @@ absl::Status JobRun::Step(int workers, Store* store) {
   NextOptions options;
   options.speculation = std::max(1, workers);
   options.told = &told_;
-  options.max_wanted = std::max<size_t>(options.max_wanted, 4 * static_cast<size_t>(workers));
+  for (size_t* const most : {&options.max_wanted, &options.max_measures}) {
+    *most = std::max<size_t>(*most, 4 * static_cast<size_t>(workers));
+  }
   Decide(plan_->Next(ledger_, options));
   std::vector<std::string> keys(wanted_.begin(), wanted_.end());
   // What did not clear a bar is known under another key.

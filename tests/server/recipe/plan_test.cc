@@ -522,6 +522,19 @@ TEST(Plan, WantsAreCutWhereTheyWouldBeMany) {
   EXPECT_FALSE(plan.Next(MapLedger()).truncated);
 }
 
+TEST(Plan, MeasuresAreMadeForAFewDecisionsAhead) {
+  const Plan plan(Parse(FakeSpec(FakeUris(100))), Options());
+  MapLedger ledger;
+  PlanDecision decision = plan.Next(ledger);
+  EXPECT_GT(decision.wanted.size(), 100u) << "all inspections";
+  EXPECT_FALSE(decision.truncated);
+  for (const Task& task : decision.wanted) ledger.Add(FakeResult(task));
+  decision = plan.Next(ledger);
+  EXPECT_EQ(decision.wanted.size(), NextOptions().max_measures);
+  EXPECT_EQ(decision.required, decision.wanted.size());
+  EXPECT_TRUE(decision.truncated);
+}
+
 // The engine asks after every fact: with hundreds of ingredients that all join the soup, whole
 // courses must stay cheap. Printed, not asserted: machines differ.
 TEST(Plan, CostOfADecisionWithManyIngredients) {
