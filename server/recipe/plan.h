@@ -66,7 +66,7 @@ struct NextOptions {
   size_t max_wanted = 256;
   // The same once all is inspected: these tasks are made anew for each decision. At least as many
   // as workers.
-  size_t max_measures = 64;
+  size_t max_measures = 32;
 };
 
 class Plan {
