@@ -122,7 +122,9 @@ Json GetJobs(ServerProcess& server, const std::string& name, int calls) {
 // Every such event is one task's; tasks that no event tells of are not counted.
 bool TellsOfTask(const v1::JobEvent& event) {
   return event.has_ingredient_inspected() || event.has_data_set_inspected() ||
-         event.has_blend_measured() || event.has_soup_written();
+         event.has_blend_measured() || event.has_soup_written() ||
+         // A candidate that was dropped early: no event tells of its measure.
+         event.candidate_decided().step().has_not_better_than();
 }
 
 Json BetweenTasks(const v1::Job& job, const std::vector<Arrival>& arrivals) {
@@ -130,8 +132,11 @@ Json BetweenTasks(const v1::Job& job, const std::vector<Arrival>& arrivals) {
     return TellsOfTask(arrival.event);
   });
   const v1::ReportCost& cost = job.report().cost();
-  const double idle_ms = (cost.wall_seconds() - cost.worker_seconds()) * 1000;
-  return {{"mean", std::round(idle_ms / static_cast<double>(tasks) * 1000) / 1000},
+  const auto of_a_task = [&](double seconds) {
+    return std::round(seconds / static_cast<double>(tasks) * 1e6) / 1e3;
+  };
+  return {{"mean", of_a_task(cost.wall_seconds() - cost.worker_seconds())},
+          {"mean_of_tasks", of_a_task(cost.worker_seconds())},
           {"count", tasks}};
 }
 
