@@ -98,7 +98,7 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
       ->check(CLI::IsMember({"float32", "tf32", "bfloat16", "float16"}));
   command
       .add_flag("--channels-last", flags.channels_last,
-                "Lay images with their channels last: faster convolutions, other last digits")
+                "Lay images with their channels last: often faster convolutions, other last digits")
       ->group(job);
   add("--speculation", flags.speculation, "Candidates measured ahead; never changes the result");
   command

@@ -15,9 +15,9 @@
 namespace stockpot {
 namespace {
 
-// oneDNN's convolutions on a CPU are a quarter faster so, or more (tests/bench). A card makes
-// matrix products of convolutions in 16 bits only where images lie like this: the first layer of a
-// ViT-B/32 in bfloat16 was a sixth of its time without.
+// A CPU's convolutions may be faster so (README's table). A card makes matrix products of
+// convolutions in 16 bits only where images lie like this: the first layer of a ViT-B/32 in
+// bfloat16 was a sixth of its time without.
 void LayChannelsLast(Arguments* arguments) {
   const auto lay = [](c10::IValue& value) {
     const at::Tensor& tensor = value.toTensor();
