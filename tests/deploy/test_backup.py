@@ -1,11 +1,13 @@
 """deploy/backup, while a real server works: what is restored is sound, has every job, and goes on with those that had not
 ended."""
+import os
 import pathlib
 import shutil
 import sqlite3
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import tools
 from tools import DEPLOY, PROGRAMS, Server, run
@@ -51,11 +53,24 @@ class Backup(unittest.TestCase):
         self.assertEqual(check(live)[0], 0)
         shutil.copytree(copy, restored)
         self.assertEqual((check(restored)[0], check(restored)[1].splitlines()[-1]), (0, "sound"))
-        with Server(restored, self.sweep) as server:
-            self.assertEqual(set(server.jobs()), set(before))
+        self.assertEqual(self.ended(restored), {name: soups[name] for name in before})
+
+    def test_a_job_that_is_about_to_end(self):
+        """Its soup is written, and the store knows that: where it is restored nothing writes it anew."""
+        live, copy, fired = (self.folder / name for name in ("live", "copy", "fired"))
+        armed = {"STOCKPOT_FAIL_POINT": "report_written", "STOCKPOT_FAIL_POINT_FILE": str(fired)}
+        with mock.patch.dict(os.environ, armed), Server(live, self.sweep) as server:
+            self.submit(server)
+            server.process.wait(timeout=120)
+        self.assertTrue(fired.exists())
+        self.assertEqual(self.backup(live, copy).returncode, 0)
+        self.assertEqual(self.ended(copy), self.ended(live))
+
+    def ended(self, folder):
+        """name -> soup, of all jobs once they have ended."""
+        with Server(folder, self.sweep) as server:
             self.wait(server)
-            for name in before:
-                self.assertEqual(self.soup(server, name), soups[name])
+            return {name: self.soup(server, name) for name in server.jobs()}
 
     def wait(self, server):
         deadline = time.monotonic() + 240
