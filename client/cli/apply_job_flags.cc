@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "client/cli/job_flags.h"
 #include "client/cli/paths.h"
+#include "client/cli/places.h"
 #include "client/cli/renames.h"
 
 namespace stockpot::cli {
@@ -68,7 +69,7 @@ bool IsImageFolder(const v1::DataSet& set) {
 
 absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.architecture.empty()) {
-    spec.mutable_model()->set_architecture_uri(InMessage(AbsolutePath(flags.architecture)));
+    spec.mutable_model()->set_architecture_uri(AbsolutePath(flags.architecture));
   }
   if (flags.ingredients.empty()) return absl::OkStatus();
   absl::StatusOr<std::vector<std::string>> paths = ExpandGlobs(flags.ingredients);
@@ -78,7 +79,7 @@ absl::Status ApplyIngredients(const JobFlags& flags, v1::JobSpec& spec) {
   spec.clear_ingredients();
   for (const std::string& path : *paths) {
     v1::Ingredient* const ingredient = spec.add_ingredients();
-    IsUriPattern(path) ? ingredient->set_uri_pattern(path) : ingredient->set_uri(InMessage(path));
+    IsUriPattern(path) ? ingredient->set_uri_pattern(path) : ingredient->set_uri(path);
   }
   return absl::OkStatus();
 }
@@ -90,7 +91,7 @@ absl::Status AddReportSets(const std::string& flag, const std::vector<std::strin
     if (!pair.ok()) return pair.status();
     v1::DataSet* set = spec.mutable_evaluation()->add_report_sets();
     set->set_name(pair->first);
-    set->set_uri(InMessage(AbsolutePath(pair->second)));
+    set->set_uri(AbsolutePath(pair->second));
     set->set_role(role);
   }
   return absl::OkStatus();
@@ -98,7 +99,7 @@ absl::Status AddReportSets(const std::string& flag, const std::vector<std::strin
 
 absl::Status ApplyDataSets(const JobFlags& flags, v1::JobSpec& spec) {
   if (!flags.held_out.empty()) {
-    spec.mutable_evaluation()->mutable_held_out()->set_uri(InMessage(AbsolutePath(flags.held_out)));
+    spec.mutable_evaluation()->mutable_held_out()->set_uri(AbsolutePath(flags.held_out));
   }
   std::vector<std::string> final_sets;
   if (!flags.final_set.empty()) final_sets.push_back(flags.final_set);
@@ -119,8 +120,7 @@ absl::Status ApplyTransform(const JobFlags& flags, v1::ImageTransform& transform
   if (!flags.preset.empty()) {
     transform.set_preset(EnumValue(flags.preset, v1::ImageTransform::Preset_Parse));
   }
-  if (!flags.preprocessor.empty())
-    transform.set_config_uri(InMessage(AbsolutePath(flags.preprocessor)));
+  if (!flags.preprocessor.empty()) transform.set_config_uri(AbsolutePath(flags.preprocessor));
   if (!flags.resize.empty()) {
     const absl::StatusOr<Size> size = ParseSize("--resize", flags.resize);
     if (!size.ok()) return size.status();
@@ -236,7 +236,7 @@ absl::Status ApplyRecipe(const JobFlags& flags, v1::JobSpec& spec) {
   }
   if (!flags.comparisons.empty()) spec.clear_comparisons();
   for (const std::string& word : flags.comparisons) ChooseRecipe(word, *spec.add_comparisons());
-  if (!flags.base.empty()) spec.mutable_model()->set_base_uri(InMessage(AbsolutePath(flags.base)));
+  if (!flags.base.empty()) spec.mutable_model()->set_base_uri(AbsolutePath(flags.base));
   if (!flags.state_dict_key.empty()) {
     spec.mutable_model()->set_state_dict_key(flags.state_dict_key);
   }
@@ -284,7 +284,7 @@ absl::Status ApplyOutput(const JobFlags& flags, v1::JobSpec& spec) {
   }
   if (flags.max_shard_bytes) spec.mutable_output()->set_max_shard_bytes(*flags.max_shard_bytes);
   if (!flags.output_uri.empty()) {
-    spec.mutable_output()->set_output_uri(InMessage(AbsolutePath(flags.output_uri)));
+    spec.mutable_output()->set_output_uri(AbsolutePath(flags.output_uri));
   }
   return absl::OkStatus();
 }
@@ -367,6 +367,10 @@ absl::Status ApplyJobFlags(const JobFlags& flags, v1::Job& job) {
   absl::Status status = ApplyReading(flags, *spec.mutable_evaluation());
   if (status.ok()) status = ApplyInput(flags, *spec.mutable_model());
   if (status.ok()) status = ApplyJobFields(flags, job);
+  // Once all is given: what flags follow from a place sees its name as it is.
+  ForEachPlace(spec, [](const std::string& place) {
+    return IsUriPattern(place) ? place : InMessage(place);
+  });
   return status;
 }
 
