@@ -34,6 +34,8 @@ class Architecture {
   // Whether it can compute so. FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED or
   // CHANNELS_LAST_UNSUPPORTED).
   virtual absl::Status CheckComputation(Precision precision, bool channels_last) const = 0;
+  // Whether Forward() may be called on several threads at once, and with any number of examples.
+  virtual bool runs_at_once() const = 0;
   // What layers and gradients can be asked of; null where all that is left is machine code.
   virtual torch::jit::Module* module() = 0;
 };

@@ -1,8 +1,8 @@
 // The half of architecture_runner.h that runs the model over a data set.
 #include <ATen/Parallel.h>
-#include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -61,13 +61,6 @@ std::shared_ptr<const void> WillBring(const DataSet& data_set, const BatchPlan& 
 
 }  // namespace
 
-// A batch that runs, or has run.
-struct ArchitectureRunner::Launched {
-  absl::Span<const int64_t> examples;
-  at::Tensor logits;               // in memory; of a card's batch once it is done
-  std::optional<c10::Event> done;  // none: it is done
-};
-
 absl::Status ArchitectureRunner::Run(const DataSet& data_set, const MeasureOptions& options,
                                      const OutputSink& sink) {
   if (options.batch_size < 1) return absl::InvalidArgumentError("the batch size must be positive");
@@ -95,37 +88,45 @@ absl::Status ArchitectureRunner::RunBatches(const DataSet& data_set, const Measu
       const ModelInputs inputs,
       ModelInputs::Create(architecture_->schema(), data_set, options.inputs, device_, &resident_));
   ASSIGN_OR_RETURN(const OutputMapping mapping, OutputMapping::Create(options.outputs, device_));
-  const BatchPlan plan(data_set, options.order, options.batch_size, inputs.masks_padding());
+  const Pass pass{data_set, inputs, mapping, options, sink};
+  int64_t most_bytes = 0;
+  const auto most_rows = [&](int64_t example, int64_t length) {
+    const Cut cut = CutFor(pass, example, length);
+    most_bytes =
+        std::max(most_bytes, cut.bytes_of_one * std::min<int64_t>(cut.rows, options.batch_size));
+    return cut.rows;
+  };
+  const BatchPlan plan(data_set, options.order, options.batch_size, inputs.masks_padding(),
+                       most_rows);
   const auto ahead = WillBring(data_set, plan, state->next);
+  if (const int lanes = LanesFor(plan, most_bytes); lanes > 1) {
+    return RunInLanes(pass, plan, lanes, state);
+  }
   std::optional<Launched> running;
   int64_t planned = 0;
   for (const BatchPlan::Batch& batch : plan.batches()) {
     planned += static_cast<int64_t>(batch.examples.size());
     if (planned <= state->next) continue;  // before memory ran out
     RETURN_IF_ERROR(data_set.Bring(batch.examples));
-    auto launched = Launch(batch, inputs, mapping, options);
-    if (!launched.ok()) {
-      return Annotate(launched.status(),
-                      absl::StrCat("model given ", inputs.Describe(batch.rows, batch.length)));
-    }
+    ASSIGN_OR_RETURN(Launched launched, Launch(batch, pass));
     // A card runs one batch while the outputs of the one before are scored.
-    if (running.has_value()) RETURN_IF_ERROR(Finish(*running, options, sink, state));
+    if (running.has_value()) RETURN_IF_ERROR(Finish(*running, pass, state));
     running.reset();
-    if (launched->done.has_value()) {
-      running = *std::move(launched);
+    if (launched.done.has_value()) {
+      running = std::move(launched);
     } else {
-      RETURN_IF_ERROR(Finish(*launched, options, sink, state));
+      RETURN_IF_ERROR(Finish(launched, pass, state));
     }
   }
-  return running.has_value() ? Finish(*running, options, sink, state) : absl::OkStatus();
+  return running.has_value() ? Finish(*running, pass, state) : absl::OkStatus();
 }
 
 absl::StatusOr<ArchitectureRunner::Launched> ArchitectureRunner::Launch(
-    const BatchPlan::Batch& batch, const ModelInputs& inputs, const OutputMapping& mapping,
-    const MeasureOptions& options) {
-  ASSIGN_OR_RETURN(const at::Tensor logits,
-                   Forward(inputs.Batch(batch.examples, batch.rows, batch.length), batch.rows,
-                           options, mapping));
+    const BatchPlan::Batch& batch, const Pass& pass) {
+  auto forward =
+      Forward(pass.inputs.Batch(batch.examples, batch.rows, batch.length), batch.rows, pass);
+  if (!forward.ok()) return OfModelGiven(batch, pass, forward.status());
+  const at::Tensor& logits = *forward;
   Launched launched{batch.examples, logits.contiguous(), std::nullopt};
   if (!device_.is_cuda()) return launched;
   launched.logits =
@@ -136,29 +137,35 @@ absl::StatusOr<ArchitectureRunner::Launched> ArchitectureRunner::Launch(
   return launched;
 }
 
-absl::Status ArchitectureRunner::Finish(const Launched& launched, const MeasureOptions& options,
-                                        const OutputSink& sink, RunState* state) {
+absl::Status ArchitectureRunner::OfModelGiven(const BatchPlan::Batch& batch, const Pass& pass,
+                                              const absl::Status& status) {
+  return Annotate(status,
+                  absl::StrCat("model given ", pass.inputs.Describe(batch.rows, batch.length)));
+}
+
+absl::Status ArchitectureRunner::Finish(const Launched& launched, const Pass& pass,
+                                        RunState* state) {
   state->handing_on = true;
   if (launched.done.has_value()) launched.done->synchronize();
   const auto count = static_cast<int64_t>(launched.examples.size());
   state->batch.examples = launched.examples;
   RETURN_IF_ERROR(NextBatch(launched.logits, state->next, count, &state->batch));
   state->next += count;
-  RETURN_IF_ERROR(sink(state->batch));
-  if (options.progress) RETURN_IF_ERROR(options.progress(state->next));
+  RETURN_IF_ERROR(pass.sink(state->batch));
+  if (pass.options.progress) RETURN_IF_ERROR(pass.options.progress(state->next));
   state->handing_on = false;
   return absl::OkStatus();
 }
 
 absl::StatusOr<at::Tensor> ArchitectureRunner::Forward(Arguments arguments, int64_t rows,
-                                                       const MeasureOptions& options,
-                                                       const OutputMapping& mapping) const {
+                                                       const Pass& pass) const {
   return Guard("forward()", [&]() -> absl::StatusOr<at::Tensor> {
+    const MeasureOptions& options = pass.options;
     if (options.channels_last || (device_.is_cuda() && IsOf16Bits(options.precision))) {
       LayChannelsLast(&arguments);
     }
     const c10::IValue output = architecture_->Forward(std::move(arguments));
-    return FindLogits(output, rows, options.outputs.problem, mapping);
+    return FindLogits(output, rows, options.outputs.problem, pass.mapping);
   });
 }
 

@@ -105,6 +105,7 @@ absl::Status ArchitectureRunner::AddSlot(const std::string& name, const at::Tens
   } else {
     slot.parameter = tensor;
   }
+  weight_bytes_ += static_cast<int64_t>(tensor.nbytes());
   tensors_.push_back({name, *dtype, tensor.sizes().vec()});
   slots_.push_back(std::move(slot));
   return absl::OkStatus();

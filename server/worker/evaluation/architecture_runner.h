@@ -3,7 +3,11 @@
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_ARCHITECTURE_RUNNER_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_ARCHITECTURE_RUNNER_H_
 
+#include <c10/core/Event.h>
+
 #include <functional>
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +71,25 @@ class ArchitectureRunner final : public Runner {
     OutputBatch batch{.examples = {}, .classes = 0, .values = {}};
     bool handing_on = false;
   };
-  struct Launched;
+  // A batch that runs, or has run.
+  struct Launched {
+    absl::Span<const int64_t> examples;
+    at::Tensor logits;               // in memory; of a card's batch once it is done
+    std::optional<c10::Event> done;  // none: it is done
+  };
+  // What a run is made of.
+  struct Pass {
+    const DataSet& data_set;
+    const ModelInputs& inputs;
+    const OutputMapping& mapping;
+    const MeasureOptions& options;
+    const OutputSink& sink;
+  };
+  // How examples are run a few at a time on a CPU (batch_rows.h).
+  struct Cut {
+    int64_t rows = std::numeric_limits<int64_t>::max();  // at most
+    int64_t bytes_of_one = 0;                            // example; 0: it is not run so
+  };
 
   ArchitectureRunner(std::unique_ptr<Architecture> architecture, c10::Device device);
   absl::Status ReadSlots();
@@ -91,15 +113,21 @@ class ArchitectureRunner final : public Runner {
   absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
                           const OutputSink& sink, RunState* state);
   // Begins the batch; on a card it runs on when this returns.
-  absl::StatusOr<Launched> Launch(const BatchPlan::Batch& batch, const ModelInputs& inputs,
-                                  const OutputMapping& mapping, const MeasureOptions& options);
+  absl::StatusOr<Launched> Launch(const BatchPlan::Batch& batch, const Pass& pass);
+  static absl::Status OfModelGiven(const BatchPlan::Batch& batch, const Pass& pass,
+                                   const absl::Status& status);
   // Waits for its outputs and hands them on.
-  absl::Status Finish(const Launched& launched, const MeasureOptions& options,
-                      const OutputSink& sink, RunState* state);
+  absl::Status Finish(const Launched& launched, const Pass& pass, RunState* state);
+  // These in architecture_lanes.cc. Several batches at once, each on one thread.
+  absl::Status RunInLanes(const Pass& pass, const BatchPlan& plan, int lanes, RunState* state);
+  // For batches of this length, of which `example` is one.
+  Cut CutFor(const Pass& pass, int64_t example, int64_t length);
+  Cut MeasureCut(const Pass& pass, int64_t example, int64_t length) const;
+  // How many batches run at once where the largest takes so many bytes (0: it is not known). 1: one
+  // at a time, on all threads.
+  static int LanesFor(const BatchPlan& plan, int64_t most_bytes);
   // Logits as FindLogits() gives them, on the device.
-  absl::StatusOr<at::Tensor> Forward(Arguments arguments, int64_t rows,
-                                     const MeasureOptions& options,
-                                     const OutputMapping& mapping) const;
+  absl::StatusOr<at::Tensor> Forward(Arguments arguments, int64_t rows, const Pass& pass) const;
   absl::StatusOr<std::vector<TensorValue>> GatherBatches(const DataSet& data_set,
                                                          const BatchNormOptions& options);
   // After memory ran out: whether a part of it was taken by what only saves time, and is free now.
@@ -113,6 +141,8 @@ class ArchitectureRunner final : public Runner {
   std::vector<std::string> batch_norms_;
   std::vector<Slot> slots_;  // of tensors_, in the same order
   bool has_ties_ = false;
+  int64_t weight_bytes_ = 0;
+  std::map<std::string, Cut> cuts_;  // by what they depend on
   // Checkpoints that CheckTies held for, as long as they live.
   mutable std::map<const StateDict*, std::weak_ptr<const StateDict>> ties_checked_;
   RunningSums sums_;  // of the tensors that the last checkpoints had

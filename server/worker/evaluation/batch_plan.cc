@@ -24,17 +24,19 @@ std::vector<int64_t> AllExamples(const DataSet& data_set) {
 }  // namespace
 
 BatchPlan::BatchPlan(const DataSet& data_set, absl::Span<const int64_t> order, int64_t batch_size,
-                     bool pads) {
+                     bool pads, MostRows most_rows) {
   const std::vector<int64_t> all = order.empty() ? AllExamples(data_set) : std::vector<int64_t>();
   if (order.empty()) order = all;
   if (order.empty()) return;
   if (data_set.length(0) > 0) {
     std::vector<Group> groups;
-    const std::vector<uint32_t> group_of = FindGroups(data_set, batch_size, pads, &groups);
+    const std::vector<uint32_t> group_of =
+        FindGroups(data_set, batch_size, pads, most_rows, &groups);
     Fill(order, group_of, groups);
     return;
   }
   order_.assign(order.begin(), order.end());
+  batch_size = std::min(batch_size, most_rows(order[0], /*length=*/0));
   for (size_t first = 0; first < order_.size(); first += static_cast<size_t>(batch_size)) {
     batches_.push_back({absl::MakeConstSpan(order_).subspan(first, static_cast<size_t>(batch_size)),
                         batch_size, /*length=*/0});
@@ -42,7 +44,7 @@ BatchPlan::BatchPlan(const DataSet& data_set, absl::Span<const int64_t> order, i
 }
 
 std::vector<uint32_t> BatchPlan::FindGroups(const DataSet& data_set, int64_t batch_size, bool pads,
-                                            std::vector<Group>* groups) {
+                                            MostRows most_rows, std::vector<Group>* groups) {
   std::vector<int64_t> by_length = AllExamples(data_set);
   std::stable_sort(by_length.begin(), by_length.end(),
                    [&](int64_t a, int64_t b) { return data_set.length(a) < data_set.length(b); });
@@ -58,7 +60,8 @@ std::vector<uint32_t> BatchPlan::FindGroups(const DataSet& data_set, int64_t bat
       end = next;
     }
     const auto count = static_cast<int64_t>(end - first);
-    const int64_t rows = DivideUp(count, DivideUp(count, batch_size));
+    const int64_t most = std::min(batch_size, most_rows(by_length[first], length_at(end - 1)));
+    const int64_t rows = DivideUp(count, DivideUp(count, most));
     for (size_t i = first; i < end; ++i) {
       group_of[static_cast<size_t>(by_length[i])] = static_cast<uint32_t>(groups->size());
     }

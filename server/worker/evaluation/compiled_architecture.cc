@@ -33,6 +33,8 @@ class CompiledArchitecture final : public Architecture {
 
   std::vector<Tensor> Tensors() const override { return tensors_; }
   const c10::FunctionSchema& schema() const override { return schema_; }
+  // The shapes are the compiler's to choose.
+  bool runs_at_once() const override { return false; }
   torch::jit::Module* module() override { return nullptr; }
 
   absl::Status CheckComputation(Precision precision, bool channels_last) const override {

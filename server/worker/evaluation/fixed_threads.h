@@ -1,6 +1,6 @@
 // Sums over a batch (gradients, BatchNorm statistics) depend on how many threads make them: these
-// are always made by four. Internal to evaluation/.
-// Thread safety: confined to one thread, the only one that computes.
+// are always made by four. So does what a forward pass allocates: that is measured with one.
+// Internal to evaluation/. Thread safety: confined to one thread, the only one that computes.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
 
@@ -8,13 +8,13 @@
 
 namespace stockpot {
 
-// LibTorch computes with four threads while this lives, then with as many as before.
+// LibTorch computes with so many threads while this lives, then with as many as before.
 class FixedThreads {
  public:
-  FixedThreads() {
+  explicit FixedThreads(int count = 4) {
     at::init_num_threads();
     before_ = at::get_num_threads();
-    at::set_num_threads(4);
+    at::set_num_threads(count);
   }
   ~FixedThreads() { at::set_num_threads(before_); }
   FixedThreads(const FixedThreads&) = delete;

@@ -5,6 +5,7 @@
 #include "server/worker/evaluation/architecture.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/precision_scope.h"
+#include "server/worker/evaluation/program_state.h"
 #include "server/worker/evaluation/shape_constants.h"
 
 namespace stockpot {
@@ -13,7 +14,7 @@ namespace {
 class TorchScriptArchitecture final : public Architecture {
  public:
   TorchScriptArchitecture(torch::jit::Module module, c10::Device device)
-      : module_(std::move(module)), device_(device) {}
+      : module_(std::move(module)), device_(device), keeps_state_(KeepsState(module_)) {}
 
   std::vector<Tensor> Tensors() const override {
     std::vector<Tensor> tensors;
@@ -34,11 +35,13 @@ class TorchScriptArchitecture final : public Architecture {
   absl::Status CheckComputation(Precision precision, bool /*channels_last*/) const override {
     return CheckPrecision(device_, precision);
   }
+  bool runs_at_once() const override { return !keeps_state_; }
   torch::jit::Module* module() override { return &module_; }
 
  private:
   torch::jit::Module module_;
   const c10::Device device_;
+  const bool keeps_state_;
 };
 
 }  // namespace
