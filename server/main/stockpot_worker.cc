@@ -52,7 +52,6 @@ namespace {
 void KeepFreedMemory() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  mallopt(M_ARENA_MAX, 1);  // other arenas cannot grow beyond 64 MiB
 }
 
 // Threads of one operator that wait for each other spin for about a millisecond by default: where

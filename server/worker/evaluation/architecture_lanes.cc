@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -95,11 +96,19 @@ absl::Status ArchitectureRunner::RunInLanes(const Pass& pass, const BatchPlan& p
     return Guard("scoring a batch", [&] { return Finish(*piece.launched, pass, state); });
   };
   OrderedLanes run(batches.size(), pieces.size(), {begin, make, take});
-  at::parallel_for(0, lanes, /*grain_size=*/1, [&](int64_t /*lane*/, int64_t /*end*/) {
-    const c10::InferenceMode inference;
-    const PrecisionScope precision(device_, pass.options.precision);
-    run.Work();
-  });
+  // Of each thread's own: one of OpenMP's would have LibTorch divide what it computes alone as if
+  // it were several, or not, by which thread it is.
+  const FixedThreads one_thread(1);
+  std::vector<std::thread> threads;
+  for (int lane = 0; lane < lanes; ++lane) {
+    threads.emplace_back([&] {
+      at::init_num_threads();
+      const c10::InferenceMode inference;
+      const PrecisionScope precision(device_, pass.options.precision);
+      run.Work();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   return run.result();
 }
 

@@ -7,9 +7,9 @@
 
 namespace stockpot {
 
-// True where some method sets an attribute, or changes a list or a dictionary that is one: two
-// calls at once would break each other. Numbers in its tensors may be changed: that breaks nothing,
-// and a model whose results depend on it gives no two equal ones anyway.
+// True where some method, of a module that does not train, sets an attribute or changes one in
+// place: what a call gives then depends on the calls before it. What it does by way of another
+// function (not a method) is not seen.
 bool KeepsState(const torch::jit::Module& module);
 
 }  // namespace stockpot
