@@ -171,6 +171,10 @@ class DecisionBuilder {
       for (size_t i = 1; i < state_.runs().size(); ++i) FollowRun(state_.runs()[i]);
       for (const auto& [data_set, blend] : state_.ReportMeasures()) Consider(data_set, blend, true);
     }
+    // Last: what may turn out not to matter is for workers that have nothing else to do.
+    for (const PlanState::Run& each : state_.runs()) {
+      if (&each == &run || !decision.order.empty()) LookAhead(each);
+    }
     if (!decision.done) return EstimateRest();
     if (state_.all_done()) Analyse();
     WriteSoup();
@@ -188,11 +192,8 @@ class DecisionBuilder {
     }
     if (!run.decision.done) TellTried(run.decision.steps, ensemble, run.options);
     TellEpochs(run);
-    for (size_t i = 0; i < run.decision.wanted.size(); ++i) {
-      Consider(0, run.decision.wanted[i], true,
-               run.decision.bar.has_value() ? &*run.decision.bar : nullptr);
-      if (is_first && i + 1 == run.decision.required) result_.required = result_.wanted.size();
-    }
+    for (size_t i = 0; i < run.decision.required; ++i) ConsiderWanted(run, i);
+    if (is_first) result_.required = result_.wanted.size();
     if (!run.decision.learn.has_value()) return;
     const LearnEpoch& epoch = *run.decision.learn;
     ++result_.tasks_total;
@@ -201,6 +202,17 @@ class DecisionBuilder {
     const Task task = state_.LearnTaskFor(run.spec->learn, epoch);
     Want(task.key, [&] { return task; });
     if (is_first) result_.required = result_.wanted.size();
+  }
+
+  void ConsiderWanted(const PlanState::Run& run, size_t index) {
+    Consider(0, run.decision.wanted[index], true,
+             run.decision.bar.has_value() ? &*run.decision.bar : nullptr);
+  }
+
+  void LookAhead(const PlanState::Run& run) {
+    for (size_t i = run.decision.required; i < run.decision.wanted.size(); ++i) {
+      ConsiderWanted(run, i);
+    }
   }
 
   void TellTried(const std::vector<RecipeStep>& steps, bool ensemble,
