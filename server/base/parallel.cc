@@ -82,20 +82,20 @@ absl::Status Guard(const std::function<absl::Status()>& body) {
 
 int CoreCount() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
 
+void OnThreads(int count, const std::function<void()>& work) {
+  std::vector<std::jthread> others;
+  try {
+    while (static_cast<int>(others.size()) + 1 < count) others.emplace_back([&work] { work(); });
+  } catch (const std::system_error&) {
+  }
+  work();
+}
+
 absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body,
                                const Progress& progress, int threads_asked) {
   Loop loop(count, body, progress);
-  {
-    std::vector<std::jthread> threads;
-    const size_t helpers =
-        std::min(count, static_cast<size_t>(threads_asked > 0 ? threads_asked : CoreCount()));
-    // This thread is one of them; a system that gives fewer threads is only slower.
-    try {
-      while (threads.size() + 1 < helpers) threads.emplace_back([&loop] { loop.Run(); });
-    } catch (const std::system_error&) {
-    }
-    loop.Run();
-  }
+  const size_t threads = static_cast<size_t>(threads_asked > 0 ? threads_asked : CoreCount());
+  OnThreads(static_cast<int>(std::min(count, threads)), [&loop] { loop.Run(); });
   return loop.status();
 }
 

@@ -1,4 +1,4 @@
-// Runs a fallible function for every index on several cores.
+// Work on several cores.
 #ifndef STOCKPOT_SERVER_BASE_PARALLEL_H_
 #define STOCKPOT_SERVER_BASE_PARALLEL_H_
 
@@ -17,6 +17,10 @@ namespace stockpot {
 // `threads`: at most so many; 0: one for each core.
 absl::Status ForEachInParallel(size_t count, const std::function<absl::Status(size_t)>& body,
                                const Progress& progress = Unwatched, int threads = 0);
+
+// Calls `work`, which throws nothing, on so many threads at once, this one among them, and waits
+// for all. A system that gives fewer threads is only slower.
+void OnThreads(int count, const std::function<void()>& work);
 
 // What 0 threads stand for.
 int CoreCount();

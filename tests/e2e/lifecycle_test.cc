@@ -200,12 +200,14 @@ TEST(Lifecycle, ADrainWaitsForTheTaskThatRunsAndKeepsItsResult) {
   ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error().message();
   EXPECT_EQ(job.report().cost().failed_attempts(), 0);
   const std::vector<std::string> all = KeysOfTasksGiven(ReadServerLog(data / "log"));
-  EXPECT_EQ(std::count(all.begin(), all.end(), given.back()), 1)
+  // As a candidate and as the uniform soup it may have been given to the first server twice.
+  EXPECT_EQ(std::count(all.begin(), all.end(), given.back()),
+            std::count(given.begin(), given.end(), given.back()))
       << "the task that ran at SIGTERM was finished by the first server";
 }
 
 TEST(Lifecycle, ATaskThatOutlastsTheDrainIsHandedBackAndCostsNoAttempt) {
-  const TinySweep sweep(200, 2);
+  const TinySweep sweep(800, 2);
   const TemporaryFolder data;
   const std::string name = LeaveWhileEvaluating(data, sweep, "--drain_timeout=1ms");
   const std::vector<std::string> handed_back = KeysOfTasksCutShort(ReadServerLog(data / "log"));

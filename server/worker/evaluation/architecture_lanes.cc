@@ -2,16 +2,17 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <thread>
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/ordered_lanes.h"
+#include "server/base/parallel.h"
 #include "server/worker/evaluation/architecture_runner.h"
 #include "server/worker/evaluation/batch_rows.h"
 #include "server/worker/evaluation/fixed_threads.h"
 #include "server/worker/evaluation/guard.h"
 #include "server/worker/evaluation/host_memory.h"
-#include "server/worker/evaluation/ordered_lanes.h"
 #include "server/worker/evaluation/precision_scope.h"
 
 namespace stockpot {
@@ -24,9 +25,14 @@ constexpr int64_t kMeasuredRows = 2;  // one alone may run as something else
 ArchitectureRunner::Cut ArchitectureRunner::CutFor(const Pass& pass, int64_t example,
                                                    int64_t length) {
   if (device_.is_cuda() || !architecture_->runs_at_once()) return {};
-  const std::string key = absl::StrCat(
-      pass.inputs.Describe(kMeasuredRows, length), "/", static_cast<int>(pass.options.precision),
-      "/", pass.options.channels_last, "/", static_cast<int>(pass.options.outputs.problem));
+  // Of lengths, one of those up to twice as long stands for all of them in its data set.
+  const std::string inputs = length == 0
+                                 ? pass.inputs.Describe(kMeasuredRows)
+                                 : absl::StrCat(pass.data_set.digest(), "/",
+                                                std::bit_width(static_cast<uint64_t>(length)));
+  const std::string key =
+      absl::StrCat(inputs, "/", static_cast<int>(pass.options.precision), "/",
+                   pass.options.channels_last, "/", static_cast<int>(pass.options.outputs.problem));
   const auto found = cuts_.find(key);
   if (found != cuts_.end()) return found->second;
   const Cut cut = MeasureCut(pass, example, length);
@@ -96,19 +102,14 @@ absl::Status ArchitectureRunner::RunInLanes(const Pass& pass, const BatchPlan& p
     return Guard("scoring a batch", [&] { return Finish(*piece.launched, pass, state); });
   };
   OrderedLanes run(batches.size(), pieces.size(), {begin, make, take});
-  // Of each thread's own: one of OpenMP's would have LibTorch divide what it computes alone as if
-  // it were several, or not, by which thread it is.
+  // Not OpenMP's threads: LibTorch would divide what one of them computes as if it were several.
   const FixedThreads one_thread(1);
-  std::vector<std::thread> threads;
-  for (int lane = 0; lane < lanes; ++lane) {
-    threads.emplace_back([&] {
-      at::init_num_threads();
-      const c10::InferenceMode inference;
-      const PrecisionScope precision(device_, pass.options.precision);
-      run.Work();
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  OnThreads(lanes, [&] {
+    at::init_num_threads();
+    const c10::InferenceMode inference;
+    const PrecisionScope precision(device_, pass.options.precision);
+    run.Work();
+  });
   return run.result();
 }
 

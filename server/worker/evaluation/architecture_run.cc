@@ -99,7 +99,9 @@ absl::Status ArchitectureRunner::RunBatches(const DataSet& data_set, const Measu
   const BatchPlan plan(data_set, options.order, options.batch_size, inputs.masks_padding(),
                        most_rows);
   const auto ahead = WillBring(data_set, plan, state->next);
-  if (const int lanes = LanesFor(plan, most_bytes); lanes > 1) {
+  const int lanes = LanesFor(plan, most_bytes);
+  // With channels last, GroupNorm's bits depend on how many threads divide it: there none do.
+  if (lanes > 1 || (options.channels_last && most_bytes > 0)) {
     return RunInLanes(pass, plan, lanes, state);
   }
   std::optional<Launched> running;

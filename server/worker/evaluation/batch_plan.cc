@@ -36,7 +36,7 @@ BatchPlan::BatchPlan(const DataSet& data_set, absl::Span<const int64_t> order, i
     return;
   }
   order_.assign(order.begin(), order.end());
-  batch_size = std::min(batch_size, most_rows(order[0], /*length=*/0));
+  batch_size = std::min(batch_size, most_rows(/*example=*/0, /*length=*/0));
   for (size_t first = 0; first < order_.size(); first += static_cast<size_t>(batch_size)) {
     batches_.push_back({absl::MakeConstSpan(order_).subspan(first, static_cast<size_t>(batch_size)),
                         batch_size, /*length=*/0});

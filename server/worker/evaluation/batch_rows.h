@@ -5,10 +5,10 @@
 // and each core can run its own. Too few, and the weights are read from memory more often than
 // that is worth.
 //
-// Measured, on two cores, in examples per second (the best number of rows against 250, and against
-// what the rule takes): README's limits. The rule asks the model, not the clock: the same model
-// gets the same rows everywhere, and so the same numbers. Thread safety: thread-safe. No torch
-// here.
+// The rule asks the model, not the clock: the same model gets the same rows everywhere, and so the
+// same numbers. What was measured of which models is in lanes_test.cc.
+//
+// Thread safety: thread-safe. No torch here.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_BATCH_ROWS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_BATCH_ROWS_H_
 

@@ -4,7 +4,9 @@
 // by name. The evaluator feeds it batches of one fixed shape (the last one padded by repeating its
 // last example), so that an example's result does not depend on how many examples there are; where
 // examples differ in length, batches of a few shapes, so that it does not depend on their order
-// (batch_plan.h).
+// (batch_plan.h). On a CPU each core runs batches of its own, of as many examples as its cache
+// holds (batch_rows.h); not of a compiled program, whose shapes are the compiler's, nor of one that
+// keeps something from call to call.
 //
 // Source: Wortsman et al. 2022, section 3; metrics: DESIGN.md section 4.
 // Thread safety: confined to one thread (the worker's task thread).
@@ -46,7 +48,7 @@ struct InputBinding {
 struct MeasureOptions {
   std::vector<InputBinding> inputs;
   OutputOptions outputs;
-  int batch_size = 250;
+  int batch_size = 250;  // on a CPU at most: see the top
   Precision precision = Precision::kFloat32;
   bool channels_last = false;  // float inputs of four dimensions are laid so in memory
   // Which examples are run, in this order; lives until the run ends. Empty: all, in their order.
@@ -156,7 +158,8 @@ class Runner {
   // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED,
   // CHANNELS_LAST_UNSUPPORTED) the device or the architecture cannot compute so; what `sink` and
   // options.progress gave. On a card one batch more than what `sink` was given has begun when it
-  // ends a run.
+  // ends a run; on a CPU some for each core. `sink` and options.progress are called by one thread at
+  // a time, which may be another one each time.
   virtual absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
                            const OutputSink& sink) = 0;
 

@@ -152,7 +152,7 @@ DeviceInfo DescribeDevice(c10::Device device) {
     info.name = cpu.model;
     // Which kernels run depends on the instruction set and, inside MKL, on the vendor.
     info.numerics = absl::StrCat("cpu ", at::get_cpu_capability(), " ", cpu.vendor, ", ", library,
-                                 ", a few examples at a time");
+                                 ", parts of batches as a cache holds");
   }
   return info;
 }

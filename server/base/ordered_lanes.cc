@@ -1,4 +1,4 @@
-#include "server/worker/evaluation/ordered_lanes.h"
+#include "server/base/ordered_lanes.h"
 
 #include <utility>
 

@@ -1,7 +1,7 @@
 // Work that is made on several threads at once and taken in order, by one thread at a time.
 // Internal to evaluation/. Thread safety: as said at each function. No torch here.
-#ifndef STOCKPOT_SERVER_WORKER_EVALUATION_ORDERED_LANES_H_
-#define STOCKPOT_SERVER_WORKER_EVALUATION_ORDERED_LANES_H_
+#ifndef STOCKPOT_SERVER_BASE_ORDERED_LANES_H_
+#define STOCKPOT_SERVER_BASE_ORDERED_LANES_H_
 
 #include <cstddef>
 #include <optional>
@@ -58,4 +58,4 @@ class OrderedLanes {
 
 }  // namespace stockpot
 
-#endif  // STOCKPOT_SERVER_WORKER_EVALUATION_ORDERED_LANES_H_
+#endif  // STOCKPOT_SERVER_BASE_ORDERED_LANES_H_
