@@ -207,7 +207,7 @@ TEST(Lifecycle, ADrainWaitsForTheTaskThatRunsAndKeepsItsResult) {
 }
 
 TEST(Lifecycle, ATaskThatOutlastsTheDrainIsHandedBackAndCostsNoAttempt) {
-  const TinySweep sweep(800, 2);
+  const TinySweep sweep(400, 2);
   const TemporaryFolder data;
   const std::string name = LeaveWhileEvaluating(data, sweep, "--drain_timeout=1ms");
   const std::vector<std::string> handed_back = KeysOfTasksCutShort(ReadServerLog(data / "log"));
