@@ -158,8 +158,8 @@ class Runner {
   // RESOURCE_EXHAUSTED (reason OUT_OF_MEMORY); FAILED_PRECONDITION (reason PRECISION_UNSUPPORTED,
   // CHANNELS_LAST_UNSUPPORTED) the device or the architecture cannot compute so; what `sink` and
   // options.progress gave. On a card one batch more than what `sink` was given has begun when it
-  // ends a run; on a CPU some for each core. `sink` and options.progress are called by one thread at
-  // a time, which may be another one each time.
+  // ends a run; on a CPU some for each core. `sink` and options.progress are called by one thread
+  // at a time, which may be another one each time.
   virtual absl::Status Run(const DataSet& data_set, const MeasureOptions& options,
                            const OutputSink& sink) = 0;
 
