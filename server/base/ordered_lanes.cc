@@ -31,8 +31,8 @@ void OrderedLanes::Take(size_t piece, absl::Status status) {
   while (result_.ok() && taken_ < begun_) {
     std::optional<absl::Status>& next = made_[taken_ % made_.size()];
     if (!next.has_value()) return;
-    result_ = next->ok() ? steps_.take(taken_) : *std::move(next);
-    next.reset();
+    const absl::Status made = *std::exchange(next, std::nullopt);
+    result_ = made.ok() ? steps_.take(taken_) : made;
     ++taken_;
   }
   if (!result_.ok()) end_ = begun_;
