@@ -1,5 +1,6 @@
 // Work that is made on several threads at once and taken in order, by one thread at a time.
-// Internal to evaluation/. Thread safety: as said at each function. No torch here.
+//
+// Thread safety: as said at each function.
 #ifndef STOCKPOT_SERVER_BASE_ORDERED_LANES_H_
 #define STOCKPOT_SERVER_BASE_ORDERED_LANES_H_
 

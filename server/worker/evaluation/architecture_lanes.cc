@@ -60,8 +60,8 @@ ArchitectureRunner::Cut ArchitectureRunner::MeasureCut(const Pass& pass, int64_t
 }
 
 int ArchitectureRunner::LanesFor(const BatchPlan& plan, int64_t most_bytes) {
-  if (most_bytes == 0) return 1;
   int64_t lanes = std::min<int64_t>(at::get_num_threads(), std::ssize(plan.batches()));
+  if (most_bytes == 0 || lanes <= 1) return 1;
   const HostMemory memory = ReadHostMemory();
   if (memory.total > 0) lanes = std::min(lanes, (memory.total - memory.used) / 2 / most_bytes);
   return static_cast<int>(std::max<int64_t>(lanes, 1));
@@ -76,24 +76,19 @@ absl::Status ArchitectureRunner::RunInLanes(const Pass& pass, const BatchPlan& p
   const std::vector<BatchPlan::Batch>& batches = plan.batches();
   std::vector<Piece> pieces(static_cast<size_t>(lanes) * 2);
   const auto piece_of = [&](size_t i) -> Piece& { return pieces[i % pieces.size()]; };
-  const auto arguments_of = [&](const BatchPlan::Batch& batch) {
-    return pass.inputs.Batch(batch.examples, batch.rows, batch.length);
-  };
   const auto begin = [&](size_t i) {
     return Guard("reading a batch", [&]() -> absl::Status {
       if (!pass.data_set.is_streamed()) return absl::OkStatus();
       RETURN_IF_ERROR(pass.data_set.Bring(batches[i].examples));
-      piece_of(i).arguments = arguments_of(batches[i]);
+      piece_of(i).arguments = ArgumentsOf(batches[i], pass);
       return absl::OkStatus();
     });
   };
   const auto make = [&](size_t i) {
     return Guard("running the model", [&]() -> absl::Status {
       Piece& piece = piece_of(i);
-      if (!piece.arguments.has_value()) piece.arguments = arguments_of(batches[i]);
-      auto logits = Forward(*std::move(piece.arguments), batches[i].rows, pass);
-      if (!logits.ok()) return OfModelGiven(batches[i], pass, logits.status());
-      piece.launched = Launched{batches[i].examples, logits->contiguous(), std::nullopt};
+      if (!piece.arguments.has_value()) piece.arguments = ArgumentsOf(batches[i], pass);
+      ASSIGN_OR_RETURN(piece.launched, Launch(batches[i], *std::move(piece.arguments), pass));
       return absl::OkStatus();
     });
   };

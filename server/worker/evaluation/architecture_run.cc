@@ -110,7 +110,7 @@ absl::Status ArchitectureRunner::RunBatches(const DataSet& data_set, const Measu
     planned += static_cast<int64_t>(batch.examples.size());
     if (planned <= state->next) continue;  // before memory ran out
     RETURN_IF_ERROR(data_set.Bring(batch.examples));
-    ASSIGN_OR_RETURN(Launched launched, Launch(batch, pass));
+    ASSIGN_OR_RETURN(Launched launched, Launch(batch, ArgumentsOf(batch, pass), pass));
     // A card runs one batch while the outputs of the one before are scored.
     if (running.has_value()) RETURN_IF_ERROR(Finish(*running, pass, state));
     running.reset();
@@ -124,10 +124,12 @@ absl::Status ArchitectureRunner::RunBatches(const DataSet& data_set, const Measu
 }
 
 absl::StatusOr<ArchitectureRunner::Launched> ArchitectureRunner::Launch(
-    const BatchPlan::Batch& batch, const Pass& pass) {
-  auto forward =
-      Forward(pass.inputs.Batch(batch.examples, batch.rows, batch.length), batch.rows, pass);
-  if (!forward.ok()) return OfModelGiven(batch, pass, forward.status());
+    const BatchPlan::Batch& batch, Arguments arguments, const Pass& pass) const {
+  const absl::StatusOr<at::Tensor> forward = Forward(std::move(arguments), batch.rows, pass);
+  if (!forward.ok()) {
+    return Annotate(forward.status(),
+                    absl::StrCat("model given ", pass.inputs.Describe(batch.rows, batch.length)));
+  }
   const at::Tensor& logits = *forward;
   Launched launched{batch.examples, logits.contiguous(), std::nullopt};
   if (!device_.is_cuda()) return launched;
@@ -137,12 +139,6 @@ absl::StatusOr<ArchitectureRunner::Launched> ArchitectureRunner::Launch(
   launched.done.emplace(device_.type());
   launched.done->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
   return launched;
-}
-
-absl::Status ArchitectureRunner::OfModelGiven(const BatchPlan::Batch& batch, const Pass& pass,
-                                              const absl::Status& status) {
-  return Annotate(status,
-                  absl::StrCat("model given ", pass.inputs.Describe(batch.rows, batch.length)));
 }
 
 absl::Status ArchitectureRunner::Finish(const Launched& launched, const Pass& pass,

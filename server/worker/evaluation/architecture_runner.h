@@ -112,10 +112,12 @@ class ArchitectureRunner final : public Runner {
                      std::optional<DType> dtype, at::Tensor* target);
   absl::Status RunBatches(const DataSet& data_set, const MeasureOptions& options,
                           const OutputSink& sink, RunState* state);
+  static Arguments ArgumentsOf(const BatchPlan::Batch& batch, const Pass& pass) {
+    return pass.inputs.Batch(batch.examples, batch.rows, batch.length);
+  }
   // Begins the batch; on a card it runs on when this returns.
-  absl::StatusOr<Launched> Launch(const BatchPlan::Batch& batch, const Pass& pass);
-  static absl::Status OfModelGiven(const BatchPlan::Batch& batch, const Pass& pass,
-                                   const absl::Status& status);
+  absl::StatusOr<Launched> Launch(const BatchPlan::Batch& batch, Arguments arguments,
+                                  const Pass& pass) const;
   // Waits for its outputs and hands them on.
   absl::Status Finish(const Launched& launched, const Pass& pass, RunState* state);
   // These in architecture_lanes.cc. Several batches at once, each on one thread.

@@ -1,6 +1,8 @@
 // Sums over a batch (gradients, BatchNorm statistics) depend on how many threads make them: these
-// are always made by four. So does what a forward pass allocates: that is measured with one.
-// Internal to evaluation/. Thread safety: confined to one thread, the only one that computes.
+// are always made by four. So does what a forward pass allocates: that is measured with one. One is
+// also what each of several threads that run a model side by side computes with. Internal to
+// evaluation/.
+// Thread safety: confined to one thread, which nothing computes beside but what it starts.
 #ifndef STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
 #define STOCKPOT_SERVER_WORKER_EVALUATION_FIXED_THREADS_H_
 

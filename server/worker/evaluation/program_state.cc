@@ -1,11 +1,12 @@
 #include "server/worker/evaluation/program_state.h"
 
-#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/constants.h>
 
 #include <algorithm>
 #include <optional>
 #include <string>
+
+#include "server/worker/evaluation/program_graphs.h"
 
 namespace stockpot {
 namespace {
@@ -72,13 +73,9 @@ bool AnyChanges(const Block* block) {
 }  // namespace
 
 bool KeepsState(const torch::jit::Module& module) {
-  for (const torch::jit::Module& part : module.modules()) {
-    for (const torch::jit::Method& method : part.get_methods()) {
-      auto* const function = torch::jit::tryToGraphFunction(method.function());
-      if (function != nullptr && AnyChanges(function->graph()->block())) return true;
-    }
-  }
-  return false;
+  const auto graphs = GraphsOf(module);
+  return std::any_of(graphs.begin(), graphs.end(),
+                     [](const auto& graph) { return AnyChanges(graph->block()); });
 }
 
 }  // namespace stockpot

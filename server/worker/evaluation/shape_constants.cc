@@ -1,9 +1,9 @@
 #include "server/worker/evaluation/shape_constants.h"
 
-#include <torch/csrc/jit/api/function_impl.h>
-
 #include <algorithm>
 #include <unordered_set>
+
+#include "server/worker/evaluation/program_graphs.h"
 
 namespace stockpot {
 namespace {
@@ -90,13 +90,9 @@ std::vector<Node*> FindShapeConstants(torch::jit::Graph& graph) {
 }
 
 void KeepShapeConstantsInMemory(const torch::jit::Module& module) {
-  for (const torch::jit::Module& part : module.modules()) {
-    for (const torch::jit::Method& method : part.get_methods()) {
-      auto* const function = torch::jit::tryToGraphFunction(method.function());
-      if (function == nullptr) continue;
-      for (Node* constant : FindShapeConstants(*function->graph())) {
-        constant->t_(c10::attr::value, constant->t(c10::attr::value).cpu());
-      }
+  for (const auto& graph : GraphsOf(module)) {
+    for (Node* constant : FindShapeConstants(*graph)) {
+      constant->t_(c10::attr::value, constant->t(c10::attr::value).cpu());
     }
   }
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/parallel.h"
 
 namespace stockpot {
 namespace {
@@ -63,9 +64,7 @@ Outcome Follow(const Course& course) {
     });
   };
   OrderedLanes run(course.pieces, course.window, {begin, make, take});
-  std::vector<std::thread> threads;
-  for (int lane = 0; lane < course.lanes; ++lane) threads.emplace_back([&] { run.Work(); });
-  for (std::thread& thread : threads) thread.join();
+  OnThreads(course.lanes, [&] { run.Work(); });
   outcome.result = run.result();
   outcome.made = made;
   return outcome;
